@@ -1,0 +1,66 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings of every Swift target: language mode 6, explicit imports, warnings are errors in our own code.
+let house: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// One module of the house and what it may import; the table of ARCHITECTURE.md in code.
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: house)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: house)
+}
+
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "martlet",
+    products: [.executable(name: "martlet", targets: ["martlet"])],
+    dependencies: [
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    ],
+    targets: [
+        // Ground, known to both sides.
+        .target(name: "CLinux"),
+        .target(name: "CEmbedded", cSettings: [.unsafeFlags(["-std=gnu23"])]),
+        module("RawJSON"),
+        .systemLibrary(name: "COpenSSL"),
+        module("Threads", ["CLinux", deque]),
+        module("Sockets", ["Threads", "CLinux", heap]),
+        // HTTP side: knows no jobs.
+        module("HTTPWire"),
+        module("WebServer", ["HTTPWire", "Sockets", "CLinux", logging]),
+        // Jobs side: knows no HTTP server.
+        module("Jobs", ["RawJSON"]),
+        module(
+            "SQLiteStore",
+            ["Jobs", "RawJSON", "Threads", .product(name: "GRDB", package: "GRDB.swift"), logging]),
+        module("Functions", ["Jobs", "RawJSON", "CEmbedded", "CLinux", "COpenSSL"]),
+        module("Pools", ["Functions", "Jobs", "RawJSON", "Sockets", "Threads", "CLinux", deque, heap, logging]),
+        module("JobEngine", ["Pools", "Functions", "Jobs", "RawJSON", "Sockets", "Threads", deque, heap, logging]),
+        // Both.
+        module("JobsAPI", ["JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer", "HTTPWire", "CEmbedded"]),
+        module(
+            "Daemon",
+            [
+                "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer", "HTTPWire",
+                "Sockets", "Threads", "RawJSON", "CLinux", logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        .executableTarget(name: "martlet", dependencies: ["Daemon"], swiftSettings: house),
+    ]
+)

@@ -1,0 +1,218 @@
+"""The decorator `@martlet.function` and the registry that it fills."""
+
+POOLS = ("thread", "process", "async")
+# Least and greatest value of the members that are numbers; the delays are in seconds.
+RETRY_LIMITS = {
+    "max_attempts": (1, 100),
+    "initial": (0, 31_536_000),
+    "factor": (1, 100),
+    "max_delay": (0, 31_536_000),
+}
+BACKOFFS = ("constant", "exponential")
+
+# Flags of a code object (documented in `inspect`, whose import costs more than all of this package).
+HAS_VARIADIC_POSITIONAL = 0x04
+HAS_VARIADIC_NAMED = 0x08
+IS_COROUTINE = 0x80
+
+
+class Permanent(Exception):
+    """Raised by a function whose failure would only repeat: the job is not tried again."""
+
+
+class Cancelled(BaseException):
+    """Raised inside a call on the thread pool when its job is cancelled; let it pass."""
+
+
+class Registration:
+    """One marked function and the options that it was given."""
+
+    __slots__ = ("name", "target", "pool", "pools", "timeout", "retry", "queue", "tags")
+
+    def __init__(self, name, target, pool, pools, timeout, retry, queue, tags):
+        self.name = name
+        self.target = target
+        self.pool = pool
+        self.pools = pools
+        self.timeout = timeout
+        self.retry = retry
+        self.queue = queue
+        self.tags = tags
+
+    @property
+    def is_async(self):
+        return self.pool == "async"
+
+    @property
+    def file(self):
+        code = code_of(self.target)
+        return code.co_filename if code else None
+
+    @property
+    def line(self):
+        code = code_of(self.target)
+        return code.co_firstlineno if code else None
+
+
+# Every registration in the order of the decorators' running; the worker reads it after each file.
+registered = []
+
+
+def function(target=None, *, name=None, pool=None, pools=None, timeout=None, retry=None,
+             queue=None, tags=None):
+    """Marks a function as one that jobs may call; the function itself stays as it is.
+
+    Works bare (`@martlet.function`) and with options:
+
+    name     what jobs call it; its own name if not given
+    pool     where a job runs that does not choose: "process" (of a `def` the default) or "thread";
+             an `async def` runs on "async" alone
+    pools    where a job may choose to run: for a `def` both "process" and "thread" if not given
+    timeout  seconds for one attempt of a job, or for one item of a map job
+    retry    attempts in all as a number, or a dict of max_attempts, backoff ("constant" or
+             "exponential"), initial, factor, max_delay
+    queue    the queue of its jobs
+    tags     list of strings that its jobs bear
+
+    A wrong option raises a TypeError or a ValueError.
+    """
+    if isinstance(target, str):
+        raise TypeError("write @martlet.function(name=%r), not @martlet.function(%r)"
+                        % (target, target))
+
+    def mark(target):
+        if isinstance(target, type) or not callable(target):
+            raise TypeError("@martlet.function marks functions, not %r" % (target,))
+        called = _name(target, name)
+        own_pool, allowed = _pools(called, is_coroutine_function(target), pool, pools)
+        registered.append(Registration(
+            called, target, own_pool, allowed, _timeout(called, timeout), _retry(called, retry),
+            _queue(called, queue), _tags(called, tags)))
+        return target
+
+    return mark if target is None else mark(target)
+
+
+def is_coroutine_function(target):
+    """Whether a call of it makes a coroutine: an `async def`, also behind functools.partial."""
+    while hasattr(target, "func") and not hasattr(target, "__code__"):
+        target = target.func
+    code = getattr(target, "__code__", None)
+    if code is None:  # An object with a __call__ of its own, or a function written in C.
+        code = getattr(getattr(type(target), "__call__", None), "__code__", None)
+    if code is not None and code.co_flags & IS_COROUTINE:
+        return True
+    # A plain wrapper made with functools.wraps around an `async def` hands on its coroutine.
+    wrapped = getattr(target, "__wrapped__", None)
+    return wrapped is not None and is_coroutine_function(wrapped)
+
+
+def code_of(target):
+    """The code object of a function, behind its decorators and partials; None if in C."""
+    while True:
+        inner = getattr(target, "__wrapped__", None)
+        if inner is None and not hasattr(target, "__code__"):
+            inner = getattr(target, "func", None)
+        if inner is None:
+            break
+        target = inner
+    code = getattr(target, "__code__", None)
+    return code or getattr(getattr(type(target), "__call__", None), "__code__", None)
+
+
+def _name(target, name):
+    if name is None:
+        name = getattr(target, "__name__", None)
+        if name is None or name == "<lambda>":
+            raise ValueError("@martlet.function needs name= for %r, which has none" % (target,))
+    if not isinstance(name, str):
+        raise TypeError("@martlet.function: name must be a string, not %r" % (name,))
+    if not _is_name(name):
+        raise ValueError("@martlet.function: name %r must be 1 to 100 letters (of ASCII), digits, "
+                         "'_', '.' or '-'" % (name,))
+    return name
+
+
+def _is_name(text):
+    return (1 <= len(text) <= 100 and text.isascii()
+            and all(c.isalnum() or c in "_.-" for c in text))
+
+
+def _pools(called, is_async, pool, pools):
+    possible = ("async",) if is_async else ("process", "thread")
+    kind = "an async def" if is_async else "a def"
+    if pools is None:
+        pools = possible
+    elif isinstance(pools, str) or not all(isinstance(each, str) for each in pools):
+        raise TypeError("%s: pools must be a list of strings, not %r" % (called, pools))
+    pools = list(dict.fromkeys(pools))
+    if not pools:
+        raise ValueError("%s: pools must not be empty" % called)
+    for each in pools if pool is None else pools + [pool]:
+        if each not in POOLS:
+            raise ValueError("%s: there is no pool %r; there are %s"
+                             % (called, each, ", ".join(POOLS)))
+        if each not in possible:
+            raise ValueError("%s: %s cannot run on pool %r, only on %s"
+                             % (called, kind, each, " and ".join(possible)))
+    if pool is None:
+        pool = possible[0] if possible[0] in pools else pools[0]
+    elif pool not in pools:
+        raise ValueError("%s: pool %r is not among its pools %r" % (called, pool, pools))
+    return pool, pools
+
+
+def _number(called, option, value, least, most):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError("%s: %s must be a number, not %r" % (called, option, value))
+    if not least <= value <= most:
+        raise ValueError("%s: %s must be from %r to %r, not %r"
+                         % (called, option, least, most, value))
+    return value
+
+
+def _timeout(called, timeout):
+    return None if timeout is None else _number(called, "timeout", timeout, 0.001, 31_536_000)
+
+
+def _retry(called, retry):
+    if retry is None:
+        return None
+    if isinstance(retry, int) and not isinstance(retry, bool):
+        retry = {"max_attempts": retry}
+    if not isinstance(retry, dict):
+        raise TypeError("%s: retry must be a number of attempts or a dict, not %r"
+                        % (called, retry))
+    for member, value in retry.items():
+        option = "retry[%r]" % (member,)
+        if member == "backoff":
+            if value not in BACKOFFS:
+                raise ValueError("%s: %s must be one of %s, not %r"
+                                 % (called, option, ", ".join(BACKOFFS), value))
+        elif member not in RETRY_LIMITS:
+            raise ValueError("%s: %s is unknown; there are backoff, %s"
+                             % (called, option, ", ".join(RETRY_LIMITS)))
+        else:
+            _number(called, option, value, *RETRY_LIMITS[member])
+            if member == "max_attempts" and not isinstance(value, int):
+                raise TypeError("%s: %s must be a whole number, not %r" % (called, option, value))
+    return dict(retry)
+
+
+def _queue(called, queue):
+    if queue is not None and not isinstance(queue, str):
+        raise TypeError("%s: queue must be a string, not %r" % (called, queue))
+    if queue is not None and not _is_name(queue):
+        raise ValueError("%s: queue %r must be 1 to 100 letters (of ASCII), digits, '_', '.' or '-'"
+                         % (called, queue))
+    return queue
+
+
+def _tags(called, tags):
+    if tags is None:
+        return None
+    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
+        raise TypeError("%s: tags must be a list of strings, not %r" % (called, tags))
+    if len(tags) > 32 or not all(1 <= len(tag.encode()) <= 100 for tag in tags):
+        raise ValueError("%s: at most 32 tags of 1 to 100 bytes, not %r" % (called, tags))
+    return list(tags)

@@ -1,0 +1,100 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+
+static void close_from(int first) {
+    if (syscall(SYS_close_range, (unsigned)first, ~0U, 0) == 0) return;
+    long most = sysconf(_SC_OPEN_MAX);
+    if (most < 0 || most > 65536) most = 65536;
+    for (int fd = first; fd < most; fd++) close(fd);
+}
+
+// Runs in the vfork child on the parent's memory: async-signal-safe calls only, no return.
+static void child(const struct clinux_spawn *s, pid_t parent, volatile int *failure) {
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(127);  // the server died before the request was made
+
+    int null = open("/dev/null", O_RDWR);
+    int wanted[4] = {s->input, s->output, s->error, s->channel};
+    // Move every source above the targets first, so that no dup2 below overwrites one.
+    for (int i = 0; i < 4; i++) {
+        int fd = wanted[i] >= 0 ? wanted[i] : (i < 3 ? null : -1);
+        wanted[i] = fd >= 0 ? fcntl(fd, F_DUPFD, 16) : -1;
+    }
+    for (int i = 0; i < 4; i++)
+        if (wanted[i] >= 0) { if (dup2(wanted[i], i) < 0) goto fail; }
+    close_from(wanted[3] >= 0 ? 4 : 3);
+    if (s->directory && chdir(s->directory) != 0) goto fail;
+
+    struct sigaction standard = {.sa_handler = SIG_DFL}, ignored = {.sa_handler = SIG_IGN};
+    for (int n = 1; n < NSIG; n++) if (n != SIGKILL && n != SIGSTOP) sigaction(n, &standard, NULL);
+    sigaction(SIGINT, &ignored, NULL);  // Ctrl-C on a terminal is for the server alone
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(s->path, s->arguments, s->environment);
+fail:
+    *failure = errno;
+    _exit(127);
+}
+
+pid_t clinux_spawn(const struct clinux_spawn *spawn) {
+    volatile int failure = 0;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // no handler may run in the shared memory
+    pid_t parent = getpid();
+    pid_t pid = vfork();
+    if (pid == 0) child(spawn, parent, &failure);
+    int error = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0) return -error;
+    if (failure) waitpid(pid, NULL, 0);
+    return failure ? -failure : pid;
+}
+
+int clinux_pidfd_open(pid_t pid) {
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int clinux_epoll_create(void) {
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int clinux_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t token) {
+    struct epoll_event event = {.events = events, .data.u64 = token};
+    return epoll_ctl(epoll, operation, fd, &event) == 0 ? 0 : -errno;
+}
+
+int clinux_accept(int listener) {
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+void clinux_name_thread(const char *name) {
+    prctl(PR_SET_NAME, name);  // the kernel cuts it
+}
+
+int clinux_affinity_cpus(void) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int n = CPU_COUNT(&set);
+    return n > 0 ? n : 1;
+}

@@ -1,0 +1,50 @@
+// Linux calls that Swift's Glibc overlay does not carry, and the few that must be C:
+// what runs between vfork and exec.
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/// How a child process is to be started. All strings are NUL-terminated; arrays end in NULL.
+struct clinux_spawn {
+    const char *path;               ///< executable, absolute or found by the caller
+    char *const *arguments;         ///< argv
+    char *const *environment;       ///< envp
+    const char *directory;          ///< working directory, or NULL for the server's
+    int input;                      ///< becomes file descriptor 0, or -1 for /dev/null
+    int output;                     ///< becomes 1, or -1 for /dev/null
+    int error;                      ///< becomes 2, or -1 for /dev/null
+    int channel;                    ///< becomes 3, or -1 for none
+};
+
+/// Starts a child in a process group of its own that the kernel kills when the calling *thread*
+/// ends. Every descriptor above 3 is closed in the child, its signal mask and dispositions are
+/// reset (SIGINT stays ignored). Returns the process id, or -errno; an exec that fails is
+/// reported here too.
+pid_t clinux_spawn(const struct clinux_spawn *spawn);
+
+/// A descriptor that becomes readable when the process ends, or -errno.
+int clinux_pidfd_open(pid_t pid);
+
+/// A non-blocking, close-on-exec epoll descriptor, or -errno.
+int clinux_epoll_create(void);
+/// epoll_ctl with the token as data; 0 or -errno.
+int clinux_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t token);
+
+/// Accepts one connection, non-blocking and close-on-exec; the descriptor or -errno.
+int clinux_accept(int listener);
+
+/// Names the calling thread; longer than 15 bytes is cut.
+void clinux_name_thread(const char *name);
+
+/// Number of CPUs in this process's affinity mask, at least 1.
+int clinux_affinity_cpus(void);
+
+#endif

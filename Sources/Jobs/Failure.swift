@@ -1,0 +1,81 @@
+package import RawJSON
+
+/// Why an attempt or an item did not succeed.
+package struct Failure: Error, Sendable, Equatable {
+    /// The coded reason, for programs.
+    package enum Reason: String, Sendable, CaseIterable {
+        /// The function raised an exception, threw an error or refused its arguments.
+        case exception
+        /// It ran longer than its timeout.
+        case timeout
+        /// A signal ended its process.
+        case signal
+        /// Its process ended with a status other than 0.
+        case exit
+        /// The server stopped while it ran, as often as its attempts allowed.
+        case lost
+        /// A size limit was passed, for example that of a result.
+        case limit
+        /// Somebody cancelled it.
+        case cancelled
+        /// The function is not there (any more).
+        case unavailable
+    }
+
+    package var reason: Reason
+    /// The exception's class, or a name such as `SIGKILL`.
+    package var type: String
+    /// For people.
+    package var message: String
+    /// Where it happened, as the runtime formats it.
+    package var traceback: String?
+    /// Number of the signal that ended the process.
+    package var signal: Int?
+    package var exitStatus: Int?
+    /// Which item of a map it was.
+    package var index: Int?
+
+    package init(
+        _ reason: Reason, type: String, message: String, traceback: String? = nil,
+        signal: Int? = nil, exitStatus: Int? = nil, index: Int? = nil,
+    ) {
+        self.reason = reason
+        self.type = type
+        self.message = message
+        self.traceback = traceback
+        self.signal = signal
+        self.exitStatus = exitStatus
+        self.index = index
+    }
+
+    /// Members in the order of the API; those that are nil are left out.
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.member("reason", reason.rawValue)
+        writer.member("type", type)
+        writer.member("message", message)
+        if let index { writer.member("index", index) }
+        if let signal { writer.member("signal", signal) }
+        if let exitStatus { writer.member("exit_status", exitStatus) }
+        if let traceback { writer.member("traceback", traceback) }
+        writer.endObject()
+    }
+
+    package var json: RawJSON {
+        var writer = JSONWriter()
+        write(to: &writer)
+        return RawJSON(trusted: writer.bytes[...])
+    }
+
+    /// Reads what `write(to:)` has written; nil when a needed member is missing.
+    package init?(json: RawJSON) {
+        guard let reason = json.member("reason")?.string.flatMap(Reason.init),
+            let type = json.member("type")?.string,
+            let message = json.member("message")?.string
+        else { return nil }
+        self.init(
+            reason, type: type, message: message, traceback: json.member("traceback")?.string,
+            signal: json.member("signal")?.int, exitStatus: json.member("exit_status")?.int,
+            index: json.member("index")?.int)
+    }
+}

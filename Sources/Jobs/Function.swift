@@ -1,0 +1,52 @@
+package import RawJSON
+
+/// What the server knows of a function that it can run.
+package struct Function: Sendable, Equatable {
+    /// What carries out a call of the function.
+    package enum Runtime: String, Sendable, CaseIterable {
+        /// A Swift closure compiled into the server.
+        case native
+        /// A Python function in a worker process.
+        case python
+        /// An executable file.
+        case command
+    }
+
+    package var name: String
+    package var runtime: Runtime
+    /// Where a job runs that does not choose.
+    package var pool: PoolKind
+    /// Where a job may choose to run.
+    package var pools: [PoolKind]
+    /// For people; empty when there is none.
+    package var documentation: String
+    /// JSON Schema of the arguments as an object by name, with `x-positional` for their order.
+    package var parameters: RawJSON
+    /// Seconds for one attempt of a job that gives none itself; nil for no limit.
+    package var timeout: Double?
+    /// Of a job that gives none itself.
+    package var retry: RetryPolicy?
+    package var queue: String?
+    package var tags: [String]
+    /// The file that it comes from, if any.
+    package var source: String?
+
+    package init(
+        name: String, runtime: Runtime, pool: PoolKind, pools: [PoolKind],
+        documentation: String = "", parameters: RawJSON = .emptyObject, timeout: Double? = nil,
+        retry: RetryPolicy? = nil, queue: String? = nil, tags: [String] = [],
+        source: String? = nil,
+    ) {
+        self.name = name
+        self.runtime = runtime
+        self.pool = pool
+        self.pools = pools
+        self.documentation = documentation
+        self.parameters = parameters
+        self.timeout = timeout
+        self.retry = retry
+        self.queue = queue
+        self.tags = tags
+        self.source = source
+    }
+}

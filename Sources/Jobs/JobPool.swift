@@ -1,0 +1,81 @@
+package import RawJSON
+
+/// Something that runs calls of functions: a thread, process or async pool.
+package protocol JobPool: Sendable {
+    var kind: PoolKind { get }
+
+    /// Whether a call of the function would be started soon if it were given now.
+    ///
+    /// A pool takes a few calls more than it can run at once, so that no worker idles between two
+    /// short ones.
+    func hasRoom(for function: Function) async -> Bool
+
+    /// Runs a call to its end; it is over when nothing of it runs any more.
+    ///
+    /// When the task that waits is cancelled, the call is stopped and fails with `cancelled`.
+    func run(_ call: Call) async -> CallOutcome
+
+    func status() async -> PoolStatus
+
+    /// Stops everything within the grace period; calls still running fail with `lost`.
+    func stop(grace: Duration) async
+}
+
+/// One call of a function, or of a chunk of a map's items.
+package struct Call: Sendable {
+    package enum Payload: Sendable {
+        /// An array of positional or an object of named arguments.
+        case arguments(RawJSON)
+        /// Items of a map with commas between, as the client sent them.
+        case items(ArraySlice<UInt8>, count: Int, spread: Bool, onError: OnError)
+    }
+
+    package let function: Function
+    package let payload: Payload
+    /// Seconds; nil for no limit.
+    package let timeout: Double?
+
+    package init(function: Function, payload: Payload, timeout: Double? = nil) {
+        self.function = function
+        self.payload = payload
+        self.timeout = timeout
+    }
+}
+
+/// How a call ended.
+package struct CallOutcome: Sendable {
+    package enum Value: Sendable {
+        case result(RawJSON)
+        /// Of a chunk: its leading items' results with commas between, and the failed items, whose
+        /// `index` counts from the chunk's start. With `OnError.stop` the chunk ends at the first.
+        case items(results: ArraySlice<UInt8>, count: Int, failures: [Failure])
+        case failure(Failure)
+    }
+
+    package let value: Value
+    /// Wall time that the function itself took, as its runtime measured it.
+    package let seconds: Double
+
+    package init(_ value: Value, seconds: Double = 0) {
+        self.value = value
+        self.seconds = seconds
+    }
+}
+
+/// A pool's size and load.
+package struct PoolStatus: Sendable, Equatable {
+    package var kind: PoolKind
+    /// Calls that may run at once.
+    package var slots: Int
+    /// Calls that run or wait in a worker.
+    package var running: Int
+    /// Worker processes or threads alive.
+    package var workers: Int
+
+    package init(kind: PoolKind, slots: Int, running: Int, workers: Int) {
+        self.kind = kind
+        self.slots = slots
+        self.running = running
+        self.workers = workers
+    }
+}

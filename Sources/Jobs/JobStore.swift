@@ -1,0 +1,134 @@
+/// Where jobs are kept.
+///
+/// Every method may be called from any thread and suspends instead of blocking. What a method
+/// that changes something has returned is durable: it survives `kill -9` and loss of power.
+package protocol JobStore: Sendable {
+    /// Keeps new jobs, all or none, in order.
+    ///
+    /// - Returns: one outcome a job.
+    func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome]
+
+    /// Notes that an attempt has begun, soon but without waiting for it; a short attempt's end may
+    /// come first and takes the note's place.
+    func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp)
+
+    /// Keeps results of a map's items while it runs.
+    func saveItems(_ id: JobID, _ segments: [ItemSegment]) async throws(StoreError)
+
+    /// Writes the mutable part of a job (state, attempt, times, counts, result, failure) together
+    /// with segments not saved before. A job that is not there any more is left alone.
+    func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError)
+
+    /// Drops a job's item segments: all, or those with a failed item.
+    func dropItems(_ id: JobID, onlyFailed: Bool) async throws(StoreError)
+
+    /// Forgets a job and all that belongs to it; false when there is none.
+    func delete(_ id: JobID) async throws(StoreError) -> Bool
+
+    /// The job with its result or failure.
+    func job(_ id: JobID) async throws(StoreError) -> Job?
+
+    /// Segments in the order of their items, from the one that holds item `first` on, at least
+    /// one if there is any and no more than about `maxBytes` of results.
+    func items(_ id: JobID, from first: Int, maxBytes: Int) async throws(StoreError) -> [ItemSegment]
+
+    /// First item and count of every segment, in order, without the results.
+    func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>]
+
+    /// Jobs newest first, without results.
+    func list(_ query: JobQuery) async throws(StoreError) -> [Job]
+
+    /// Jobs of a pool that are queued and due, the first to run first: higher priority, then older.
+    func queued(
+        in pool: PoolKind, dueAt time: Timestamp, limit: Int,
+    ) async throws(StoreError) -> [Job]
+
+    /// The earliest `not_before` after `time` among the queued jobs.
+    func nextDue(after time: Timestamp) async throws(StoreError) -> Timestamp?
+
+    /// How many jobs there are by queue and state.
+    func counts() async throws(StoreError) -> [QueueCount]
+
+    /// Puts jobs found running back in their queue; called once at the start.
+    ///
+    /// The attempt that was under way stays counted. Jobs found `cancelling` become `cancelled`.
+    func recover(at time: Timestamp) async throws(StoreError) -> RecoveryReport
+
+    /// Drops results that have expired before `time`, and forgets jobs that expired long before.
+    func prune(expiredBefore time: Timestamp, forgottenBefore: Timestamp) async throws(StoreError)
+}
+
+/// What became of a job given to `insert`.
+package enum InsertOutcome: Sendable {
+    case stored
+    /// A job with the same idempotency key is there already; the new one was not stored.
+    case existing(Job)
+}
+
+/// What a store found when it was opened.
+package struct RecoveryReport: Sendable, Equatable {
+    /// Jobs that were running and are queued again.
+    package var requeued: Int
+    /// Jobs waiting, the requeued included.
+    package var queued: Int
+    /// The greatest `JobID.sequence` in the store, 0 when it is empty.
+    package var lastSequence: Int64
+
+    package init(requeued: Int, queued: Int, lastSequence: Int64) {
+        self.requeued = requeued
+        self.queued = queued
+        self.lastSequence = lastSequence
+    }
+}
+
+/// Number of jobs of one queue in one state.
+package struct QueueCount: Sendable, Equatable {
+    package var queue: String
+    package var state: JobState
+    package var count: Int
+
+    package init(queue: String, state: JobState, count: Int) {
+        self.queue = queue
+        self.state = state
+        self.count = count
+    }
+}
+
+/// Which jobs a list shows. Members that are nil do not restrict.
+package struct JobQuery: Sendable, Equatable {
+    package var state: JobState?
+    package var function: String?
+    package var queue: String?
+    package var tag: String?
+    /// Only jobs older than this one.
+    package var before: JobID?
+    package var limit: Int
+
+    package init(
+        state: JobState? = nil, function: String? = nil, queue: String? = nil, tag: String? = nil,
+        before: JobID? = nil, limit: Int = 50,
+    ) {
+        self.state = state
+        self.function = function
+        self.queue = queue
+        self.tag = tag
+        self.before = before
+        self.limit = limit
+    }
+}
+
+/// Why a store could not do what it was asked.
+package enum StoreError: Error, Equatable, CustomStringConvertible {
+    /// No room on the disk.
+    case full(String)
+    /// Another server holds the data folder.
+    case locked(String)
+    /// The file is damaged, of a later version, or the disk failed.
+    case failed(String)
+
+    package var description: String {
+        switch self {
+        case .full(let detail), .locked(let detail), .failed(let detail): detail
+        }
+    }
+}

@@ -1,0 +1,303 @@
+package import RawJSON
+
+extension JobSubmission {
+    /// Reads a submission, strictly: every member known, of the right type and in its range.
+    ///
+    /// - Parameters:
+    ///   - document: a JSON text; must be an object.
+    ///   - pointer: where the document stands in the request, for messages.
+    /// - Throws: the first mistake found, with its JSON Pointer.
+    package init(
+        parsing document: RawJSON, at pointer: JSONPointer = JSONPointer(),
+    ) throws(SubmissionError) {
+        guard document.kind == .object else {
+            throw SubmissionError(
+                .invalidMember, at: pointer, "A submission is a JSON object with a \"function\".")
+        }
+        var reader = SubmissionReader(pointer: pointer)
+        for (name, value) in document.members() {
+            try reader.read(name, value)
+        }
+        self = try reader.finish(document)
+    }
+}
+
+/// Collects the members of one submission.
+private struct SubmissionReader {
+    let pointer: JSONPointer
+    private var submission = JobSubmission(
+        function: "", work: .call(arguments: .emptyArray), document: .emptyObject)
+    private var seen = SeenMembers()
+    private var items: RawJSON?
+    private var spread = false
+
+    init(pointer: JSONPointer) { self.pointer = pointer }
+
+    private enum Member: String, CaseIterable {
+        case function, args, map, spread, pool, concurrency, chunk, queue, priority, delay, timeout
+        case retry, keep, tags
+        case onError = "on_error"
+        case notBefore = "not_before"
+    }
+
+    /// Which members have come, a bit each.
+    private struct SeenMembers {
+        private var names: [Member] = []
+
+        mutating func add(_ member: Member) -> Bool {
+            if names.contains(member) { return false }
+            names.append(member)
+            return true
+        }
+
+        func contains(_ member: Member) -> Bool { names.contains(member) }
+    }
+
+    mutating func read(_ name: String, _ value: RawJSON) throws(SubmissionError) {
+        guard let member = Member(rawValue: name) else {
+            throw unknown(name, among: Member.allCases.map(\.rawValue), at: pointer)
+        }
+        guard seen.add(member) else {
+            throw SubmissionError(
+                .duplicateMember, at: pointer.appending(name),
+                "The member \"\(name)\" is there twice; send it once.")
+        }
+        switch member {
+        case .function: submission.function = try text(value, name, 1...200)
+        case .args: try readArguments(value)
+        case .map: try readItems(value)
+        case .spread: spread = try bool(value, name)
+        case .pool: submission.pool = try choice(value, name)
+        case .concurrency: submission.concurrency = try integer(value, name, 1...1_000_000)
+        case .chunk: submission.chunk = try chunkSize(value)
+        case .onError: submission.onError = try choice(value, name)
+        case .queue: submission.queue = try queueName(value)
+        case .priority: submission.priority = try integer(value, name, -1000...1000)
+        case .notBefore: submission.notBefore = try time(value, name)
+        case .delay: submission.delay = try seconds(value, name, atLeast: 0)
+        case .timeout: submission.timeout = try seconds(value, name, atLeast: 0.001)
+        case .retry: submission.retry = try retryPolicy(value)
+        case .keep: submission.keep = try seconds(value, name, atLeast: 0)
+        case .tags: submission.tags = try tagList(value)
+        }
+    }
+
+    mutating func finish(_ document: RawJSON) throws(SubmissionError) -> JobSubmission {
+        guard seen.contains(.function) else {
+            throw SubmissionError(
+                .missingMember, at: pointer,
+                "The member \"function\" is missing: the name of the function to run.")
+        }
+        if let items {
+            guard !seen.contains(.args) else {
+                throw conflict("args", "map", "one call takes \"args\", many calls take \"map\"")
+            }
+            submission.work = .map(items: items, spread: spread)
+        } else {
+            for member in [Member.spread, .concurrency, .chunk, .onError]
+            where seen.contains(member) {
+                throw SubmissionError(
+                    .conflictingMembers, at: pointer.appending(member.rawValue),
+                    "\"\(member.rawValue)\" is for a map job; add \"map\" or leave it out.")
+            }
+        }
+        if seen.contains(.delay), seen.contains(.notBefore) {
+            throw conflict("delay", "not_before", "both say when the job may start")
+        }
+        submission.document = document
+        return submission
+    }
+
+    // MARK: Members
+
+    private mutating func readArguments(_ value: RawJSON) throws(SubmissionError) {
+        guard value.kind == .array || value.kind == .object else {
+            throw wrong(
+                "args", "an array of positional or an object of named arguments", value)
+        }
+        submission.work = .call(arguments: value)
+    }
+
+    private mutating func readItems(_ value: RawJSON) throws(SubmissionError) {
+        guard value.kind == .array else { throw wrong("map", "an array of items", value) }
+        items = value
+    }
+
+    private func chunkSize(_ value: RawJSON) throws(SubmissionError) -> ChunkSize {
+        if value.string == "auto" { return .auto }
+        guard let number = value.int, (1...1_000_000).contains(number) else {
+            throw wrong("chunk", "\"auto\" or a whole number from 1 to 1000000", value)
+        }
+        return .items(number)
+    }
+
+    private func queueName(_ value: RawJSON) throws(SubmissionError) -> String {
+        let name = try text(value, "queue", 1...100)
+        guard name.utf8.allSatisfy(Self.isNameByte) else {
+            throw wrong("queue", "a name of letters, digits, '.', '_' and '-'", value)
+        }
+        return name
+    }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"),
+            UInt8(ascii: "-"):
+            true
+        default: false
+        }
+    }
+
+    private func tagList(_ value: RawJSON) throws(SubmissionError) -> [String] {
+        guard value.kind == .array else { throw wrong("tags", "an array of strings", value) }
+        let elements = value.elements()
+        guard elements.count <= 32 else { throw wrong("tags", "at most 32 tags", value) }
+        var tags: [String] = []
+        for (index, element) in elements.enumerated() {
+            guard let tag = element.string, (1...100).contains(tag.utf8.count) else {
+                throw SubmissionError(
+                    .invalidMember, at: pointer.appending("tags").appending(index),
+                    "A tag is a string of 1 to 100 bytes, not \(excerpt(element)).")
+            }
+            if !tags.contains(tag) { tags.append(tag) }
+        }
+        return tags
+    }
+
+    private func retryPolicy(_ value: RawJSON) throws(SubmissionError) -> RetryPolicy {
+        let place = pointer.appending("retry")
+        return try RetryPolicy(parsing: value, at: place)
+    }
+
+    private func conflict(_ one: String, _ other: String, _ why: String) -> SubmissionError {
+        SubmissionError(
+            .conflictingMembers, at: pointer.appending(other),
+            "\"\(one)\" and \"\(other)\" exclude each other: \(why).")
+    }
+}
+
+extension RetryPolicy {
+    /// Reads a policy from its JSON object; members not given keep their defaults.
+    package init(parsing value: RawJSON, at pointer: JSONPointer) throws(SubmissionError) {
+        self.init()
+        guard value.kind == .object else {
+            throw SubmissionError(
+                .invalidMember, at: pointer,
+                "\"retry\" is an object such as {\"max_attempts\":3}, not \(excerpt(value)).")
+        }
+        let names = ["max_attempts", "backoff", "initial", "factor", "max_delay"]
+        let reader = MemberReader(pointer: pointer)
+        for (name, value) in value.members() {
+            switch name {
+            case "max_attempts": maxAttempts = try reader.integer(value, name, 1...100)
+            case "backoff": backoff = try reader.choice(value, name)
+            case "initial": initial = try reader.seconds(value, name, atLeast: 0)
+            case "factor": factor = try reader.number(value, name, 1...100)
+            case "max_delay": maxDelay = try reader.seconds(value, name, atLeast: 0)
+            default: throw unknown(name, among: names, at: pointer)
+            }
+        }
+        if let name = value.firstDuplicateMember() {
+            throw SubmissionError(
+                .duplicateMember, at: pointer.appending(name),
+                "The member \"\(name)\" is there twice; send it once.")
+        }
+    }
+}
+
+private func unknown(
+    _ name: String, among names: [String], at pointer: JSONPointer,
+) -> SubmissionError {
+    let hint = Spelling.nearest(to: name, among: names).map { " Did you mean \"\($0)\"?" }
+    return SubmissionError(
+        .unknownMember, at: pointer.appending(name),
+        "There is no member \"\(name)\".\(hint ?? " Known are \(names.joined(separator: ", ")).")")
+}
+
+/// The value as sent, cut to what fits a sentence.
+private func excerpt(_ value: RawJSON) -> String {
+    let text = String(decoding: value.bytes.prefix(60), as: UTF8.self)
+    return value.bytes.count > 60 ? text + "…" : text
+}
+
+/// Reads typed members; shared by the submission and the objects inside it.
+private protocol TypedMembers {
+    var pointer: JSONPointer { get }
+}
+
+private struct MemberReader: TypedMembers {
+    let pointer: JSONPointer
+}
+
+extension SubmissionReader: TypedMembers {}
+
+extension TypedMembers {
+    func wrong(_ name: String, _ expected: String, _ value: RawJSON) -> SubmissionError {
+        SubmissionError(
+            .invalidMember, at: pointer.appending(name),
+            "\"\(name)\" must be \(expected), not \(excerpt(value)).")
+    }
+
+    func text(
+        _ value: RawJSON, _ name: String, _ bytes: ClosedRange<Int>,
+    ) throws(SubmissionError) -> String {
+        guard let text = value.string, bytes.contains(text.utf8.count) else {
+            throw wrong(
+                name, "a string of \(bytes.lowerBound) to \(bytes.upperBound) bytes", value)
+        }
+        return text
+    }
+
+    func bool(_ value: RawJSON, _ name: String) throws(SubmissionError) -> Bool {
+        guard let bool = value.bool else { throw wrong(name, "true or false", value) }
+        return bool
+    }
+
+    func integer(
+        _ value: RawJSON, _ name: String, _ range: ClosedRange<Int>,
+    ) throws(SubmissionError) -> Int {
+        guard let number = value.int, range.contains(number) else {
+            throw wrong(
+                name, "a whole number from \(range.lowerBound) to \(range.upperBound)", value)
+        }
+        return number
+    }
+
+    func number(
+        _ value: RawJSON, _ name: String, _ range: ClosedRange<Double>,
+    ) throws(SubmissionError) -> Double {
+        guard let number = value.double, range.contains(number) else {
+            throw wrong(
+                name, "a number from \(range.lowerBound) to \(range.upperBound)", value)
+        }
+        return number
+    }
+
+    /// Seconds up to about 30 years.
+    func seconds(
+        _ value: RawJSON, _ name: String, atLeast least: Double,
+    ) throws(SubmissionError) -> Double {
+        guard let number = value.double, number >= least, number <= 1_000_000_000 else {
+            throw wrong(name, "a number of seconds from \(least) to 1000000000", value)
+        }
+        return number
+    }
+
+    func time(_ value: RawJSON, _ name: String) throws(SubmissionError) -> Timestamp {
+        guard let time = value.string.flatMap(Timestamp.init) else {
+            throw wrong(name, "an RFC 3339 time such as \"2026-01-31T09:30:00Z\"", value)
+        }
+        return time
+    }
+
+    func choice<Choice: RawRepresentable<String> & CaseIterable>(
+        _ value: RawJSON, _ name: String,
+    ) throws(SubmissionError) -> Choice {
+        guard let choice = value.string.flatMap(Choice.init(rawValue:)) else {
+            let all = Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+            throw wrong(name, "one of \(all)", value)
+        }
+        return choice
+    }
+}

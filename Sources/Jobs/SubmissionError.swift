@@ -1,0 +1,57 @@
+package import RawJSON
+
+/// Why a submission is refused: where, and what to do about it.
+package struct SubmissionError: Error, Sendable, Equatable {
+    /// The kind of mistake; stable, part of the problem's `type`.
+    package enum Kind: String, Sendable, CaseIterable {
+        case invalidJSON = "invalid-json"
+        case unknownMember = "unknown-member"
+        case duplicateMember = "duplicate-member"
+        case missingMember = "missing-member"
+        case invalidMember = "invalid-member"
+        case conflictingMembers = "conflicting-members"
+        case unknownFunction = "unknown-function"
+        case poolNotAllowed = "pool-not-allowed"
+    }
+
+    package let kind: Kind
+    /// The member it is about; the empty pointer is the whole document.
+    package let pointer: JSONPointer
+    /// For a person.
+    package let detail: String
+
+    package init(_ kind: Kind, at pointer: JSONPointer = JSONPointer(), _ detail: String) {
+        self.kind = kind
+        self.pointer = pointer
+        self.detail = detail
+    }
+}
+
+/// Finds the known name that a misspelt one most likely means.
+package enum Spelling {
+    /// The nearest of `names` within a third of the word's length in edits; nil when none is near.
+    package static func nearest(to word: String, among names: some Sequence<String>) -> String? {
+        let limit = max(1, word.count / 3)
+        var best: (name: String, distance: Int)?
+        for name in names.sorted() {
+            let distance = editDistance(Array(word.utf8), Array(name.utf8))
+            if distance <= limit, distance < best?.distance ?? .max { best = (name, distance) }
+        }
+        return best?.name
+    }
+
+    /// Levenshtein's distance, by rows.
+    private static func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+        var row = Array(0...right.count)
+        for (i, a) in left.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, b) in right.enumerated() {
+                let substituted = diagonal + (a == b ? 0 : 1)
+                diagonal = row[j + 1]
+                row[j + 1] = min(substituted, diagonal + 1, row[j] + 1)
+            }
+        }
+        return row[right.count]
+    }
+}

@@ -1,0 +1,103 @@
+/// Small facts about the characters of JSON.
+enum JSONText {
+    static func isBlank(_ byte: UInt8) -> Bool {
+        byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09
+    }
+
+    static func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") < 10 }
+
+    static func hexValue(_ byte: UInt8) -> UInt32? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(byte - UInt8(ascii: "0"))
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt32(byte - UInt8(ascii: "a") + 10)
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt32(byte - UInt8(ascii: "A") + 10)
+        default: nil
+        }
+    }
+
+    static func hasBlankOutsideStrings(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        var inString = false
+        var position = 0
+        while position < bytes.count {
+            let byte = bytes[position]
+            if inString {
+                if byte == UInt8(ascii: "\\") { position += 1 }
+                if byte == UInt8(ascii: "\"") { inString = false }
+            } else if byte == UInt8(ascii: "\"") {
+                inString = true
+            } else if byte <= 0x20 {
+                return true
+            }
+            position += 1
+        }
+        return false
+    }
+
+    static func withoutBlanks(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
+        var kept: [UInt8] = []
+        kept.reserveCapacity(bytes.count)
+        var inString = false
+        var escaped = false
+        for byte in bytes {
+            if inString {
+                kept.append(byte)
+                if escaped {
+                    escaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    escaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    inString = false
+                }
+            } else if !isBlank(byte) {
+                kept.append(byte)
+                inString = byte == UInt8(ascii: "\"")
+            }
+        }
+        return kept
+    }
+
+    /// The text of a valid string's inside.
+    static func unescape(_ body: ArraySlice<UInt8>) -> String {
+        var units: [UInt8] = []
+        var rest = body
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "\\"), let kind = rest.popFirst() else {
+                units.append(byte)
+                continue
+            }
+            switch kind {
+            case UInt8(ascii: "b"): units.append(8)
+            case UInt8(ascii: "f"): units.append(12)
+            case UInt8(ascii: "n"): units.append(10)
+            case UInt8(ascii: "r"): units.append(13)
+            case UInt8(ascii: "t"): units.append(9)
+            case UInt8(ascii: "u"): units += scalar(&rest).utf8
+            default: units.append(kind)
+            }
+        }
+        return String(decoding: units, as: UTF8.self)
+    }
+
+    /// The character of one `\u` escape or of a surrogate pair of them.
+    private static func scalar(_ rest: inout ArraySlice<UInt8>) -> String {
+        let unit = hexUnit(&rest)
+        guard (0xd800..<0xe000).contains(unit) else {
+            return Unicode.Scalar(unit).map { String(Character($0)) } ?? "\u{fffd}"
+        }
+        guard unit < 0xdc00, rest.starts(with: [UInt8(ascii: "\\"), UInt8(ascii: "u")]) else {
+            return "\u{fffd}"
+        }
+        var ahead = rest.dropFirst(2)
+        let low = hexUnit(&ahead)
+        guard (0xdc00..<0xe000).contains(low) else { return "\u{fffd}" }
+        rest = ahead
+        let value = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)
+        return Unicode.Scalar(value).map { String(Character($0)) } ?? "\u{fffd}"
+    }
+
+    private static func hexUnit(_ rest: inout ArraySlice<UInt8>) -> UInt32 {
+        var value: UInt32 = 0
+        for _ in 0..<4 { value = value << 4 | (rest.popFirst().flatMap(hexValue) ?? 0) }
+        return value
+    }
+}

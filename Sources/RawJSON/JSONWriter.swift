@@ -1,0 +1,144 @@
+/// Appends JSON to a byte array; for the documents that the server itself writes.
+///
+/// Commas come by themselves. Calls out of order give malformed JSON: there is no check.
+package struct JSONWriter {
+    package private(set) var bytes: [UInt8] = []
+    private var needsComma = false
+
+    package init(capacity: Int = 256) { bytes.reserveCapacity(capacity) }
+
+    private mutating func separate() {
+        if needsComma { bytes.append(UInt8(ascii: ",")) }
+        needsComma = true
+    }
+
+    package mutating func beginObject() {
+        separate()
+        bytes.append(UInt8(ascii: "{"))
+        needsComma = false
+    }
+
+    package mutating func endObject() {
+        bytes.append(UInt8(ascii: "}"))
+        needsComma = true
+    }
+
+    package mutating func beginArray() {
+        separate()
+        bytes.append(UInt8(ascii: "["))
+        needsComma = false
+    }
+
+    package mutating func endArray() {
+        bytes.append(UInt8(ascii: "]"))
+        needsComma = true
+    }
+
+    package mutating func key(_ name: String) {
+        value(name)
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    package mutating func value(_ text: String) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        var text = text
+        text.withUTF8 { units in
+            if units.allSatisfy({ $0 >= 0x20 && $0 != 0x22 && $0 != 0x5c }) {
+                bytes.append(contentsOf: units)
+            } else {
+                for unit in units { escape(unit) }
+            }
+        }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func escape(_ unit: UInt8) {
+        switch unit {
+        case 0x22, 0x5c: bytes += [0x5c, unit]
+        case 0x0a: bytes += "\\n".utf8
+        case 0x0d: bytes += "\\r".utf8
+        case 0x09: bytes += "\\t".utf8
+        case 0x00..<0x20: bytes += ("\\u00" + (unit < 16 ? "0" : "") + String(unit, radix: 16)).utf8
+        default: bytes.append(unit)
+        }
+    }
+
+    package mutating func value(_ number: Int) {
+        append(number: String(number))
+    }
+
+    /// Numbers that JSON cannot say become null.
+    package mutating func value(_ number: Double) {
+        append(number: number.isFinite ? number.description : "null")
+    }
+
+    package mutating func value(_ flag: Bool) { append(number: flag ? "true" : "false") }
+
+    /// A number or word that is JSON as it stands.
+    package mutating func append(number literal: String) {
+        separate()
+        bytes += literal.utf8
+    }
+
+    /// A value that is JSON already.
+    package mutating func append(raw value: some Sequence<UInt8>) {
+        separate()
+        bytes.append(contentsOf: value)
+    }
+
+    package mutating func member(_ name: String, _ text: String) {
+        key(name)
+        value(text)
+    }
+
+    package mutating func member(_ name: String, _ number: Int) {
+        key(name)
+        value(number)
+    }
+
+    package mutating func member(_ name: String, _ number: Double) {
+        key(name)
+        value(number)
+    }
+
+    package mutating func member(_ name: String, _ flag: Bool) {
+        key(name)
+        value(flag)
+    }
+
+    package mutating func member(_ name: String, _ json: RawJSON) {
+        key(name)
+        append(raw: json.bytes)
+    }
+
+    package mutating func member(_ name: String, _ list: [String]) {
+        key(name)
+        beginArray()
+        for text in list { value(text) }
+        endArray()
+    }
+}
+
+/// The path to a value in a JSON document (RFC 6901).
+package struct JSONPointer: Sendable, Equatable, CustomStringConvertible {
+    package private(set) var description = ""
+
+    package init() {}
+
+    package func appending(_ name: String) -> JSONPointer {
+        var longer = self
+        longer.description += "/"
+        for character in name.unicodeScalars {
+            switch character {
+            case "~": longer.description += "~0"
+            case "/": longer.description += "~1"
+            default: longer.description.unicodeScalars.append(character)
+            }
+        }
+        return longer
+    }
+
+    package func appending(_ index: Int) -> JSONPointer { appending(String(index)) }
+}

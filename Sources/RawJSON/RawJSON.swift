@@ -1,0 +1,181 @@
+/// A valid JSON text or a part of one, as the bytes that were sent.
+///
+/// Values are slices of the client's own bytes and are never encoded again, so that
+/// `12345678901234567890` and `1e400` leave as they came.
+package struct RawJSON: Sendable, Hashable {
+    /// Without surrounding white space.
+    package let bytes: ArraySlice<UInt8>
+
+    package enum Kind: Sendable {
+        case object, array, string, number, bool, null
+    }
+
+    /// Checks a JSON text (RFC 8259) and takes it.
+    ///
+    /// - Throws: `RawJSONError` with the offset of the first mistake.
+    package init(
+        validating bytes: ArraySlice<UInt8>, depth: Int = 64,
+    ) throws(RawJSONError) {
+        let (range, error) = bytes.withUnsafeBufferPointer { buffer -> (Range<Int>, RawJSONError?) in
+            var scanner = JSONScanner(buffer, depthLimit: depth)
+            do throws(RawJSONError) {
+                return (try scanner.scanDocument(), nil)
+            } catch {
+                return (0..<0, error)
+            }
+        }
+        if let error { throw error }
+        let start = bytes.startIndex
+        self.bytes = bytes[(start + range.lowerBound)..<(start + range.upperBound)]
+    }
+
+    /// Checks a JSON text (RFC 8259) and takes it.
+    package init(validating bytes: [UInt8], depth: Int = 64) throws(RawJSONError) {
+        try self.init(validating: bytes[...], depth: depth)
+    }
+
+    /// Takes bytes that are known to be one JSON value without white space around it.
+    package init(trusted bytes: ArraySlice<UInt8>) { self.bytes = bytes }
+
+    package init(literal: StaticString) {
+        bytes = literal.withUTF8Buffer { ArraySlice(Array($0)) }
+    }
+
+    package static let null = RawJSON(literal: "null")
+    package static let emptyArray = RawJSON(literal: "[]")
+    package static let emptyObject = RawJSON(literal: "{}")
+
+    package var kind: Kind {
+        switch bytes.first {
+        case UInt8(ascii: "{"): .object
+        case UInt8(ascii: "["): .array
+        case UInt8(ascii: "\""): .string
+        case UInt8(ascii: "t"), UInt8(ascii: "f"): .bool
+        case UInt8(ascii: "n"), nil: .null
+        default: .number
+        }
+    }
+
+    // MARK: Scalars
+
+    /// The text of a string; lone surrogates become U+FFFD; nil for other kinds.
+    package var string: String? {
+        guard kind == .string else { return nil }
+        let body = bytes.dropFirst().dropLast()
+        guard body.contains(UInt8(ascii: "\\")) else { return String(decoding: body, as: UTF8.self) }
+        return JSONText.unescape(body)
+    }
+
+    /// The value of a number written as an integer that fits; nil for `1.0` and `1e2` too.
+    package var int: Int? {
+        guard kind == .number else { return nil }
+        return Int(String(decoding: bytes, as: UTF8.self))
+    }
+
+    /// The nearest double; infinite for numbers past its range.
+    package var double: Double? {
+        guard kind == .number else { return nil }
+        return Double(String(decoding: bytes, as: UTF8.self))
+    }
+
+    package var bool: Bool? {
+        guard kind == .bool else { return nil }
+        return bytes.first == UInt8(ascii: "t")
+    }
+
+    // MARK: Containers
+
+    /// Where the elements of an array lie in `bytes`, as indices of that slice.
+    ///
+    /// Empty if this is no array.
+    package func elementRanges() -> [Range<Int>] {
+        guard kind == .array else { return [] }
+        return walk(membersOfObject: false).map(\.value)
+    }
+
+    /// The elements of an array; empty if this is none.
+    package func elements() -> [RawJSON] {
+        elementRanges().map { RawJSON(trusted: bytes[$0]) }
+    }
+
+    /// The members of an object in order, names unescaped; empty if this is none.
+    package func members() -> [(name: String, value: RawJSON)] {
+        guard kind == .object else { return [] }
+        return walk(membersOfObject: true).map { member in
+            let name = RawJSON(trusted: bytes[member.name]).string ?? ""
+            return (name, RawJSON(trusted: bytes[member.value]))
+        }
+    }
+
+    /// The first member of that name.
+    package func member(_ name: String) -> RawJSON? {
+        members().first { $0.name == name }?.value
+    }
+
+    /// A name that this object, not those inside it, has twice.
+    package func firstDuplicateMember() -> String? {
+        var seen = Set<String>()
+        return members().first { !seen.insert($0.name).inserted }?.name
+    }
+
+    /// The same value with no white space outside strings.
+    package func compacted() -> RawJSON {
+        let body = bytes
+        let needs = body.withUnsafeBufferPointer { JSONText.hasBlankOutsideStrings($0) }
+        return needs ? RawJSON(trusted: JSONText.withoutBlanks(body)[...]) : self
+    }
+
+    private struct Member {
+        let name: Range<Int>
+        let value: Range<Int>
+    }
+
+    private func walk(membersOfObject isObject: Bool) -> [Member] {
+        let start = bytes.startIndex
+        return bytes.withUnsafeBufferPointer { buffer in
+            var found: [Member] = []
+            var walker = JSONWalker(buffer)
+            walker.position = 1
+            while walker.toNextMember() {
+                var name = 0..<0
+                if isObject {
+                    name = walker.value()
+                    walker.skipBlanks()
+                    walker.position += 1
+                    walker.skipBlanks()
+                }
+                let value = walker.value()
+                found.append(
+                    Member(
+                        name: name.lowerBound + start..<name.upperBound + start,
+                        value: value.lowerBound + start..<value.upperBound + start))
+            }
+            return found
+        }
+    }
+}
+
+/// What is wrong with a text that should be JSON, and where.
+package struct RawJSONError: Error, Equatable, CustomStringConvertible {
+    package enum Reason: String, Sendable {
+        case unexpectedEnd = "the text ends too early"
+        case unexpectedByte = "unexpected character"
+        case badNumber = "malformed number"
+        case badEscape = "malformed escape in a string"
+        case controlCharacter = "control character in a string; write it as an escape"
+        case invalidUTF8 = "bytes that are not UTF-8"
+        case tooDeep = "arrays and objects nested too deeply"
+        case trailingBytes = "something follows the value"
+    }
+
+    /// In bytes from the start of the text.
+    package let offset: Int
+    package let reason: Reason
+
+    package init(offset: Int, reason: Reason) {
+        self.offset = offset
+        self.reason = reason
+    }
+
+    package var description: String { "\(reason.rawValue) at byte \(offset)" }
+}

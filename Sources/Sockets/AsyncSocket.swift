@@ -1,0 +1,195 @@
+import CLinux
+import Glibc
+
+/// A connected stream socket whose reads and writes suspend the task instead of the thread.
+///
+/// The descriptor is registered once, edge-triggered. A read that fills less than its buffer has
+/// drained the socket (epoll(7)), so that a request costs one `recv` and no second one that only
+/// says "nothing more". One task may read while another writes; not two at once of either.
+/// All methods are for the loop's thread.
+package final class AsyncSocket: EventHandler, @unchecked Sendable {
+    // Unchecked: used on the thread of `loop` alone, which the methods assert.
+    package let loop: EventLoop
+    private var fd: Int32
+    private var isReadable = true
+    private var isWritable = true
+    private var hasHungUp = false
+    private var reader: UnsafeContinuation<Void, Never>?
+    private var writer: UnsafeContinuation<Void, Never>?
+    private var readExpired = false
+    private var writeExpired = false
+
+    /// Called once when the other side has closed or the connection is broken.
+    package var onHangUp: (() -> Void)?
+
+    /// Takes over a non-blocking descriptor, which is closed if the loop refuses it.
+    package init(_ fd: Int32, on loop: EventLoop) throws(SocketError) {
+        self.fd = fd
+        self.loop = loop
+        let events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+        do {
+            try loop.watch(fd, events, handler: self)
+        } catch {
+            Glibc.close(fd)
+            self.fd = -1
+            throw error
+        }
+    }
+
+    deinit {
+        if fd >= 0 { Glibc.close(fd) }
+    }
+
+    /// Whether the socket has not been closed on this side.
+    package var isOpen: Bool { fd >= 0 }
+
+    /// The descriptor, for calls such as `getpeername`; -1 when closed.
+    package var descriptor: Int32 { fd }
+
+    /// Whether a task waits in `read`.
+    package var isWaitingToRead: Bool { reader != nil }
+
+    package func ready(_ events: UInt32) {
+        let hangUp = EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue
+        if events & hangUp != 0 { noteHangUp() }
+        if events & (EPOLLIN.rawValue | hangUp) != 0 {
+            isReadable = true
+            resumeReader()
+        }
+        let dead = EPOLLHUP.rawValue | EPOLLERR.rawValue
+        if events & (EPOLLOUT.rawValue | dead) != 0 {
+            isWritable = true
+            resumeWriter()
+        }
+    }
+
+    private func noteHangUp() {
+        guard !hasHungUp else { return }
+        hasHungUp = true
+        onHangUp?()
+    }
+
+    // MARK: Reading
+
+    /// Reads what there is, waiting for the first byte.
+    ///
+    /// - Returns: the number of bytes put into `buffer`; 0 at the end of the stream.
+    /// - Throws: `timedOut` after `expireRead()`, `closed` after `close()`, else `system`.
+    package func read(into buffer: UnsafeMutableRawBufferPointer) async throws(SocketError) -> Int {
+        while true {
+            if let count = try readNow(into: buffer) { return count }
+            await withUnsafeContinuation { reader = $0 }
+        }
+    }
+
+    /// Reads what there is without waiting; nil when there is nothing yet.
+    package func readNow(into buffer: UnsafeMutableRawBufferPointer) throws(SocketError) -> Int? {
+        assert(loop.isCurrent)
+        if readExpired {
+            readExpired = false
+            throw .timedOut
+        }
+        while isReadable {
+            guard fd >= 0 else { throw .closed }
+            let count = recv(fd, buffer.baseAddress, buffer.count, 0)
+            if count >= 0 {
+                // The end of the stream must still be found after a short read.
+                if count > 0, count < buffer.count, !hasHungUp { isReadable = false }
+                return count
+            }
+            switch errno {
+            case EAGAIN: isReadable = false
+            case EINTR: continue
+            default: throw .system("recv", errno)
+            }
+        }
+        guard fd >= 0 else { throw .closed }
+        return nil
+    }
+
+    /// Makes the read that waits, or the next one, fail with `timedOut`.
+    package func expireRead() {
+        readExpired = true
+        resumeReader()
+    }
+
+    // MARK: Writing
+
+    /// Writes all the bytes, waiting while the socket's buffer is full.
+    ///
+    /// - Throws: `timedOut` after `expireWrite()`, `closed` after `close()`, else `system`.
+    package func write(_ bytes: [UInt8]) async throws(SocketError) {
+        var sent = 0
+        while sent < bytes.count {
+            sent += try writeNow(bytes[sent...])
+            if sent < bytes.count { await withUnsafeContinuation { writer = $0 } }
+        }
+    }
+
+    /// Writes as much as fits without waiting.
+    ///
+    /// - Returns: the number of bytes taken; fewer than given when the buffer is full.
+    package func writeNow(_ bytes: ArraySlice<UInt8>) throws(SocketError) -> Int {
+        assert(loop.isCurrent)
+        if writeExpired {
+            writeExpired = false
+            throw .timedOut
+        }
+        var sent = 0
+        while sent < bytes.count, isWritable {
+            guard fd >= 0 else { throw .closed }
+            let count = bytes.withUnsafeBytes {
+                send(fd, $0.baseAddress.map { $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL))
+            }
+            if count >= 0 {
+                sent += count
+                continue
+            }
+            switch errno {
+            case EAGAIN: isWritable = false
+            case EINTR: continue
+            default: throw .system("send", errno)
+            }
+        }
+        guard fd >= 0 else { throw .closed }
+        return sent
+    }
+
+    /// Makes the write that waits, or the next one, fail with `timedOut`.
+    package func expireWrite() {
+        writeExpired = true
+        resumeWriter()
+    }
+
+    // MARK: End
+
+    /// Says to the other side that nothing more will be sent.
+    package func shutdownWrite() {
+        if fd >= 0 { shutdown(fd, Int32(SHUT_WR)) }
+    }
+
+    /// Closes the descriptor; tasks that wait fail with `closed`. May be called twice.
+    package func close() {
+        guard fd >= 0 else { return }
+        loop.unwatch(fd)
+        Glibc.close(fd)
+        fd = -1
+        onHangUp = nil
+        isReadable = true
+        isWritable = true
+        resumeReader()
+        resumeWriter()
+    }
+
+    private func resumeReader() {
+        guard let waiting = reader else { return }
+        reader = nil
+        waiting.resume()
+    }
+
+    private func resumeWriter() {
+        guard let waiting = writer else { return }
+        writer = nil
+        waiting.resume()
+    }
+}

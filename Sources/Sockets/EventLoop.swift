@@ -1,0 +1,235 @@
+import CLinux
+import Glibc
+import Synchronization
+import Threads
+
+/// One thread that waits for descriptors, timers and work, and runs Swift tasks in between.
+///
+///     epoll_wait ──► handlers of ready descriptors ──► due timers ──► queued tasks and closures ─┐
+///         ▲                                                                                    │
+///         └────────────────────────────────────────────────────────────────────────────────────┘
+///
+/// A loop is a task executor and a serial executor: tasks that prefer it, and actors that name it,
+/// run on its thread and nowhere else, so that straight-line `async` code costs no thread hop.
+/// Work queued from the loop's own thread is an array append; from another thread it takes a lock
+/// and, if the loop had nothing queued, one write to an eventfd.
+package final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable {
+    // Unchecked: `inbox` has its mutex, `thread` is written once before any other use; all other
+    // state belongs to the loop's thread.
+    private let epoll: Int32
+    private let wakeup: Int32
+    private let inbox = Mutex(Inbox())
+    private let thread = Atomic<UInt>(0)
+
+    private var local: [Work] = []
+    private var watches: [Watch?] = []
+    private var generation: UInt32 = 0
+    private var timers = TimerHeap()
+
+    /// The time when the loop last woke, from the monotonic clock.
+    package private(set) var now = LoopInstant.current()
+
+    enum Work {
+        case job(UnownedJob)
+        case closure(@Sendable () -> Void)
+    }
+
+    private struct Inbox {
+        var work: [Work] = []
+        var isStopping = false
+    }
+
+    private struct Watch {
+        let generation: UInt32
+        let handler: any EventHandler
+    }
+
+    /// Makes the loop and starts its thread.
+    ///
+    /// - Throws: `SocketError.system` when the kernel gives no descriptor.
+    package init(name: String) throws(SocketError) {
+        epoll = clinux_epoll_create()
+        guard epoll >= 0 else { throw .system("epoll_create1", -epoll) }
+        wakeup = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        guard wakeup >= 0 else {
+            close(epoll)
+            throw .system("eventfd", errno)
+        }
+        _ = clinux_epoll_control(epoll, EPOLL_CTL_ADD, wakeup, EPOLLIN.rawValue, Self.wakeupToken)
+        startThread(name) { self.run() }
+    }
+
+    deinit {
+        close(epoll)
+        close(wakeup)
+    }
+
+    private static let wakeupToken = UInt64.max
+
+    /// Whether the caller runs on the loop's thread.
+    package var isCurrent: Bool { thread.load(ordering: .relaxed) == UInt(pthread_self()) }
+
+    // MARK: Work
+
+    package func enqueue(_ job: consuming ExecutorJob) {
+        submit(.job(UnownedJob(job)))
+    }
+
+    package func asUnownedSerialExecutor() -> UnownedSerialExecutor {
+        UnownedSerialExecutor(ordinary: self)
+    }
+
+    package func checkIsolated() {
+        precondition(isCurrent, "not on the event loop's thread")
+    }
+
+    package func isIsolatingCurrentContext() -> Bool? { isCurrent }
+
+    /// Runs a closure on the loop's thread, after what was queued before it.
+    package func execute(_ body: @escaping @Sendable () -> Void) {
+        submit(.closure(body))
+    }
+
+    /// Ends the loop's thread after what is queued has run. Later work is dropped.
+    package func stop() {
+        inbox.withLock { $0.isStopping = true }
+        wake()
+    }
+
+    private func submit(_ work: Work) {
+        if isCurrent {
+            local.append(work)
+            return
+        }
+        let wasEmpty = inbox.withLock { inbox in
+            inbox.work.append(work)
+            return inbox.work.count == 1
+        }
+        if wasEmpty { wake() }
+    }
+
+    private func wake() {
+        var one: UInt64 = 1
+        // A full counter means that a wake-up is pending already.
+        _ = write(wakeup, &one, 8)
+    }
+
+    // MARK: Timers
+
+    /// Calls `body` on the loop's thread once, not before `delay` has passed.
+    ///
+    /// To be called on the loop's thread. The timer is dropped by `cancel()`, not by releasing it.
+    @discardableResult
+    package func schedule(after delay: Duration, _ body: @escaping () -> Void) -> LoopTimer {
+        assert(isCurrent)
+        let timer = LoopTimer(deadline: LoopInstant.current() + delay, loop: self, body: body)
+        timers.insert(timer)
+        return timer
+    }
+
+    func timerCancelled() { timers.noteCancelled() }
+
+    // MARK: Descriptors
+
+    /// Tells `handler` of everything that becomes possible on `fd`, edge-triggered.
+    ///
+    /// To be called on the loop's thread.
+    ///
+    /// - Throws: `SocketError.system` when the kernel refuses the descriptor.
+    package func watch(
+        _ fd: Int32, _ events: UInt32, handler: any EventHandler,
+    ) throws(SocketError) {
+        assert(isCurrent)
+        generation &+= 1
+        let index = Int(fd)
+        while watches.count <= index { watches.append(nil) }
+        watches[index] = Watch(generation: generation, handler: handler)
+        let token = UInt64(generation) << 32 | UInt64(UInt32(bitPattern: fd))
+        let result = clinux_epoll_control(epoll, EPOLL_CTL_ADD, fd, events, token)
+        guard result == 0 else {
+            watches[index] = nil
+            throw .system("epoll_ctl", -result)
+        }
+    }
+
+    /// Forgets a descriptor; call it before closing the descriptor.
+    package func unwatch(_ fd: Int32) {
+        assert(isCurrent)
+        guard watches.indices.contains(Int(fd)), watches[Int(fd)] != nil else { return }
+        watches[Int(fd)] = nil
+        _ = clinux_epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0)
+    }
+
+    // MARK: The loop
+
+    private func run() {
+        thread.store(UInt(pthread_self()), ordering: .relaxed)
+        let capacity = 256
+        let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: capacity)
+        defer { events.deallocate() }
+        while true {
+            let count = epoll_wait(epoll, events, Int32(capacity), waitMilliseconds())
+            now = .current()
+            for index in 0..<max(0, Int(count)) { dispatch(events[index]) }
+            for timer in timers.takeDue(at: now) { timer.fire() }
+            guard takeInbox() else { return }
+            runLocal()
+        }
+    }
+
+    private func waitMilliseconds() -> Int32 {
+        if !local.isEmpty { return 0 }
+        guard let deadline = timers.next else { return -1 }
+        return deadline.millisecondsFromNow()
+    }
+
+    private func dispatch(_ event: epoll_event) {
+        let token = event.data.u64
+        if token == Self.wakeupToken {
+            var count: UInt64 = 0
+            _ = read(wakeup, &count, 8)
+            return
+        }
+        let index = Int(token & 0xffff_ffff)
+        // A handler that ran before in this batch may have closed and reopened the descriptor.
+        guard let watch = watches[index], watch.generation == UInt32(token >> 32) else { return }
+        watch.handler.ready(event.events)
+    }
+
+    /// Moves what others have queued to the local queue; false when the loop is to end.
+    private func takeInbox() -> Bool {
+        inbox.withLock { inbox in
+            if local.isEmpty {
+                swap(&local, &inbox.work)
+            } else {
+                local.append(contentsOf: inbox.work)
+                inbox.work.removeAll(keepingCapacity: true)
+            }
+            return !(inbox.isStopping && local.isEmpty)
+        }
+    }
+
+    private func runLocal() {
+        // What these add is run in the next round, after a look at the descriptors.
+        var batch: [Work] = []
+        swap(&batch, &local)
+        let serial = asUnownedSerialExecutor()
+        let executor = asUnownedTaskExecutor()
+        for work in batch {
+            switch work {
+            case .job(let job): job.runSynchronously(isolatedTo: serial, taskExecutor: executor)
+            case .closure(let body): body()
+            }
+        }
+        if local.isEmpty {
+            batch.removeAll(keepingCapacity: true)
+            swap(&batch, &local)
+        }
+    }
+}
+
+/// Something that wants to know when its descriptor can be used; called on the loop's thread.
+package protocol EventHandler: AnyObject {
+    /// `events` holds the bits of `epoll_ctl(2)`.
+    func ready(_ events: UInt32)
+}

@@ -1,0 +1,111 @@
+import HeapModule
+import Glibc
+
+/// A point of the monotonic clock, in nanoseconds.
+package struct LoopInstant: Comparable, Sendable {
+    package let nanoseconds: Int64
+
+    package static func current() -> LoopInstant {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return LoopInstant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+    }
+
+    package static func < (left: LoopInstant, right: LoopInstant) -> Bool {
+        left.nanoseconds < right.nanoseconds
+    }
+
+    /// A later point; a sum past the end of the clock (292 years) stays at its end.
+    package static func + (instant: LoopInstant, duration: Duration) -> LoopInstant {
+        let (seconds, attoseconds) = duration.components
+        guard seconds < 9_000_000_000 else { return LoopInstant(nanoseconds: .max) }
+        let nanoseconds = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+        let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(nanoseconds)
+        return LoopInstant(nanoseconds: overflow ? .max : sum)
+    }
+
+    package static func - (later: LoopInstant, earlier: LoopInstant) -> Duration {
+        .nanoseconds(later.nanoseconds - earlier.nanoseconds)
+    }
+
+    /// Whole milliseconds until then, rounded up, at least 0 and at most a minute.
+    func millisecondsFromNow() -> Int32 {
+        let left = nanoseconds - LoopInstant.current().nanoseconds
+        guard left > 0 else { return 0 }
+        return Int32(min((left + 999_999) / 1_000_000, 60_000))
+    }
+}
+
+/// A call that an event loop will make later, unless it is cancelled; for the loop's thread only.
+package final class LoopTimer {
+    let deadline: LoopInstant
+    private weak var loop: EventLoop?
+    private var body: (() -> Void)?
+
+    init(deadline: LoopInstant, loop: EventLoop, body: @escaping () -> Void) {
+        self.deadline = deadline
+        self.loop = loop
+        self.body = body
+    }
+
+    var isCancelled: Bool { body == nil }
+
+    /// Drops the call; does nothing when it was made already.
+    package func cancel() {
+        guard body != nil else { return }
+        body = nil
+        loop?.timerCancelled()
+    }
+
+    func fire() {
+        let body = self.body
+        self.body = nil
+        body?()
+    }
+}
+
+/// The timers of a loop, the earliest first.
+///
+/// Cancelled timers are left in place and swept when they are the majority, so that cancelling is
+/// cheap and a million short jobs with long time-outs do not pile up.
+struct TimerHeap {
+    private var heap = Heap<Entry>()
+    private var cancelled = 0
+
+    private struct Entry: Comparable {
+        let timer: LoopTimer
+
+        static func < (left: Entry, right: Entry) -> Bool {
+            left.timer.deadline < right.timer.deadline
+        }
+
+        static func == (left: Entry, right: Entry) -> Bool {
+            left.timer.deadline == right.timer.deadline
+        }
+    }
+
+    var next: LoopInstant? { heap.min?.timer.deadline }
+
+    mutating func insert(_ timer: LoopTimer) { heap.insert(Entry(timer: timer)) }
+
+    mutating func noteCancelled() {
+        cancelled += 1
+        guard cancelled > 256, cancelled > heap.count / 2 else { return }
+        heap = Heap(heap.unordered.filter { !$0.timer.isCancelled })
+        cancelled = 0
+    }
+
+    /// Takes out the timers due at `now`, in order, the cancelled left out.
+    mutating func takeDue(at now: LoopInstant) -> [LoopTimer] {
+        var due: [LoopTimer] = []
+        while let first = heap.min, first.timer.deadline <= now {
+            heap.removeMin()
+            if first.timer.isCancelled {
+                cancelled = max(0, cancelled - 1)
+            } else {
+                due.append(first.timer)
+            }
+        }
+        return due
+    }
+}

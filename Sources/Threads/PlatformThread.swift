@@ -1,0 +1,33 @@
+import CLinux
+import Glibc
+
+/// Starts a named, detached operating-system thread that runs `body` once.
+///
+/// - Parameters:
+///   - name: shown by `top -H` and debuggers; cut to 15 bytes, the kernel's limit.
+///   - body: what the thread runs; the thread ends when it returns.
+package func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
+    let start = Unmanaged.passRetained(ThreadStart(name: name, body: body))
+    var thread = pthread_t()
+    let failure = pthread_create(
+        &thread, nil,
+        { raw in
+            guard let raw else { return nil }
+            let start = Unmanaged<ThreadStart>.fromOpaque(raw).takeRetainedValue()
+            clinux_name_thread(start.name)
+            start.body()
+            return nil
+        }, start.toOpaque())
+    precondition(failure == 0, "cannot start thread \(name): \(String(cString: strerror(failure)))")
+    pthread_detach(thread)
+}
+
+private final class ThreadStart {
+    let name: String
+    let body: @Sendable () -> Void
+
+    init(name: String, body: @escaping @Sendable () -> Void) {
+        self.name = name
+        self.body = body
+    }
+}

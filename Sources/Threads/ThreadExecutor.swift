@@ -1,0 +1,83 @@
+import DequeModule
+import Glibc
+
+/// A fixed number of threads that run Swift tasks and closures, and may block.
+///
+/// Everything that must not run on an event loop or on Swift's cooperative threads is sent here:
+/// SQLite, process starts, native functions. Work is taken in order; with one thread it is a
+/// serial queue. Threads end after `stop()`, once the work already queued is done.
+package final class ThreadExecutor: TaskExecutor, @unchecked Sendable {
+    // Unchecked: `queue`, `stopping` and `sleeping` are touched only with `lock` held.
+    private let lock: UnsafeMutablePointer<pthread_mutex_t>
+    private let wake: UnsafeMutablePointer<pthread_cond_t>
+    private var queue = Deque<Work>()
+    private var stopping = false
+    private var sleeping = 0
+
+    private enum Work {
+        case job(UnownedJob)
+        case closure(@Sendable () -> Void)
+    }
+
+    /// Starts the threads.
+    ///
+    /// - Parameters:
+    ///   - name: of the threads.
+    ///   - threads: how many, at least 1.
+    package init(name: String, threads: Int) {
+        lock = .allocate(capacity: 1)
+        wake = .allocate(capacity: 1)
+        pthread_mutex_init(lock, nil)
+        pthread_cond_init(wake, nil)
+        for _ in 0..<max(1, threads) {
+            startThread(name) { self.run() }
+        }
+    }
+
+    package func enqueue(_ job: consuming ExecutorJob) {
+        push(.job(UnownedJob(job)))
+    }
+
+    /// Runs a closure on one of the threads, after what was queued before it.
+    package func execute(_ body: @escaping @Sendable () -> Void) {
+        push(.closure(body))
+    }
+
+    /// Ends the threads when the queue is empty; does not wait for it.
+    package func stop() {
+        pthread_mutex_lock(lock)
+        stopping = true
+        pthread_cond_broadcast(wake)
+        pthread_mutex_unlock(lock)
+    }
+
+    private func push(_ work: Work) {
+        pthread_mutex_lock(lock)
+        queue.append(work)
+        let someoneSleeps = sleeping > 0
+        pthread_mutex_unlock(lock)
+        if someoneSleeps { pthread_cond_signal(wake) }
+    }
+
+    private func next() -> Work? {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        while queue.isEmpty {
+            if stopping { return nil }
+            sleeping += 1
+            pthread_cond_wait(wake, lock)
+            sleeping -= 1
+        }
+        return queue.popFirst()
+    }
+
+    private func run() {
+        let executor = asUnownedTaskExecutor()
+        while let work = next() {
+            switch work {
+            case .job(let job): job.runSynchronously(on: executor)
+            case .closure(let body): body()
+            }
+        }
+    }
+}
