@@ -16,12 +16,15 @@ static const unsigned char openapi[] = {
 #embed "../../openapi.yaml"
 };
 
-const struct embedded_file embedded_python[] = {
+static const struct embedded_file python[] = {
     {"martlet/__init__.py", python_init, sizeof python_init},
     {"martlet/functions.py", python_functions, sizeof python_functions},
     {"martlet/schema.py", python_schema, sizeof python_schema},
     {"martlet/worker.py", python_worker, sizeof python_worker},
 };
-const size_t embedded_python_count = sizeof embedded_python / sizeof embedded_python[0];
+const struct embedded_file *embedded_python(size_t *count) {
+    *count = sizeof python / sizeof python[0];
+    return python;
+}
 
 const struct embedded_file embedded_openapi = {"openapi.yaml", openapi, sizeof openapi};

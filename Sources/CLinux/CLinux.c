@@ -87,6 +87,8 @@ int clinux_accept(int listener) {
     return fd < 0 ? -errno : fd;
 }
 
+int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
 void clinux_name_thread(const char *name) {
     prctl(PR_SET_NAME, name);  // the kernel cuts it
 }

@@ -17,11 +17,8 @@ package enum EmbeddedFiles {
                 throw InstallError(path: directory, code: errno)
             }
         }
-        let files = withUnsafePointer(to: embedded_python) { pointer in
-            pointer.withMemoryRebound(to: embedded_file.self, capacity: embedded_python_count) {
-                Array(UnsafeBufferPointer(start: $0, count: embedded_python_count))
-            }
-        }
+        var count = 0
+        let files = UnsafeBufferPointer(start: embedded_python(&count), count: count)
         for file in files {
             try write(bytes(of: file), to: root + "/" + String(cString: file.name))
         }

@@ -1,6 +1,6 @@
 import Glibc
 package import Jobs
-import RawJSON
+package import RawJSON
 
 /// The process that runs native functions for the process pool: `martlet worker`.
 ///

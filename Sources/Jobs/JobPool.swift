@@ -4,11 +4,14 @@ package import RawJSON
 package protocol JobPool: Sendable {
     var kind: PoolKind { get }
 
-    /// Whether a call of the function would be started soon if it were given now.
+    /// Takes a place for a call that will be given to `run`; false when there is none.
     ///
     /// A pool takes a few calls more than it can run at once, so that no worker idles between two
     /// short ones.
-    func hasRoom(for function: Function) async -> Bool
+    func reserve(for function: Function) async -> Bool
+
+    /// Gives back a place for which there will be no call.
+    func giveBack(for function: Function) async
 
     /// Runs a call to its end; it is over when nothing of it runs any more.
     ///

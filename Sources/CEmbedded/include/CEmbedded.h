@@ -11,8 +11,7 @@ struct embedded_file {
 };
 
 /// The Python package `martlet`, for the workers.
-extern const struct embedded_file embedded_python[];
-extern const size_t embedded_python_count;
+const struct embedded_file *embedded_python(size_t *count);
 
 /// The description of the HTTP interface.
 extern const struct embedded_file embedded_openapi;

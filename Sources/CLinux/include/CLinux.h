@@ -41,6 +41,9 @@ int clinux_epoll_control(int epoll, int operation, int fd, uint32_t events, uint
 /// Accepts one connection, non-blocking and close-on-exec; the descriptor or -errno.
 int clinux_accept(int listener);
 
+/// A pipe whose ends are closed on exec; 0 or -1 with errno.
+int clinux_pipe(int ends[2]);
+
 /// Names the calling thread; longer than 15 bytes is cut.
 void clinux_name_thread(const char *name);
 

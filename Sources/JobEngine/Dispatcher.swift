@@ -1,0 +1,303 @@
+import Functions
+import HeapModule
+import Jobs
+import Logging
+import RawJSON
+import Sockets
+import Synchronization
+
+/// Starts jobs when their pool has room, the highest priority first, then the oldest.
+///
+///     JobQueue ── add ──► ready jobs, by pool ── a pool has room ──► attempt ──► store, waiters
+///                            ▲      ▲
+///      store, when few ──────┘      └── a running map's wish for another chunk
+///
+/// Only so many ready jobs are kept in memory; the rest waits in the store. It lives on the
+/// engine's event loop, as the pools do.
+actor Dispatcher {
+    private let store: any JobStore
+    private let pools: [PoolKind: any JobPool]
+    private let slots: [PoolKind: Int]
+    private let catalogue: FunctionCatalogue
+    private let waiters: JobWaiters
+    private let live: LiveJobs
+    private let settings: EngineSettings
+    private let loop: EventLoop
+    private let logger: Logger
+
+    private var ready: [PoolKind: Heap<Entry>] = [:]
+    private var overflowed: Set<PoolKind> = []
+    private var pumping: Set<PoolKind> = []
+    private var pumpAgain: Set<PoolKind> = []
+    private var attempts: [JobID: Task<Void, Never>] = [:]
+    private var places: [Int: CheckedContinuation<Void, Never>] = [:]
+    private var nextSequence = 0
+    private var isDraining = false
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    init(_ parts: EngineParts, waiters: JobWaiters, live: LiveJobs) {
+        store = parts.store
+        pools = parts.pools
+        slots = parts.slots
+        catalogue = parts.catalogue
+        settings = parts.settings
+        loop = parts.loop
+        logger = parts.logger
+        self.waiters = waiters
+        self.live = live
+    }
+
+    /// Something that wants a place in a pool.
+    private struct Entry: Comparable {
+        let priority: Int
+        let sequence: Int
+        /// nil for a running map that wants to run another chunk.
+        let job: JobID?
+        let function: String
+
+        static func < (left: Entry, right: Entry) -> Bool {
+            (left.priority, right.sequence) < (right.priority, left.sequence)
+        }
+    }
+
+    // MARK: What is to run
+
+    func add(_ jobs: [Job]) {
+        for job in jobs { add(job) }
+        for pool in Set(jobs.map(\.pool)) { pump(pool) }
+    }
+
+    private func add(_ job: Job) {
+        if let due = job.notBefore, due > .now() { return wake(at: due, job.pool) }
+        guard ready[job.pool]?.count ?? 0 < settings.windowJobs else {
+            overflowed.insert(job.pool)
+            return
+        }
+        guard attempts[job.id] == nil else { return }
+        live.put(job)
+        push(
+            Entry(
+                priority: job.submission.priority, sequence: takeSequence(), job: job.id,
+                function: job.submission.function), job.pool)
+    }
+
+    private func takeSequence() -> Int {
+        nextSequence += 1
+        return nextSequence
+    }
+
+    private func push(_ entry: Entry, _ pool: PoolKind) { ready[pool, default: Heap()].insert(entry) }
+
+    /// Looks into the store when a delayed job is due.
+    private func wake(at due: Timestamp, _ pool: PoolKind) {
+        let seconds = max(0.001, due.seconds(since: .now()))
+        loop.schedule(after: .microseconds(Int64(min(seconds, 86_400) * 1_000_000))) {
+            self.assumeIsolated { dispatcher in
+                // A task of its own: a timer cannot wait.
+                Task { await dispatcher.refill(pool) }
+            }
+        }
+    }
+
+    /// Takes ready jobs from the store into memory.
+    func refill(_ pool: PoolKind) async {
+        overflowed.remove(pool)
+        let limit = settings.windowJobs + live.count
+        do throws(StoreError) {
+            let jobs = try await store.queued(in: pool, dueAt: .now(), limit: limit)
+            for job in jobs where live.job(job.id) == nil { add(job) }
+            if let due = try await store.nextDue(after: .now()) { wake(at: due, pool) }
+        } catch {
+            logger.error("cannot read the queue", metadata: ["error": "\(error)"])
+        }
+        pump(pool)
+    }
+
+    // MARK: Starting
+
+    private func pump(_ pool: PoolKind) {
+        guard pumping.insert(pool).inserted else {
+            pumpAgain.insert(pool)
+            return
+        }
+        // A task of its own: whoever brought the news need not wait for what it starts.
+        Task(executorPreference: loop) { await self.start(pool) }
+    }
+
+    private func start(_ kind: PoolKind) async {
+        guard let pool = pools[kind] else { return }
+        repeat {
+            pumpAgain.remove(kind)
+            while let entry = ready[kind]?.max {
+                if let id = entry.job, live.job(id)?.state != .queued {
+                    _ = ready[kind]?.popMax()  // cancelled in the meantime
+                    continue
+                }
+                if isDraining, entry.job != nil { break }
+                guard let function = catalogue.function(named: entry.function) else {
+                    _ = ready[kind]?.popMax()
+                    begin(entry, nil)
+                    continue
+                }
+                guard await pool.reserve(for: function) else { break }
+                guard let top = ready[kind]?.popMax() else {
+                    await pool.giveBack(for: function)
+                    break
+                }
+                if top.function == function.name {
+                    begin(top, function)
+                } else {
+                    // Another came to the front while the place was taken.
+                    await pool.giveBack(for: function)
+                    push(top, kind)
+                }
+            }
+        } while pumpAgain.contains(kind)
+        pumping.remove(kind)
+        if overflowed.contains(kind), ready[kind]?.count ?? 0 < settings.windowJobs / 2 {
+            await refill(kind)
+        }
+    }
+
+    private func begin(_ entry: Entry, _ function: Function?) {
+        guard let id = entry.job else {
+            places.removeValue(forKey: entry.sequence)?.resume()
+            return
+        }
+        guard let job = live.job(id), job.state == .queued else {
+            if let function { Task { await self.giveBack(job(of: entry), function) } }
+            return
+        }
+        // An attempt is a task of its own: its cancelling is the job's.
+        attempts[id] = Task(executorPreference: loop) {
+            await JobRun(job: job, function: function, dispatcher: self).run()
+        }
+    }
+
+    private func job(of entry: Entry) -> PoolKind {
+        catalogue.function(named: entry.function)?.pool ?? .process
+    }
+
+    // MARK: For the attempts
+
+    /// Waits for a place in the pool, behind those that asked before.
+    func place(for job: Job, _ function: Function) async {
+        let sequence = takeSequence()
+        await withCheckedContinuation { continuation in
+            places[sequence] = continuation
+            push(
+                Entry(
+                    priority: job.submission.priority, sequence: sequence, job: nil,
+                    function: function.name), job.pool)
+            pump(job.pool)
+        }
+    }
+
+    func giveBack(_ kind: PoolKind, _ function: Function) async {
+        await pools[kind]?.giveBack(for: function)
+        pump(kind)
+    }
+
+    func run(_ call: Call, in kind: PoolKind) async -> CallOutcome {
+        guard let pool = pools[kind] else {
+            return CallOutcome(
+                .failure(Failure(.unavailable, type: "PoolError", message: "no such pool")))
+        }
+        let outcome = await pool.run(call)
+        pump(kind)
+        return outcome
+    }
+
+    func begun(_ job: Job) {
+        live.put(job)
+        store.noteStarted(job.id, attempt: job.attempt, at: job.startedAt ?? .now())
+    }
+
+    func progress(of id: JobID, done: Int, failed: Int) {
+        live.change(id) { job in
+            job.itemsDone = done
+            job.itemsFailed = failed
+        }
+    }
+
+    func save(_ segments: [ItemSegment], of id: JobID) async {
+        do throws(StoreError) {
+            try await store.saveItems(id, segments)
+        } catch {
+            logger.error("cannot keep results", metadata: ["job": "\(id)", "error": "\(error)"])
+        }
+    }
+
+    func mapRun(_ job: Job, _ function: Function, timeout: Double?) async -> MapRun {
+        var ended: [Range<Int>] = []
+        do throws(StoreError) {
+            if job.attempt > 1 {
+                try await store.dropItems(job.id, onlyFailed: true)
+                ended = try await store.itemRanges(job.id)
+            }
+        } catch {
+            // Nothing is lost: the items are run again.
+            logger.error("cannot read results", metadata: ["job": "\(job.id)", "error": "\(error)"])
+        }
+        return MapRun(
+            job: job, function: function, timeout: timeout, slots: slots[job.pool] ?? 1,
+            ended: ended, dispatcher: self, loop: loop)
+    }
+
+    func retryPolicy(of job: Job, _ function: Function?) -> RetryPolicy {
+        job.submission.retry ?? function?.retry ?? RetryPolicy()
+    }
+
+    func keepSeconds(of job: Job) -> Double { job.submission.keep ?? settings.keepSeconds }
+
+    /// Makes the attempt's outcome durable, then tells whoever waits.
+    func ended(_ job: Job, adding segments: [ItemSegment]) async {
+        var delay = 0.1
+        while true {
+            do throws(StoreError) {
+                try await store.update(job, adding: segments)
+                break
+            } catch {
+                // The work is done; keep it until the store takes it.
+                logger.error("cannot write a job", metadata: ["job": "\(job.id)", "error": "\(error)"])
+                try? await Task.sleep(for: .milliseconds(Int(delay * 1000)))
+                delay = min(delay * 2, 5)
+            }
+        }
+        attempts[job.id] = nil
+        live.remove(job.id)
+        if job.state.isEnd {
+            waiters.tell(job)
+        } else if !isDraining {
+            add(job)
+        }
+        pump(job.pool)
+    }
+
+    // MARK: Stopping
+
+    /// Cancels a job that has not ended.
+    ///
+    /// - Returns: the job as it stands now; nil when it is not known here.
+    func cancel(_ id: JobID) async -> Job? {
+        guard var job = live.job(id) else { return nil }
+        if let attempt = attempts[id] {
+            live.change(id) { $0.state = .cancelling }
+            attempt.cancel()
+            return live.job(id)
+        }
+        job.state = .cancelled
+        job.endedAt = .now()
+        job.failure = .cancelled
+        job.expiresAt = job.endedAt?.adding(seconds: keepSeconds(of: job))
+        live.remove(id)
+        await ended(job, adding: [])
+        return job
+    }
+
+    var runningCount: Int { attempts.count }
+
+    /// Starts no more jobs.
+    func drain() { isDraining = true }
+}

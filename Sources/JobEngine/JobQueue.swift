@@ -1,0 +1,242 @@
+package import Functions
+package import Jobs
+package import Logging
+package import RawJSON
+package import Sockets
+import Synchronization
+
+/// Settings of the engine, with units and defaults.
+package struct EngineSettings: Sendable {
+    /// Ready jobs of a pool that are kept in memory; the rest waits in the store.
+    package var windowJobs = 20_000
+    /// Jobs waiting in all; past it submissions are refused.
+    package var queuedJobs = 1_000_000
+    /// Seconds that a result stays if its job does not say.
+    package var keepSeconds = 7.0 * 86_400
+
+    package init() {}
+}
+
+/// What an engine is built of.
+package struct EngineParts: Sendable {
+    package var store: any JobStore
+    package var pools: [PoolKind: any JobPool]
+    package var slots: [PoolKind: Int]
+    package var catalogue: FunctionCatalogue
+    package var settings: EngineSettings
+    package var loop: EventLoop
+    package var logger: Logger
+
+    package init(
+        store: any JobStore, pools: [PoolKind: any JobPool], slots: [PoolKind: Int],
+        catalogue: FunctionCatalogue, settings: EngineSettings, loop: EventLoop, logger: Logger,
+    ) {
+        self.store = store
+        self.pools = pools
+        self.slots = slots
+        self.catalogue = catalogue
+        self.settings = settings
+        self.loop = loop
+        self.logger = logger
+    }
+}
+
+/// All that may be asked of the engine: submit, look, wait, cancel, retry, forget.
+package final class JobQueue: Sendable {
+    package let catalogue: FunctionCatalogue
+    private let store: any JobStore
+    private let pools: [PoolKind: any JobPool]
+    private let settings: EngineSettings
+    private let loop: EventLoop
+    private let dispatcher: Dispatcher
+    private let waiters = JobWaiters()
+    private let live = LiveJobs()
+    private let ids: JobIDGenerator
+
+    /// Recovers what an earlier server has left and begins to run it.
+    ///
+    /// - Throws: `StoreError` when the store cannot be read.
+    package static func start(_ parts: EngineParts) async throws -> JobQueue {
+        let report = try await parts.store.recover(at: .now())
+        if report.requeued > 0 {
+            parts.logger.notice(
+                "jobs found unfinished are queued again", metadata: ["jobs": "\(report.requeued)"])
+        }
+        let queue = JobQueue(parts, lastSequence: report.lastSequence)
+        for pool in parts.pools.keys { await queue.dispatcher.refill(pool) }
+        return queue
+    }
+
+    private init(_ parts: EngineParts, lastSequence: Int64) {
+        catalogue = parts.catalogue
+        store = parts.store
+        pools = parts.pools
+        settings = parts.settings
+        loop = parts.loop
+        ids = JobIDGenerator(after: lastSequence)
+        dispatcher = Dispatcher(parts, waiters: waiters, live: live)
+    }
+
+    // MARK: Submitting
+
+    /// Makes a job of a submission.
+    ///
+    /// - Throws: `SubmissionError` when the function is unknown or does not run on the pool.
+    package func prepare(
+        _ submission: JobSubmission, idempotencyKey: String? = nil,
+        at pointer: JSONPointer = JSONPointer(),
+    ) throws(SubmissionError) -> Job {
+        guard let function = catalogue.function(named: submission.function) else {
+            let near = Spelling.nearest(
+                to: submission.function, among: catalogue.functions.map(\.name))
+            let hint = near.map { " Did you mean \"\($0)\"?" } ?? " GET /v1/functions lists them."
+            throw SubmissionError(
+                .unknownFunction, at: pointer.appending("function"),
+                "There is no function \"\(submission.function)\".\(hint)")
+        }
+        let pool = submission.pool ?? function.pool
+        guard function.pools.contains(pool) else {
+            let allowed = function.pools.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+            throw SubmissionError(
+                .poolNotAllowed, at: pointer.appending("pool"),
+                "\"\(function.name)\" does not run on the \(pool.rawValue) pool; choose \(allowed).")
+        }
+        let now = Timestamp.now()
+        var submission = submission
+        submission.queue = submission.queue ?? function.queue ?? "default"
+        for tag in function.tags where !submission.tags.contains(tag) { submission.tags.append(tag) }
+        let due = submission.delay.map { now.adding(seconds: $0) } ?? submission.notBefore
+        return Job(
+            id: ids.next(at: now), submission: submission, pool: pool, createdAt: now,
+            notBefore: due, idempotencyKey: idempotencyKey)
+    }
+
+    /// Keeps jobs durably, all or none, and lets them run.
+    ///
+    /// - Returns: each job, or the one that has its idempotency key already.
+    package func submit(_ jobs: [Job]) async throws(StoreError) -> [Job] {
+        let outcomes = try await store.insert(jobs)
+        var fresh: [Job] = []
+        let result = zip(jobs, outcomes).map { job, outcome in
+            switch outcome {
+            case .stored:
+                fresh.append(job)
+                return job
+            case .existing(let existing): return existing
+            }
+        }
+        let added = fresh
+        loop.execute { self.dispatcher.assumeIsolated { $0.add(added) } }
+        return result
+    }
+
+    /// Submits one job and waits for its end at most `seconds`.
+    package func submit(_ job: Job, waiting seconds: Double) async throws(StoreError) -> Job {
+        let waiter = waiters.register(job.id)
+        defer { waiters.unregister(waiter, job.id) }
+        let kept = try await submit([job])[0]
+        if kept.id != job.id { return try await wait(kept.id, seconds: seconds) ?? kept }
+        return await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? job
+    }
+
+    // MARK: Looking
+
+    package func job(_ id: JobID) async throws(StoreError) -> Job? {
+        if let job = live.job(id) { return job }
+        return try await store.job(id)
+    }
+
+    /// The job when it has ended, or as it stands after `seconds`; nil when there is none.
+    package func wait(_ id: JobID, seconds: Double) async throws(StoreError) -> Job? {
+        let waiter = waiters.register(id)
+        defer { waiters.unregister(waiter, id) }
+        guard let job = try await job(id) else { return nil }
+        if job.state.isEnd || seconds <= 0 { return job }
+        if let ended = await waiter.wait(seconds: seconds, on: loop) { return ended }
+        return try await self.job(id)
+    }
+
+    package func items(
+        _ id: JobID, from first: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [ItemSegment] {
+        try await store.items(id, from: first, maxBytes: maxBytes)
+    }
+
+    package func list(_ query: JobQuery) async throws(StoreError) -> [Job] {
+        try await store.list(query).map { live.job($0.id) ?? $0 }
+    }
+
+    package func counts() async throws(StoreError) -> [QueueCount] { try await store.counts() }
+
+    package func poolStatus() async -> [PoolStatus] {
+        var found: [PoolStatus] = []
+        for kind in PoolKind.allCases {
+            if let status = await pools[kind]?.status() { found.append(status) }
+        }
+        return found
+    }
+
+    // MARK: Changing
+
+    /// Stops a job; nil when there is none. A job that has ended stays as it is.
+    package func cancel(_ id: JobID) async throws(StoreError) -> Job? {
+        if let job = await dispatcher.cancel(id) { return job }
+        guard var job = try await store.job(id), !job.state.isEnd else {
+            return try await store.job(id)
+        }
+        job.state = .cancelled
+        job.endedAt = .now()
+        job.failure = .cancelled
+        job.expiresAt = job.endedAt?.adding(seconds: settings.keepSeconds)
+        try await store.update(job, adding: [])
+        waiters.tell(job)
+        return job
+    }
+
+    /// Queues a job again that has ended; a map runs only the items that have no result.
+    package func retry(_ id: JobID) async throws(StoreError) -> Job? {
+        guard var job = try await job(id), job.state.isEnd else { return try await job(id) }
+        if job.state == .succeeded {
+            try await store.dropItems(id, onlyFailed: false)
+            job.itemsDone = 0
+        }
+        job.state = .queued
+        job.result = nil
+        job.failure = nil
+        job.itemsFailed = 0
+        job.endedAt = nil
+        job.expiresAt = nil
+        job.notBefore = nil
+        try await store.update(job, adding: [])
+        await dispatcher.add([job])
+        return job
+    }
+
+    /// Forgets a job that does not run.
+    package func delete(_ id: JobID) async throws(StoreError) -> Bool {
+        if live.job(id) != nil { _ = await dispatcher.cancel(id) }
+        return try await store.delete(id)
+    }
+
+    /// Drops results that have expired; to be called every minute or so.
+    package func prune() async throws(StoreError) {
+        let now = Timestamp.now()
+        try await store.prune(expiredBefore: now, forgottenBefore: now.adding(seconds: -86_400))
+    }
+
+    // MARK: End
+
+    /// Starts nothing more, waits for what runs, then stops it and puts it back in the queue.
+    package func stop(within grace: Duration) async {
+        await dispatcher.drain()
+        let end = ContinuousClock.now + grace
+        while await dispatcher.runningCount > 0, ContinuousClock.now < end {
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        for pool in pools.values { await pool.stop(grace: .seconds(1)) }
+        let late = ContinuousClock.now + .seconds(3)
+        while await dispatcher.runningCount > 0, ContinuousClock.now < late {
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+    }
+}

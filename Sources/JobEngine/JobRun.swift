@@ -1,0 +1,82 @@
+import Jobs
+import RawJSON
+
+/// One attempt at a job, from its start to what is written of it.
+struct JobRun: Sendable {
+    let job: Job
+    /// nil when the function is not there any more.
+    let function: Function?
+    let dispatcher: Dispatcher
+
+    func run() async {
+        var job = begun()
+        await dispatcher.begun(job)
+        var segments: [ItemSegment] = []
+        guard let function else {
+            job.failure = Failure(
+                .unavailable, type: "LookupError",
+                message: "There is no function \"\(job.submission.function)\" any more.")
+            return await end(&job, segments)
+        }
+        let timeout = job.submission.timeout ?? function.timeout
+        switch job.submission.work {
+        case .call(let arguments):
+            let call = Call(function: function, payload: .arguments(arguments), timeout: timeout)
+            judge(await dispatcher.run(call, in: job.pool), &job)
+        case .map:
+            let ending = await dispatcher.mapRun(job, function, timeout: timeout).run()
+            job.failure = ending.failure
+            job.itemsDone = ending.done
+            job.itemsFailed = ending.failed
+            segments = ending.segments
+        }
+        await end(&job, segments)
+    }
+
+    private func begun() -> Job {
+        var job = job
+        job.state = .running
+        job.attempt += 1
+        job.startedAt = .now()
+        job.notBefore = nil
+        job.failure = nil
+        return job
+    }
+
+    private func judge(_ outcome: CallOutcome, _ job: inout Job) {
+        switch outcome.value {
+        case .result(let result): job.result = result
+        case .failure(let failure): job.failure = failure
+        case .items:
+            job.failure = Failure(
+                .exception, type: "ProtocolError", message: "A call was answered as a chunk.")
+        }
+    }
+
+    /// Decides where the job goes: its end, another attempt, or back to the queue.
+    private func end(_ job: inout Job, _ segments: [ItemSegment]) async {
+        let now = Timestamp.now()
+        switch job.failure?.reason {
+        case nil: job.state = .succeeded
+        case .cancelled: job.state = .cancelled
+        case .lost:
+            // The server stops: the job waits for its next start, this attempt uncounted.
+            job.state = .queued
+            job.attempt -= 1
+            job.failure = nil
+        case .exception, .timeout, .signal, .exit, .limit, .unavailable:
+            let policy = await dispatcher.retryPolicy(of: job, function)
+            if job.attempt < policy.maxAttempts {
+                job.state = .queued
+                job.notBefore = now.adding(seconds: policy.delay(after: job.attempt))
+            } else {
+                job.state = .failed
+            }
+        }
+        if job.state.isEnd {
+            job.endedAt = now
+            job.expiresAt = now.adding(seconds: await dispatcher.keepSeconds(of: job))
+        }
+        await dispatcher.ended(job, adding: segments)
+    }
+}

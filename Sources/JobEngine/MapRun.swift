@@ -1,0 +1,162 @@
+import Jobs
+import RawJSON
+import Sockets
+
+/// One attempt at a map job: gives its items to the pool chunk by chunk and keeps the results.
+actor MapRun {
+    private let job: Job
+    private let function: Function
+    private let timeout: Double?
+    private let dispatcher: Dispatcher
+    private let loop: EventLoop
+    private let items: RawJSON
+    private let ranges: [Range<Int>]
+    private let spread: Bool
+    private var planner: ChunkPlanner
+    private let width: Int
+    private var unsaved: [ItemSegment] = []
+    private var unsavedBytes = 0
+    private var done: Int
+    private var failed = 0
+    private var stopped: Failure?
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    /// Bytes of results that are kept in memory before they are written.
+    private static let unsavedLimit = 512 << 10
+
+    init(
+        job: Job, function: Function, timeout: Double?, slots: Int, ended: [Range<Int>],
+        dispatcher: Dispatcher, loop: EventLoop,
+    ) {
+        self.job = job
+        self.function = function
+        self.timeout = timeout
+        self.dispatcher = dispatcher
+        self.loop = loop
+        guard case .map(let items, let spread) = job.submission.work else {
+            preconditionFailure("a map run wants a map")
+        }
+        self.items = items
+        self.spread = spread
+        ranges = items.elementRanges()
+        width = max(1, min(job.submission.concurrency ?? slots, slots, max(1, ranges.count)))
+        planner = ChunkPlanner(
+            count: ranges.count, done: ended, size: job.submission.chunk, width: width)
+        done = ended.reduce(0) { $0 + $1.count }
+    }
+
+    /// The job as the attempt leaves it, and results not written yet.
+    struct Ending: Sendable {
+        var failure: Failure?
+        var done: Int
+        var failed: Int
+        var segments: [ItemSegment]
+    }
+
+    /// Runs all items; the caller has a place in the pool for the first chunk.
+    func run() async -> Ending {
+        let width = self.width
+        await withTaskGroup { group in
+            for number in 0..<width {
+                group.addTask { await self.worker(hasPlace: number == 0) }
+            }
+        }
+        return Ending(failure: stopped, done: done, failed: failed, segments: unsaved)
+    }
+
+    /// Takes chunks one after the other until there is none left.
+    private func worker(hasPlace: Bool) async {
+        var hasPlace = hasPlace
+        while stopped == nil, planner.left > 0 || hasPlace {
+            if !hasPlace { await dispatcher.place(for: job, function) }
+            hasPlace = false
+            guard stopped == nil, !Task.isCancelled, let chunk = planner.next() else {
+                await dispatcher.giveBack(job.pool, function)
+                if Task.isCancelled { stopped = stopped ?? .cancelled }
+                return
+            }
+            await run(chunk)
+        }
+        if hasPlace { await dispatcher.giveBack(job.pool, function) }
+    }
+
+    private func run(_ chunk: Range<Int>) async {
+        let first = ranges[chunk.lowerBound].lowerBound
+        let last = ranges[chunk.upperBound - 1].upperBound
+        let call = Call(
+            function: function,
+            payload: .items(
+                items.bytes[first..<last], count: chunk.count, spread: spread,
+                onError: job.submission.onError), timeout: timeout)
+        let outcome = await dispatcher.run(call, in: job.pool)
+        switch outcome.value {
+        case .items(let results, let count, let failures):
+            planner.note(chunk.count, seconds: outcome.seconds)
+            await keep(chunk, results: results, count: count, failures: failures)
+        case .failure(let failure):
+            await judge(failure, of: chunk)
+        case .result:
+            stopped = Failure(
+                .exception, type: "ProtocolError", message: "A chunk was answered as one call.")
+        }
+    }
+
+    private func judge(_ failure: Failure, of chunk: Range<Int>) async {
+        switch failure.reason {
+        case .cancelled, .lost, .unavailable: stopped = stopped ?? failure
+        case .exception, .timeout, .signal, .exit, .limit:
+            if chunk.count > 1 { return planner.runSingly(chunk) }
+            var failure = failure
+            failure.index = 0
+            let isStop = job.submission.onError == .stop
+            await keep(
+                chunk, results: isStop ? [] : RawJSON.null.bytes, count: isStop ? 0 : 1,
+                failures: [failure])
+        }
+    }
+
+    private func keep(
+        _ chunk: Range<Int>, results: ArraySlice<UInt8>, count: Int, failures: [Failure],
+    ) async {
+        let placed = failures.map { failure in
+            var placed = failure
+            placed.index = chunk.lowerBound + (failure.index ?? 0)
+            return placed
+        }
+        if job.submission.onError == .stop, let first = placed.first { stopped = stopped ?? first }
+        failed += placed.count
+        done += count
+        add(
+            ItemSegment(
+                first: chunk.lowerBound, count: count, results: Array(results),
+                failures: job.submission.onError == .stop ? [] : placed))
+        await dispatcher.progress(of: job.id, done: done, failed: failed)
+        guard unsavedBytes > Self.unsavedLimit else { return }
+        let segments = unsaved
+        unsaved = []
+        unsavedBytes = 0
+        await dispatcher.save(segments, of: job.id)
+    }
+
+    /// Adds results, to those of the items just before them if these are at hand.
+    private func add(_ segment: ItemSegment) {
+        guard segment.count > 0 else { return }
+        unsavedBytes += segment.results.count
+        if var last = unsaved.last, last.first + last.count == segment.first {
+            unsaved.removeLast()
+            last.count += segment.count
+            last.results.append(UInt8(ascii: ","))
+            last.results += segment.results
+            last.failures += segment.failures
+            unsaved.append(last)
+        } else {
+            unsaved.append(segment)
+        }
+    }
+}
+
+extension Failure {
+    static let cancelled = Failure(
+        .cancelled, type: "Cancelled", message: "The job was cancelled.")
+}

@@ -1,0 +1,112 @@
+import Jobs
+import RawJSON
+import Sockets
+
+/// A call on its way through a pool, with whoever waits for its outcome.
+final class CallTicket {
+    let call: Call
+    private var continuation: UnsafeContinuation<CallOutcome, Never>?
+    private var early: CallOutcome?
+    var timer: LoopTimer?
+    /// Set when the call is being stopped: what its end will be called.
+    var stopping: Failure?
+    /// Workers that died while it ran.
+    var deaths = 0
+
+    init(_ call: Call) { self.call = call }
+
+    /// Suspends until `finish`.
+    func outcome() async -> CallOutcome {
+        await withUnsafeContinuation { continuation in
+            if let early {
+                continuation.resume(returning: early)
+            } else {
+                self.continuation = continuation
+            }
+        }
+    }
+
+    func finish(_ outcome: CallOutcome) {
+        timer?.cancel()
+        timer = nil
+        if let waiting = continuation {
+            continuation = nil
+            waiting.resume(returning: outcome)
+        } else {
+            early = outcome
+        }
+    }
+
+    func fail(_ failure: Failure) { finish(CallOutcome(.failure(failure))) }
+
+    /// The message that gives the call to a worker, newline included.
+    func line(number: Int) -> [UInt8] {
+        var writer = JSONWriter(capacity: 128)
+        writer.beginObject()
+        writer.member("call", number)
+        writer.member("function", call.function.name)
+        switch call.payload {
+        case .arguments(let arguments): writer.member("args", arguments.compacted())
+        case .items(let items, _, let spread, let onError):
+            writer.key("map")
+            let list = RawJSON(trusted: ([0x5b] + items + [0x5d])[...])
+            writer.append(raw: list.compacted().bytes)
+            writer.member("spread", spread)
+            writer.member("on_error", onError.rawValue)
+        }
+        writer.endObject()
+        return writer.bytes + [UInt8(ascii: "\n")]
+    }
+}
+
+extension CallOutcome {
+    /// Reads a worker's answer.
+    init(answer members: [(name: String, value: RawJSON)]) {
+        var seconds = 0.0
+        var results: RawJSON?
+        var failures: [Failure] = []
+        for (name, value) in members {
+            switch name {
+            case "seconds": seconds = value.double ?? 0
+            case "result":
+                self.init(.result(value), seconds: seconds)
+                return
+            case "error":
+                self.init(.failure(Failure(worker: value)), seconds: seconds)
+                return
+            case "results": results = value
+            case "errors":
+                failures = value.members().map { index, error in
+                    var failure = Failure(worker: error)
+                    failure.index = Int(index)
+                    return failure
+                }
+            default: break
+            }
+        }
+        guard let results else {
+            self.init(
+                .failure(
+                    Failure(
+                        .exception, type: "ProtocolError",
+                        message: "The worker answered without a result.")))
+            return
+        }
+        let body = results.bytes.dropFirst().dropLast()
+        self.init(
+            .items(results: body, count: results.elementRanges().count, failures: failures),
+            seconds: seconds)
+    }
+}
+
+extension Failure {
+    /// Reads the `error` of a worker's answer.
+    init(worker error: RawJSON) {
+        let code = error.member("code")?.string ?? error.member("reason")?.string
+        self.init(
+            code.flatMap(Reason.init) ?? .exception,
+            type: error.member("type")?.string ?? "Error",
+            message: error.member("message")?.string ?? "",
+            traceback: error.member("traceback")?.string)
+    }
+}

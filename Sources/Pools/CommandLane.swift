@@ -1,0 +1,125 @@
+import CLinux
+import Glibc
+import Jobs
+import RawJSON
+import Sockets
+import Threads
+
+/// Runs command functions: one process a call, arguments on stdin, the result on stdout.
+///
+/// Reading and writing the pipes and waiting happen on a thread of `threads`, one a running call.
+struct CommandLane: Sendable {
+    let threads: ThreadExecutor
+    let spawner: ThreadExecutor
+    /// In bytes; a command that writes more is killed.
+    let outputLimit = 64 << 20
+
+    /// Runs one call; `started` is told the process id, so that the process can be killed.
+    func run(
+        _ path: String, _ arguments: RawJSON, started: @escaping @Sendable (pid_t) -> Void,
+    ) async -> Result<RawJSON, Failure> {
+        let launch = WorkerLaunch(arguments: [path], environment: inheritedEnvironment())
+        var input: [Int32] = [0, 0]
+        var output: [Int32] = [0, 0]
+        guard clinux_pipe(&input) == 0, clinux_pipe(&output) == 0 else {
+            return .failure(
+                Failure(.unavailable, type: "SystemError", message: String(cString: strerror(errno))))
+        }
+        let (stdin, stdout) = (input, output)
+        let pid: pid_t = await withUnsafeContinuation { continuation in
+            spawner.execute {
+                let pid = spawnProcess(launch, input: stdin[0], output: stdout[1], channel: -1)
+                close(stdin[0])
+                close(stdout[1])
+                continuation.resume(returning: pid)
+            }
+        }
+        guard pid > 0 else {
+            close(stdin[1])
+            close(stdout[0])
+            return .failure(
+                Failure(
+                    .unavailable, type: "SystemError",
+                    message: "cannot start \(path): \(String(cString: strerror(-pid)))"))
+        }
+        started(pid)
+        let bytes = Array(arguments.bytes)
+        return await withUnsafeContinuation { continuation in
+            threads.execute {
+                continuation.resume(
+                    returning: converse(pid, bytes, to: stdin[1], from: stdout[0], path))
+            }
+        }
+    }
+
+    /// Feeds the process, collects its output and reaps it; blocks.
+    private func converse(
+        _ pid: pid_t, _ input: [UInt8], to stdin: Int32, from stdout: Int32, _ path: String,
+    ) -> Result<RawJSON, Failure> {
+        _ = fcntl(stdin, F_SETFL, O_NONBLOCK)
+        var written = 0
+        var output: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        var isFeeding = true
+        while true {
+            var watched = [pollfd(fd: stdout, events: Int16(POLLIN), revents: 0)]
+            if isFeeding { watched.append(pollfd(fd: stdin, events: Int16(POLLOUT), revents: 0)) }
+            poll(&watched, nfds_t(watched.count), -1)
+            if isFeeding, watched[1].revents != 0 {
+                let count = input.withUnsafeBytes {
+                    write(stdin, $0.baseAddress.map { $0 + written }, $0.count - written)
+                }
+                if count > 0 { written += count }
+                // A command need not read its input: a closed pipe is no failure.
+                if written == input.count || (count < 0 && errno != EAGAIN) {
+                    close(stdin)
+                    isFeeding = false
+                }
+            }
+            guard watched[0].revents != 0 else { continue }
+            let count = read(stdout, &buffer, buffer.count)
+            if count <= 0 { break }
+            output += buffer[..<count]
+            if output.count > outputLimit { kill(-pid, SIGKILL) }
+        }
+        if isFeeding { close(stdin) }
+        close(stdout)
+        var information = siginfo_t()
+        waitid(P_PID, id_t(pid), &information, WEXITED)
+        kill(-pid, SIGKILL)  // children left behind in its group
+        return judge(output, ProcessEnd(information), path)
+    }
+
+    private func judge(
+        _ output: [UInt8], _ end: ProcessEnd, _ path: String,
+    ) -> Result<RawJSON, Failure> {
+        if output.count > outputLimit {
+            return .failure(
+                Failure(
+                    .limit, type: "OutputLimit", message: "The output is over \(outputLimit) bytes."))
+        }
+        guard end.status == 0 else { return .failure(end.failure) }
+        do throws(RawJSONError) {
+            return .success(try RawJSON(validating: output))
+        } catch {
+            return .failure(
+                Failure(
+                    .exception, type: "OutputError",
+                    message: "The output of \(path) is not JSON: \(error)."))
+        }
+    }
+}
+
+/// The server's own environment, without its secret.
+func inheritedEnvironment() -> [String: String] {
+    var found: [String: String] = [:]
+    var entry = environ
+    while let text = entry.pointee {
+        let parts = String(cString: text).split(separator: "=", maxSplits: 1)
+        if parts.count == 2, parts[0] != "MARTLET_TOKEN" {
+            found[String(parts[0])] = String(parts[1])
+        }
+        entry += 1
+    }
+    return found
+}

@@ -1,0 +1,261 @@
+import Functions
+import Glibc
+package import Jobs
+package import Logging
+package import RawJSON
+package import Sockets
+package import Threads
+
+/// A thread, process or async pool: its slots, and for each runtime the way to run a call.
+///
+///     thread   native: threads of this server    python: threads of one worker
+///     process  native: `martlet worker`          python: warm workers, one call at a time
+///              command: a process a call
+///     async    native: tasks on one thread       python: coroutines of one worker
+///
+/// It lives on an event loop's thread, with the workers' sockets.
+package actor RuntimePool: JobPool {
+    package nonisolated let kind: PoolKind
+    private let slots: Int
+    private let loop: EventLoop
+    private let natives: [String: NativeFunction]
+    private let nativeThreads: ThreadExecutor?
+    private let commands: CommandLane?
+    private var fleets: [Function.Runtime: WorkerFleet] = [:]
+    private var local = 0
+    private var localReserved = 0
+    private var running: [Int: CallTicket] = [:]
+    private var nextRun = 0
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        loop.asUnownedSerialExecutor()
+    }
+
+    /// What a pool is made of.
+    package struct Parts: Sendable {
+        package var kind: PoolKind
+        package var slots: Int
+        package var loop: EventLoop
+        package var spawner: ThreadExecutor
+        package var python: WorkerLaunch?
+        /// The command line of `martlet worker`, for the process pool.
+        package var native: WorkerLaunch?
+        package var logger: Logger
+
+        package init(
+            kind: PoolKind, slots: Int, loop: EventLoop, spawner: ThreadExecutor,
+            python: WorkerLaunch?, native: WorkerLaunch?, logger: Logger,
+        ) {
+            self.kind = kind
+            self.slots = slots
+            self.loop = loop
+            self.spawner = spawner
+            self.python = python
+            self.native = native
+            self.logger = logger
+        }
+    }
+
+    package init(_ parts: Parts) {
+        kind = parts.kind
+        slots = parts.slots
+        loop = parts.loop
+        natives = Dictionary(
+            NativeCatalogue.functions.map { ($0.function.name, $0) }, uniquingKeysWith: { $1 })
+        let isProcess = parts.kind == .process
+        nativeThreads =
+            isProcess
+            ? nil
+            : ThreadExecutor(
+                name: "\(parts.kind.rawValue)-pool",
+                threads: parts.kind == .thread ? parts.slots : 1)
+        commands =
+            isProcess
+            ? CommandLane(
+                threads: ThreadExecutor(name: "commands", threads: parts.slots),
+                spawner: parts.spawner) : nil
+        func fleet(_ launch: WorkerLaunch) -> WorkerFleet {
+            WorkerFleet(
+                size: isProcess ? parts.slots : 1, callsPerWorker: isProcess ? 1 : parts.slots,
+                launch: launch, loop: parts.loop, spawner: parts.spawner, logger: parts.logger)
+        }
+        if let python = parts.python { fleets[.python] = fleet(python) }
+        if isProcess, let native = parts.native { fleets[.native] = fleet(native) }
+    }
+
+    /// Starts the Python workers now instead of with the first call.
+    ///
+    /// - Parameter onHello: called with every worker's greeting.
+    package func startPython(onHello: @escaping @Sendable (RawJSON) -> Void) {
+        fleets[.python]?.onHello = onHello
+        fleets[.python]?.startWorkers()
+    }
+
+    /// Lets workers that read the changed files take over.
+    package func reloadPython() { fleets[.python]?.replaceWorkers() }
+
+    // MARK: Calls
+
+    package func giveBack(for function: Function) {
+        if let fleet = fleets[function.runtime] {
+            fleet.giveBack()
+        } else {
+            localReserved = max(0, localReserved - 1)
+        }
+    }
+
+    package func reserve(for function: Function) -> Bool {
+        if let fleet = fleets[function.runtime] { return fleet.reserve(function.name) }
+        guard local + localReserved < slots else { return false }
+        localReserved += 1
+        return true
+    }
+
+    package func run(_ call: Call) async -> CallOutcome {
+        let ticket = CallTicket(call)
+        let number = nextRun
+        nextRun += 1
+        running[number] = ticket
+        defer { running[number] = nil }
+        return await withTaskCancellationHandler {
+            if let fleet = fleets[call.function.runtime] { return await fleet.run(ticket) }
+            localReserved = max(0, localReserved - 1)
+            local += 1
+            defer { local -= 1 }
+            return call.function.runtime == .command
+                ? await runCommand(ticket) : await runNative(ticket)
+        } onCancel: {
+            loop.execute { self.assumeIsolated { $0.cancel(number) } }
+        }
+    }
+
+    private func cancel(_ number: Int) {
+        guard let ticket = running[number] else { return }
+        let failure = Failure(.cancelled, type: "Cancelled", message: "The job was cancelled.")
+        if let fleet = fleets[ticket.call.function.runtime] {
+            fleet.stop(ticket, as: failure)
+        } else {
+            ticket.stopping = ticket.stopping ?? failure
+        }
+    }
+
+    /// Runs on a thread of this server; a timeout asks the function to stop and waits for it.
+    private func runNative(_ ticket: CallTicket) async -> CallOutcome {
+        let call = ticket.call
+        guard let native = natives[call.function.name], let nativeThreads else {
+            return CallOutcome(
+                .failure(
+                    Failure(
+                        .unavailable, type: "LookupError",
+                        message: "no native function \(call.function.name)")))
+        }
+        let start = ContinuousClock.now
+        let payload = call.payload
+        let work = Task(executorPreference: nativeThreads) { () -> CallOutcome.Value in
+            switch payload {
+            case .arguments(let arguments):
+                switch await native.run(arguments) {
+                case .success(let result): return .result(result)
+                case .failure(let failure): return .failure(failure)
+                }
+            case .items(let items, _, let spread, let onError):
+                let list = RawJSON(trusted: ([0x5b] + items + [0x5d])[...])
+                let chunk = await NativeChunk.run(native, list, spread: spread, onError: onError)
+                return .items(
+                    results: chunk.results[...], count: chunk.count, failures: chunk.failures)
+            }
+        }
+        if let seconds = call.timeout {
+            ticket.timer = loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) {
+                ticket.stopping = Failure(
+                    .timeout, type: "Timeout",
+                    message: "The call ran longer than its timeout of \(seconds) s.")
+                work.cancel()
+            }
+        }
+        let value = await withTaskCancellationHandler {
+            await work.value
+        } onCancel: {
+            work.cancel()
+        }
+        ticket.timer?.cancel()
+        let (seconds, attoseconds) = (ContinuousClock.now - start).components
+        let elapsed = Double(seconds) + Double(attoseconds) * 1e-18
+        if case .failure(let failure) = value, failure.reason == .cancelled,
+            let stopping = ticket.stopping {
+            return CallOutcome(.failure(stopping), seconds: elapsed)
+        }
+        return CallOutcome(value, seconds: elapsed)
+    }
+
+    /// Runs a command for the call, or for each item of its chunk.
+    private func runCommand(_ ticket: CallTicket) async -> CallOutcome {
+        let call = ticket.call
+        switch call.payload {
+        case .arguments(let arguments):
+            switch await runCommand(ticket, arguments) {
+            case .success(let result): return CallOutcome(.result(result))
+            case .failure(let failure): return CallOutcome(.failure(failure))
+            }
+        case .items(let items, _, let spread, let onError):
+            var results: [UInt8] = []
+            var failures: [Failure] = []
+            var count = 0
+            for item in RawJSON(trusted: ([0x5b] + items + [0x5d])[...]).elements() {
+                let arguments = spread ? item : RawJSON(trusted: ([0x5b] + item.bytes + [0x5d])[...])
+                let outcome = await runCommand(ticket, arguments)
+                if case .failure(var failure) = outcome {
+                    failure.index = count
+                    failures.append(failure)
+                    if onError == .stop || failure.reason == .cancelled { break }
+                }
+                if count > 0 { results.append(UInt8(ascii: ",")) }
+                results += (try? outcome.get())?.bytes ?? RawJSON.null.bytes
+                count += 1
+            }
+            return CallOutcome(.items(results: results[...], count: count, failures: failures))
+        }
+    }
+
+    private func runCommand(
+        _ ticket: CallTicket, _ arguments: RawJSON,
+    ) async -> Result<RawJSON, Failure> {
+        guard let commands, let path = ticket.call.function.source else {
+            return .failure(
+                Failure(.unavailable, type: "LookupError", message: "The command is not there."))
+        }
+        if let failure = ticket.stopping { return .failure(failure) }
+        let process = CommandProcess()
+        if let seconds = ticket.call.timeout {
+            ticket.timer = loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) {
+                ticket.stopping = Failure(
+                    .timeout, type: "Timeout",
+                    message: "The call ran longer than its timeout of \(seconds) s.")
+                process.end()
+            }
+        }
+        let outcome = await withTaskCancellationHandler {
+            await commands.run(path, arguments, started: { process.started($0) })
+        } onCancel: {
+            process.end()
+        }
+        process.reaped()
+        ticket.timer?.cancel()
+        if case .failure = outcome, let stopping = ticket.stopping { return .failure(stopping) }
+        return outcome
+    }
+
+    // MARK: State and end
+
+    package func status() -> PoolStatus {
+        PoolStatus(
+            kind: kind, slots: slots, running: local + fleets.values.reduce(0) { $0 + $1.running },
+            workers: fleets.values.reduce(nativeThreads == nil ? 0 : (kind == .thread ? slots : 1)) {
+                $0 + $1.workerCount
+            })
+    }
+
+    package func stop(grace: Duration) async {
+        for fleet in fleets.values { fleet.killAll() }
+    }
+}

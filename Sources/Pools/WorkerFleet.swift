@@ -1,0 +1,316 @@
+import CLinux
+import DequeModule
+import Glibc
+import Jobs
+import Logging
+import RawJSON
+import Sockets
+import Threads
+
+/// How a fleet's workers are started.
+package struct WorkerLaunch: Sendable {
+    package var arguments: [String]
+    package var environment: [String: String]
+
+    package init(arguments: [String], environment: [String: String]) {
+        self.arguments = arguments
+        self.environment = environment
+    }
+}
+
+/// A number of like workers, kept alive, and the calls that wait for one.
+///
+/// Everything here happens on the thread of `loop`; processes are started on `spawner`, whose
+/// thread must live as long as the server: the kernel kills the workers when it ends.
+final class WorkerFleet {
+    private let size: Int
+    /// 1 for workers that run one call at a time.
+    private let callsPerWorker: Int
+    private let loop: EventLoop
+    private let spawner: ThreadExecutor
+    private let logger: Logger
+    private var launch: WorkerLaunch
+    private var workers: [WorkerProcess] = []
+    private var retiring: [WorkerProcess] = []
+    private var starting = 0
+    private var failedStarts = 0
+    private var waiting = Deque<CallTicket>()
+    private var reserved = 0
+    private var nextNumber = 1
+    private var isStopped = false
+    private var isStarted = false
+    /// Seconds that calls of a function take, smoothed.
+    private var estimates: [String: Double] = [:]
+
+    var onHello: ((RawJSON) -> Void)?
+
+    init(
+        size: Int, callsPerWorker: Int, launch: WorkerLaunch, loop: EventLoop,
+        spawner: ThreadExecutor, logger: Logger,
+    ) {
+        self.size = size
+        self.callsPerWorker = callsPerWorker
+        self.launch = launch
+        self.loop = loop
+        self.spawner = spawner
+        self.logger = logger
+    }
+
+    var workerCount: Int { workers.count + retiring.count }
+    /// Calls given to the fleet and not ended.
+    private(set) var running = 0
+    var slots: Int { size * callsPerWorker }
+
+    // MARK: Calls
+
+    /// Takes a place for a call that will come by `run`; false when all is busy.
+    func reserve(_ function: String) -> Bool {
+        let load = running + reserved
+        guard load < slots || load < slots + prefetch(function) else { return false }
+        reserved += 1
+        return true
+    }
+
+    func giveBack() { reserved = max(0, reserved - 1) }
+
+    /// How many calls more than it can run the fleet takes, so that no worker idles between two
+    /// short ones: a few milliseconds of work for each worker.
+    private func prefetch(_ function: String) -> Int {
+        guard callsPerWorker == 1, let seconds = estimates[function], seconds < 0.002 else {
+            return 0
+        }
+        return size * Int(min(16, 0.004 / max(seconds, 0.000_01)))
+    }
+
+    func run(_ ticket: CallTicket) async -> CallOutcome {
+        reserved = max(0, reserved - 1)
+        running += 1
+        startWorkers()
+        place(ticket)
+        let outcome = await ticket.outcome()
+        running -= 1
+        note(outcome, of: ticket)
+        return outcome
+    }
+
+    private func note(_ outcome: CallOutcome, of ticket: CallTicket) {
+        var seconds = outcome.seconds
+        if case .items(_, let count, _) = outcome.value { seconds /= Double(max(1, count)) }
+        let name = ticket.call.function.name
+        estimates[name] = (estimates[name] ?? seconds) * 0.75 + seconds * 0.25
+    }
+
+    /// Gives the call to the worker with the fewest, or lets it wait for one.
+    private func place(_ ticket: CallTicket) {
+        let limit = callsPerWorker == 1 ? 17 : callsPerWorker
+        let free = workers.filter { $0.isReady && !$0.isRetiring && $0.tickets.count < limit }
+        guard let worker = free.min(by: { $0.tickets.count < $1.tickets.count }) else {
+            waiting.append(ticket)
+            return
+        }
+        worker.send(ticket, number: nextNumber)
+        nextNumber += 1
+        armTimers(of: worker)
+    }
+
+    /// Starts the clock of calls that now run: the first of a worker that runs one at a time.
+    private func armTimers(of worker: WorkerProcess) {
+        let running = callsPerWorker == 1 ? worker.tickets.prefix(1) : worker.tickets[...]
+        for (_, ticket) in running where ticket.timer == nil {
+            guard let seconds = ticket.call.timeout else { continue }
+            ticket.timer = loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) {
+                self.stop(
+                    ticket,
+                    as: Failure(
+                        .timeout, type: "Timeout",
+                        message: "The call ran longer than its timeout of \(seconds) s."))
+            }
+        }
+    }
+
+    /// Stops a call; it ends with `failure` when nothing of it runs any more.
+    func stop(_ ticket: CallTicket, as failure: Failure) {
+        if let index = waiting.firstIndex(where: { $0 === ticket }) {
+            waiting.remove(at: index)
+            ticket.fail(failure)
+            return
+        }
+        guard ticket.stopping == nil,
+            let worker = (workers + retiring).first(where: { worker in
+                worker.tickets.contains { $0.ticket === ticket }
+            })
+        else { return }
+        ticket.stopping = failure
+        if callsPerWorker > 1 {
+            worker.cancel(ticket)
+        } else if worker.tickets.first?.ticket === ticket {
+            terminate(worker)
+        }
+        // Else it is behind another call; `answered` ends it when its turn comes.
+    }
+
+    /// A polite signal, a grace period, then the end.
+    private func terminate(_ worker: WorkerProcess) {
+        worker.kill(SIGTERM)
+        loop.schedule(after: .milliseconds(1000)) { worker.kill(SIGKILL) }
+    }
+
+    private func answered(_ worker: WorkerProcess, _ ticket: CallTicket, _ outcome: CallOutcome) {
+        if let failure = ticket.stopping, case .failure(let answer) = outcome.value,
+            answer.reason == .cancelled {
+            ticket.fail(failure)
+        } else {
+            ticket.finish(outcome)
+        }
+        if callsPerWorker == 1, worker.tickets.first?.ticket.stopping != nil { terminate(worker) }
+        armTimers(of: worker)
+        if let next = waiting.popFirst() { place(next) }
+    }
+
+    // MARK: Workers
+
+    /// Starts what is missing of the fleet.
+    func startWorkers() {
+        isStarted = true
+        guard !isStopped, failedStarts == 0 else { return }
+        while workers.count + starting < size { startOne() }
+    }
+
+    private func startOne() {
+        starting += 1
+        let launch = self.launch
+        let box = LoopConfined(self)
+        spawner.execute {
+            let started = spawnWorker(launch)
+            box.value.loop.execute { box.value.adopt(started, of: launch) }
+        }
+    }
+
+    private func adopt(_ started: Result<(pid: pid_t, fd: Int32), SocketError>, of: WorkerLaunch) {
+        starting -= 1
+        do throws(SocketError) {
+            let (pid, fd) = try started.get()
+            let worker = try WorkerProcess(pid: pid, fd: fd, loop: loop)
+            worker.onHello = { [unowned self] hello in self.greeted(hello) }
+            worker.onAnswer = { [unowned self, unowned worker] ticket, outcome in
+                self.answered(worker, ticket, outcome)
+            }
+            worker.onExit = { [unowned self, unowned worker] tickets, end in
+                self.ended(worker, tickets, end)
+            }
+            workers.append(worker)
+            if isStopped { worker.kill(SIGKILL) }
+        } catch {
+            logger.error("cannot start a worker", metadata: ["error": "\(error)"])
+            startFailed("\(error)")
+        }
+    }
+
+    private func greeted(_ hello: RawJSON) {
+        failedStarts = 0
+        onHello?(hello)
+        for _ in 0..<waiting.count {
+            if let next = waiting.popFirst() { place(next) }
+        }
+    }
+
+    private func ended(_ worker: WorkerProcess, _ tickets: [CallTicket], _ end: ProcessEnd) {
+        let wasReady = worker.isReady
+        workers.removeAll { $0 === worker }
+        retiring.removeAll { $0 === worker }
+        // Of a worker that runs one call at a time only the first was running: the others are
+        // handed on, first in line, with no attempt counted.
+        let ran = callsPerWorker == 1 ? tickets.prefix(1) : tickets[...]
+        for ticket in ran { ticket.fail(ticket.stopping ?? end.failure) }
+        for ticket in tickets.dropFirst(ran.count).reversed() { waiting.prepend(ticket) }
+        guard !isStopped else { return }
+        if !worker.isRetiring {
+            logger.warning(
+                "worker ended", metadata: ["pid": "\(worker.pid)", "how": "\(end.failure.message)"])
+        }
+        if wasReady { return startWorkers() }
+        startFailed(end.failure.message)
+    }
+
+    /// Tries again after a growing pause; calls that wait are told after the third failure.
+    private func startFailed(_ why: String) {
+        failedStarts += 1
+        if failedStarts >= 3 {
+            while let ticket = waiting.popFirst() {
+                ticket.fail(
+                    Failure(
+                        .unavailable, type: "WorkerStartError",
+                        message: "No worker could be started: \(why)"))
+            }
+        }
+        loop.schedule(after: .milliseconds(100 << min(failedStarts, 7))) {
+            guard !self.isStopped, self.workers.count + self.starting < self.size else { return }
+            self.startOne()
+        }
+    }
+
+    /// Lets new workers take over; the old ones finish the calls they have.
+    func replaceWorkers() {
+        guard isStarted else { return }
+        failedStarts = 0
+        retiring += workers
+        workers = []
+        for worker in retiring { worker.retire() }
+        startWorkers()
+    }
+
+    func killAll() {
+        isStopped = true
+        while let ticket = waiting.popFirst() { ticket.fail(.lost) }
+        for worker in workers + retiring {
+            for (_, ticket) in worker.tickets { ticket.stopping = ticket.stopping ?? .lost }
+            worker.kill(SIGKILL)
+        }
+    }
+}
+
+/// Carries a value that belongs to a loop's thread through another thread, which does not use it.
+private struct LoopConfined<Value>: @unchecked Sendable {
+    let value: Value
+
+    init(_ value: Value) { self.value = value }
+}
+
+extension Failure {
+    static let lost = Failure(.lost, type: "Lost", message: "The server stopped during the call.")
+}
+
+/// Starts a worker with one end of a socket pair as descriptor 3.
+private func spawnWorker(_ launch: WorkerLaunch) -> Result<(pid: pid_t, fd: Int32), SocketError> {
+    var pair: [Int32] = [0, 0]
+    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    guard socketpair(AF_UNIX, type, 0, &pair) == 0 else {
+        return .failure(.system("socketpair", errno))
+    }
+    _ = fcntl(pair[0], F_SETFL, O_NONBLOCK)
+    let pid = spawnProcess(launch, input: -1, output: 2, channel: pair[1])
+    close(pair[1])
+    guard pid > 0 else {
+        close(pair[0])
+        return .failure(.system("start \(launch.arguments.first ?? "")", -pid))
+    }
+    return .success((pid, pair[0]))
+}
+
+/// Starts a process in a group of its own; its id, or `-errno`.
+func spawnProcess(_ launch: WorkerLaunch, input: Int32, output: Int32, channel: Int32) -> pid_t {
+    let arguments = launch.arguments.map { strdup($0) } + [nil]
+    let environment = launch.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+    defer { for text in arguments + environment { free(text) } }
+    return arguments.withUnsafeBufferPointer { arguments in
+        environment.withUnsafeBufferPointer { environment in
+            guard let argv = arguments.baseAddress, let envp = environment.baseAddress else {
+                return -EINVAL
+            }
+            var spawn = clinux_spawn(
+                path: argv[0], arguments: argv, environment: envp, directory: nil, input: input,
+                output: output, error: 2, channel: channel)
+            return clinux_spawn(&spawn)
+        }
+    }
+}

@@ -1,0 +1,202 @@
+import CLinux
+import DequeModule
+import Glibc
+import Jobs
+import RawJSON
+import Sockets
+
+/// One worker process and the line of calls given to it.
+///
+///     WorkerFleet ── send(ticket) ──► socket ──► worker
+///                 ◄── onAnswer ────── socket ◄──
+///                 ◄── onExit (tickets that it had, the running one first)
+///
+/// A worker answers a call before it begins the next, so that the first call in the line is the
+/// one that ran when the worker dies. Everything here happens on the thread of `loop`.
+final class WorkerProcess: EventHandler {
+    let pid: pid_t
+    private let fd: Int32
+    private let pidfd: Int32
+    private let loop: EventLoop
+    private let exitWatch: ExitWatch
+    private var inbox: [UInt8] = []
+    private var outbox: [UInt8] = []
+    private var sent = 0
+    private var hasExited = false
+
+    /// Calls given and not answered, by number, oldest first.
+    private(set) var tickets: [(number: Int, ticket: CallTicket)] = []
+    private(set) var isReady = false
+    /// Takes no new calls and is ended when it has answered the ones it has.
+    private(set) var isRetiring = false
+
+    var onHello: ((RawJSON) -> Void)?
+    var onAnswer: ((CallTicket, CallOutcome) -> Void)?
+    /// The calls it had not answered, the one it ran first, and how it ended.
+    var onExit: (([CallTicket], ProcessEnd) -> Void)?
+
+    /// Takes over a process that has been started with the other end of `fd` as its channel.
+    init(pid: pid_t, fd: Int32, loop: EventLoop) throws(SocketError) {
+        self.pid = pid
+        self.fd = fd
+        self.loop = loop
+        pidfd = clinux_pidfd_open(pid)
+        guard pidfd >= 0 else { throw .system("pidfd_open", -pidfd) }
+        exitWatch = ExitWatch()
+        let events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+        try loop.watch(fd, events, handler: self)
+        exitWatch.action = { [weak self] in self?.exited() }
+        try loop.watch(pidfd, EPOLLIN.rawValue, handler: exitWatch)
+    }
+
+    private final class ExitWatch: EventHandler {
+        var action: (() -> Void)?
+        func ready(_ events: UInt32) { action?() }
+    }
+
+    // MARK: Calls
+
+    func send(_ ticket: CallTicket, number: Int) {
+        tickets.append((number, ticket))
+        append(ticket.line(number: number))
+    }
+
+    /// Asks the worker to stop one of its calls; the answer comes when it has ended.
+    func cancel(_ ticket: CallTicket) {
+        guard let number = tickets.first(where: { $0.ticket === ticket })?.number else { return }
+        append(Array("{\"cancel\":\(number)}\n".utf8))
+    }
+
+    func retire() {
+        isRetiring = true
+        if tickets.isEmpty { shutdown(fd, Int32(SHUT_RDWR)) }
+    }
+
+    /// Sends a signal to the worker and all its children in its group.
+    func kill(_ signal: Int32) {
+        if !hasExited { Glibc.kill(-pid, signal) }
+    }
+
+    // MARK: Bytes
+
+    private func append(_ line: [UInt8]) {
+        outbox += line
+        flush()
+    }
+
+    private func flush() {
+        while sent < outbox.count {
+            let count = outbox.withUnsafeBytes {
+                Glibc.send(
+                    fd, $0.baseAddress.map { $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL))
+            }
+            if count > 0 {
+                sent += count
+            } else if errno != EINTR {
+                return  // full, or dead: the exit is seen by its own watch
+            }
+        }
+        outbox.removeAll(keepingCapacity: outbox.count <= 64 << 10)
+        sent = 0
+    }
+
+    func ready(_ events: UInt32) {
+        if events & EPOLLOUT.rawValue != 0 { flush() }
+        receive()
+    }
+
+    private func receive() {
+        var scanned = inbox.count
+        while true {
+            let start = inbox.count
+            let room = 256 << 10
+            var count = 0
+            inbox.reserveCapacity(start + room)
+            let piece = [UInt8](unsafeUninitializedCapacity: room) { buffer, filled in
+                count = recv(fd, buffer.baseAddress, room, 0)
+                filled = max(0, count)
+            }
+            guard count > 0 else { break }
+            inbox += piece
+            if count < room { break }
+        }
+        var lineStart = 0
+        while let end = inbox[max(scanned, lineStart)...].firstIndex(of: UInt8(ascii: "\n")) {
+            handle(inbox[lineStart..<end])
+            lineStart = end + 1
+            scanned = lineStart
+        }
+        if lineStart > 0 { inbox.removeSubrange(..<lineStart) }
+    }
+
+    private func handle(_ line: ArraySlice<UInt8>) {
+        guard let message = try? RawJSON(validating: Array(line)) else {
+            kill(SIGKILL)  // a worker that does not speak the protocol; its calls are handed on
+            return
+        }
+        let members = message.members()
+        if let hello = members.first(where: { $0.name == "hello" })?.value {
+            isReady = true
+            onHello?(hello)
+            return
+        }
+        guard let number = members.first(where: { $0.name == "call" })?.value.int,
+            let index = tickets.firstIndex(where: { $0.number == number })
+        else { return }
+        let ticket = tickets.remove(at: index).ticket
+        if isRetiring, tickets.isEmpty { shutdown(fd, Int32(SHUT_RDWR)) }
+        onAnswer?(ticket, CallOutcome(answer: members))
+    }
+
+    private func exited() {
+        guard !hasExited else { return }
+        receive()  // what it said before its end counts
+        var information = siginfo_t()
+        waitid(P_PID, id_t(pid), &information, WEXITED)
+        kill(SIGKILL)  // children that it left behind in its group
+        hasExited = true
+        loop.unwatch(fd)
+        loop.unwatch(pidfd)
+        close(fd)
+        close(pidfd)
+        exitWatch.action = nil
+        let end = ProcessEnd(information)
+        let left = tickets.map(\.ticket)
+        tickets = []
+        onExit?(left, end)
+    }
+}
+
+/// How a process ended.
+struct ProcessEnd {
+    var signal: Int?
+    var status: Int?
+
+    init(_ information: siginfo_t) {
+        let value = Int(information._sifields._sigchld.si_status)
+        if information.si_code == 1 {  // CLD_EXITED
+            status = value
+        } else {
+            signal = value
+        }
+    }
+
+    var failure: Failure {
+        if let signal {
+            let name = Self.names[signal] ?? "signal \(signal)"
+            return Failure(
+                .signal, type: name, message: "The worker process was killed by \(name).",
+                signal: signal)
+        }
+        return Failure(
+            .exit, type: "WorkerExit",
+            message: "The worker process ended with status \(status ?? 0) during the call.",
+            exitStatus: status)
+    }
+
+    private static let names = [
+        1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS",
+        8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM",
+        24: "SIGXCPU", 25: "SIGXFSZ", 31: "SIGSYS",
+    ]
+}

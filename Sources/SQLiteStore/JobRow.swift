@@ -1,0 +1,67 @@
+import Foundation
+import GRDB
+import Jobs
+import RawJSON
+
+/// The columns of `jobs` and a job's values in their order.
+enum JobRow {
+    static let columns = """
+        id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,
+        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, submission,
+        result, failure
+        """
+
+    /// Without the results, for lists.
+    static let columnsOfList = """
+        id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,
+        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, submission,
+        NULL AS result, failure
+        """
+
+    static func values(_ job: Job, queue: String) -> StatementArguments {
+        [
+            job.id.sequence, Int64(bitPattern: job.id.low), job.state.rawValue,
+            job.submission.function, queue, job.pool.rawValue, job.submission.priority,
+            job.attempt, job.createdAt.microseconds, job.notBefore?.microseconds,
+            job.startedAt?.microseconds, job.endedAt?.microseconds, job.expiresAt?.microseconds,
+            job.itemsDone, job.itemsFailed, job.idempotencyKey, data(job.submission.document),
+            job.result.map(data), job.failure.map { data($0.json) },
+        ]
+    }
+
+    static func data(_ json: RawJSON) -> DatabaseValue { data(Array(json.bytes)) }
+
+    static func data(_ bytes: [UInt8]) -> DatabaseValue {
+        bytes.withUnsafeBytes { Data($0) }.databaseValue
+    }
+
+    /// The job of a row; nil when its submission cannot be read, which only damage explains.
+    static func job(_ row: Row) -> Job? {
+        let sequence = UInt64(bitPattern: row["id"] as Int64)
+        let id = JobID(
+            high: (sequence >> 12) << 16 | 0x7000 | sequence & 0xfff,
+            low: UInt64(bitPattern: row["uuid_low"] as Int64))
+        let document = RawJSON(trusted: bytes(row["submission"])[...])
+        guard var submission = try? JobSubmission(parsing: document),
+            let state = JobState(rawValue: row["state"]), let pool = PoolKind(rawValue: row["pool"])
+        else { return nil }
+        submission.queue = row["queue"]
+        return Job(
+            id: id, submission: submission, pool: pool, state: state, attempt: row["attempt"],
+            createdAt: Timestamp(microseconds: row["created_at"]),
+            notBefore: time(row["not_before"]), startedAt: time(row["started_at"]),
+            endedAt: time(row["ended_at"]), expiresAt: time(row["expires_at"]),
+            itemsDone: row["items_done"], itemsFailed: row["items_failed"],
+            result: (row["result"] as Data?).map { RawJSON(trusted: Array($0)[...]) },
+            failure: (row["failure"] as Data?).flatMap {
+                Failure(json: RawJSON(trusted: Array($0)[...]))
+            },
+            idempotencyKey: row["idempotency_key"])
+    }
+
+    static func bytes(_ data: Data) -> [UInt8] { Array(data) }
+
+    private static func time(_ value: Int64?) -> Timestamp? {
+        value.map { Timestamp(microseconds: $0) }
+    }
+}

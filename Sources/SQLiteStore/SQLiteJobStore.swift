@@ -1,0 +1,340 @@
+import Foundation
+import GRDB
+package import Jobs
+import RawJSON
+import Threads
+
+/// Jobs in one SQLite file, in write-ahead mode with `synchronous=FULL`.
+///
+/// Changes go through `StoreWriter`; reads run on threads of their own, each on a snapshot, and
+/// never wait for the writer.
+package final class SQLiteJobStore: JobStore {
+    private let pool: DatabasePool
+    private let lock: StoreLock
+    private let writer: StoreWriter
+    private let readers: ThreadExecutor
+
+    /// Opens the store of a data folder, which is made if it is not there.
+    ///
+    /// - Throws: `locked` when another server uses the folder, `failed` when the file is damaged
+    ///   or of a later version; nothing is deleted.
+    package init(directory: String, readers: Int = 2) throws(StoreError) {
+        lock = try StoreLock(directory: directory)
+        let path = directory + "/martlet.sqlite"
+        var configuration = Configuration()
+        configuration.maximumReaderCount = readers
+        configuration.busyMode = .timeout(5)
+        configuration.prepareDatabase { database in
+            try database.execute(sql: "PRAGMA synchronous = FULL; PRAGMA cache_size = -8000")
+        }
+        do {
+            pool = try DatabasePool(path: path, configuration: configuration)
+            let isLater = try pool.read { try Schema.migrator.hasBeenSuperseded($0) }
+            guard !isLater else {
+                throw StoreError.failed("\(path) was written by a later version of Martlet.")
+            }
+            try Schema.migrator.migrate(pool)
+        } catch let error as StoreError {
+            lock.release()
+            throw error
+        } catch {
+            lock.release()
+            throw .failed("cannot use \(path): \(error)")
+        }
+        writer = StoreWriter(pool: pool)
+        self.readers = ThreadExecutor(name: "store-reader", threads: readers)
+    }
+
+    /// Transactions committed so far.
+    package var commitCount: Int { writer.commitCount }
+
+    /// Lets the data folder go. Call it when nothing uses the store any more.
+    package func close() {
+        writer.stop()
+        readers.stop()
+        try? pool.close()  // the file is whole without it: the log is replayed at the next start
+        lock.release()
+    }
+
+    private func read<Value: Sendable>(
+        _ body: @escaping @Sendable (Database) throws -> Value,
+    ) async throws(StoreError) -> Value {
+        let result: Result<Value, StoreError> = await withUnsafeContinuation { continuation in
+            readers.execute {
+                do {
+                    continuation.resume(returning: .success(try self.pool.read(body)))
+                } catch {
+                    continuation.resume(returning: .failure(StoreError(error)))
+                }
+            }
+        }
+        return try result.get()
+    }
+
+    // MARK: Changes
+
+    package func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
+        try await writer.perform { database in
+            let insert = try database.cachedStatement(
+                sql: """
+                    INSERT INTO jobs (\(JobRow.columns))
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    """)
+            return try jobs.map { job in
+                if let key = job.idempotencyKey, let existing = try Self.job(database, key: key) {
+                    return .existing(existing)
+                }
+                insert.setUncheckedArguments(
+                    JobRow.values(job, queue: job.submission.queue ?? "default"))
+                try insert.execute()
+                for tag in job.submission.tags {
+                    try database.execute(
+                        sql: "INSERT OR IGNORE INTO job_tags (tag, job) VALUES (?, ?)",
+                        arguments: [tag, job.id.sequence])
+                }
+                return .stored
+            }
+        }
+    }
+
+    private static func job(_ database: Database, key: String) throws -> Job? {
+        try Row.fetchOne(
+            database, sql: "SELECT \(JobRow.columns) FROM jobs WHERE idempotency_key = ?",
+            arguments: [key]
+        ).flatMap(JobRow.job)
+    }
+
+    package func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp) {
+        writer.submit(
+            StoreWriter.Change(
+                body: { database in
+                    let statement = try database.cachedStatement(
+                        sql: """
+                            UPDATE jobs SET state = 'running', attempt = ?, started_at = ?
+                            WHERE id = ? AND state = 'queued' AND attempt < ?
+                            """)
+                    statement.setUncheckedArguments([
+                        attempt, time.microseconds, id.sequence, attempt,
+                    ])
+                    try statement.execute()
+                },
+                done: { _ in
+                    // A note that was lost is written again with the attempt's end.
+                }))
+    }
+
+    package func saveItems(_ id: JobID, _ segments: [ItemSegment]) async throws(StoreError) {
+        try await writer.perform { try Self.save(segments, of: id, $0) }
+    }
+
+    private static func save(
+        _ segments: [ItemSegment], of id: JobID, _ database: Database,
+    ) throws {
+        for segment in segments {
+            let failures = segment.failures.map { String(decoding: $0.json.bytes, as: UTF8.self) }
+            try database.execute(
+                sql: """
+                    INSERT OR REPLACE INTO items (job, first, count, results, failures)
+                    VALUES (?, ?, ?, ?, ?)
+                    """,
+                arguments: [
+                    id.sequence, segment.first, segment.count, JobRow.data(segment.results),
+                    failures.isEmpty ? nil : "[" + failures.joined(separator: ",") + "]",
+                ])
+        }
+    }
+
+    package func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError) {
+        try await writer.perform { database in
+            let statement = try database.cachedStatement(
+                sql: """
+                    UPDATE jobs SET state = ?, attempt = ?, not_before = ?, started_at = ?,
+                        ended_at = ?, expires_at = ?, items_done = ?, items_failed = ?, result = ?,
+                        failure = ?
+                    WHERE id = ?
+                    """)
+            statement.setUncheckedArguments([
+                job.state.rawValue, job.attempt, job.notBefore?.microseconds,
+                job.startedAt?.microseconds, job.endedAt?.microseconds,
+                job.expiresAt?.microseconds, job.itemsDone, job.itemsFailed,
+                job.result.map(JobRow.data), job.failure.map { JobRow.data($0.json) },
+                job.id.sequence,
+            ])
+            try statement.execute()
+            if database.changesCount > 0 { try Self.save(segments, of: job.id, database) }
+        }
+    }
+
+    package func dropItems(_ id: JobID, onlyFailed: Bool) async throws(StoreError) {
+        try await writer.perform { database in
+            try database.execute(
+                sql: "DELETE FROM items WHERE job = ? AND (? = 0 OR failures IS NOT NULL)",
+                arguments: [id.sequence, onlyFailed])
+        }
+    }
+
+    package func delete(_ id: JobID) async throws(StoreError) -> Bool {
+        try await writer.perform { database in
+            try database.execute(
+                sql: "DELETE FROM jobs WHERE id = ? AND uuid_low = ?",
+                arguments: [id.sequence, Int64(bitPattern: id.low)])
+            guard database.changesCount > 0 else { return false }
+            try Self.forgetParts(database, where: "job = \(id.sequence)")
+            return true
+        }
+    }
+
+    private static func forgetParts(_ database: Database, where condition: String) throws {
+        try database.execute(
+            sql: "DELETE FROM items WHERE \(condition); DELETE FROM job_tags WHERE \(condition)")
+    }
+
+    package func recover(at time: Timestamp) async throws(StoreError) -> RecoveryReport {
+        try await writer.perform { database in
+            try database.execute(
+                sql: """
+                    UPDATE jobs SET state = 'cancelled', ended_at = ? WHERE state = 'cancelling'
+                    """, arguments: [time.microseconds])
+            try database.execute(sql: "UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+            let requeued = database.changesCount
+            let queued = try Int.fetchOne(
+                database, sql: "SELECT count(*) FROM jobs WHERE state = 'queued'")
+            let last = try Int64.fetchOne(database, sql: "SELECT max(id) FROM jobs")
+            return RecoveryReport(requeued: requeued, queued: queued ?? 0, lastSequence: last ?? 0)
+        }
+    }
+
+    package func prune(
+        expiredBefore time: Timestamp, forgottenBefore: Timestamp,
+    ) async throws(StoreError) {
+        try await writer.perform { database in
+            let forgotten = """
+                SELECT id FROM jobs WHERE expires_at < \(forgottenBefore.microseconds) LIMIT 1000
+                """
+            try Self.forgetParts(database, where: "job IN (\(forgotten))")
+            try database.execute(sql: "DELETE FROM jobs WHERE id IN (\(forgotten))")
+            let expired = """
+                SELECT id FROM jobs WHERE expires_at < \(time.microseconds) LIMIT 1000
+                """
+            try database.execute(sql: "DELETE FROM items WHERE job IN (\(expired))")
+            try database.execute(
+                sql: "UPDATE jobs SET result = NULL WHERE result IS NOT NULL AND id IN (\(expired))")
+        }
+    }
+
+    // MARK: Reading
+
+    package func job(_ id: JobID) async throws(StoreError) -> Job? {
+        try await read { database in
+            let statement = try database.cachedStatement(
+                sql: "SELECT \(JobRow.columns) FROM jobs WHERE id = ? AND uuid_low = ?")
+            return try Row.fetchOne(
+                statement, arguments: [id.sequence, Int64(bitPattern: id.low)]
+            ).flatMap(JobRow.job)
+        }
+    }
+
+    package func items(
+        _ id: JobID, from first: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [ItemSegment] {
+        try await read { database in
+            let rows = try Row.fetchCursor(
+                database,
+                sql: """
+                    SELECT first, count, results, failures FROM items
+                    WHERE job = ? AND first + count > ? ORDER BY first
+                    """, arguments: [id.sequence, first])
+            var found: [ItemSegment] = []
+            var size = 0
+            while size < maxBytes, let row = try rows.next() {
+                let failures = (row["failures"] as String?).map { text in
+                    RawJSON(trusted: Array(text.utf8)[...]).elements().compactMap(Failure.init(json:))
+                }
+                let segment = ItemSegment(
+                    first: row["first"], count: row["count"], results: JobRow.bytes(row["results"]),
+                    failures: failures ?? [])
+                size += segment.results.count
+                found.append(segment)
+            }
+            return found
+        }
+    }
+
+    package func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>] {
+        try await read { database in
+            try Row.fetchAll(
+                database, sql: "SELECT first, count FROM items WHERE job = ? ORDER BY first",
+                arguments: [id.sequence]
+            ).map { row in
+                let first: Int = row["first"]
+                return first..<first + (row["count"] as Int)
+            }
+        }
+    }
+
+    package func list(_ query: JobQuery) async throws(StoreError) -> [Job] {
+        try await read { database in
+            var conditions: [String] = []
+            var arguments: [(any DatabaseValueConvertible)?] = []
+            func restrict(_ condition: String, _ value: (any DatabaseValueConvertible)?) {
+                guard let value else { return }
+                conditions.append(condition)
+                arguments.append(value)
+            }
+            restrict("state = ?", query.state?.rawValue)
+            restrict("function = ?", query.function)
+            restrict("queue = ?", query.queue)
+            restrict("id IN (SELECT job FROM job_tags WHERE tag = ?)", query.tag)
+            restrict("id < ?", query.before?.sequence)
+            let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+            return try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT \(JobRow.columnsOfList) FROM jobs \(filter) ORDER BY id DESC
+                    LIMIT \(query.limit)
+                    """, arguments: StatementArguments(arguments)
+            ).compactMap(JobRow.job)
+        }
+    }
+
+    package func queued(
+        in pool: PoolKind, dueAt time: Timestamp, limit: Int,
+    ) async throws(StoreError) -> [Job] {
+        try await read { database in
+            try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT \(JobRow.columns) FROM jobs INDEXED BY jobs_queued
+                    WHERE state = 'queued' AND pool = ? AND (not_before IS NULL OR not_before <= ?)
+                    ORDER BY priority DESC, id LIMIT ?
+                    """, arguments: [pool.rawValue, time.microseconds, limit]
+            ).compactMap(JobRow.job)
+        }
+    }
+
+    package func nextDue(after time: Timestamp) async throws(StoreError) -> Timestamp? {
+        try await read { database in
+            try Int64.fetchOne(
+                database,
+                sql: "SELECT min(not_before) FROM jobs WHERE state = 'queued' AND not_before > ?",
+                arguments: [time.microseconds]
+            ).map { Timestamp(microseconds: $0) }
+        }
+    }
+
+    package func counts() async throws(StoreError) -> [QueueCount] {
+        try await read { database in
+            try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT queue, state, count(*) AS number FROM jobs GROUP BY queue, state
+                    ORDER BY queue, state
+                    """
+            ).compactMap { row in
+                JobState(rawValue: row["state"]).map { state in
+                    QueueCount(queue: row["queue"], state: state, count: row["number"])
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+import GRDB
+
+/// The tables, version by version.
+enum Schema {
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1") { database in
+            try database.execute(sql: version1)
+        }
+        return migrator
+    }
+
+    /// `id` is `JobID.sequence`: rows are appended, and newest first is a walk from the end.
+    private static let version1 = """
+        CREATE TABLE jobs (
+            id INTEGER PRIMARY KEY,
+            uuid_low INTEGER NOT NULL,
+            state TEXT NOT NULL CHECK (state IN
+                ('queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled')),
+            function TEXT NOT NULL,
+            queue TEXT NOT NULL,
+            pool TEXT NOT NULL CHECK (pool IN ('thread', 'process', 'async')),
+            priority INTEGER NOT NULL,
+            attempt INTEGER NOT NULL,
+            created_at INTEGER NOT NULL,
+            not_before INTEGER,
+            started_at INTEGER,
+            ended_at INTEGER,
+            expires_at INTEGER,
+            items_done INTEGER NOT NULL,
+            items_failed INTEGER NOT NULL,
+            idempotency_key TEXT,
+            submission BLOB NOT NULL,
+            result BLOB,
+            failure BLOB
+        );
+        -- What the dispatcher takes next; holds only the jobs that wait.
+        CREATE INDEX jobs_queued ON jobs (pool, priority DESC, id) WHERE state = 'queued';
+        CREATE UNIQUE INDEX jobs_key ON jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
+        CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE expires_at IS NOT NULL;
+        CREATE TABLE job_tags (
+            tag TEXT NOT NULL, job INTEGER NOT NULL, PRIMARY KEY (tag, job)) WITHOUT ROWID;
+        -- Results of consecutive items of a map job.
+        CREATE TABLE items (
+            job INTEGER NOT NULL,
+            first INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            results BLOB NOT NULL,
+            failures BLOB,
+            UNIQUE (job, first)
+        );
+        """
+}

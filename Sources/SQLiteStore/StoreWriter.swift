@@ -1,0 +1,114 @@
+import GRDB
+import Jobs
+import Synchronization
+import Threads
+
+/// The one thread that changes the database: whatever waits is committed as one transaction.
+///
+/// A commit costs one fsync whatever it holds, so that the more callers wait, the cheaper each
+/// change becomes. The list of what waits is bounded by its callers, who wait for it.
+final class StoreWriter: Sendable {
+    /// One caller's change; it runs inside the transaction.
+    struct Change: Sendable {
+        let body: @Sendable (Database) throws -> Void
+        /// Told after the commit, or of the error that undid it.
+        let done: @Sendable (StoreError?) -> Void
+    }
+
+    private let pool: DatabasePool
+    private let thread = ThreadExecutor(name: "store-writer", threads: 1)
+    private let waiting = Mutex<[Change]>([])
+    private let commits = Atomic<Int>(0)
+
+    init(pool: DatabasePool) { self.pool = pool }
+
+    /// Transactions so far.
+    var commitCount: Int { commits.load(ordering: .relaxed) }
+
+    /// Makes a change and returns what it gives, once that is durable.
+    func perform<Value: Sendable>(
+        _ body: @escaping @Sendable (Database) throws -> Value,
+    ) async throws(StoreError) -> Value {
+        let result: Result<Value, StoreError> = await withUnsafeContinuation { continuation in
+            let box = ValueBox<Value>()
+            submit(
+                Change(
+                    body: { database in
+                        let made = try body(database)
+                        box.set(made)
+                    },
+                    done: { error in
+                        if let error {
+                            continuation.resume(returning: .failure(error))
+                        } else if let made = box.get() {
+                            continuation.resume(returning: .success(made))
+                        } else {
+                            continuation.resume(returning: .failure(.failed("nothing was written")))
+                        }
+                    }))
+        }
+        return try result.get()
+    }
+
+    /// Makes a change some time soon, without waiting for it.
+    func submit(_ change: Change) {
+        let isFirst = waiting.withLock { waiting in
+            waiting.append(change)
+            return waiting.count == 1
+        }
+        if isFirst { thread.execute { self.commitWaiting() } }
+    }
+
+    func stop() { thread.stop() }
+
+    private func commitWaiting() {
+        let changes = waiting.withLock { waiting in
+            defer { waiting = [] }
+            return waiting
+        }
+        guard !changes.isEmpty else { return }
+        if commit(changes) == nil {
+            for change in changes { change.done(nil) }
+            return
+        }
+        // One change may have undone all: each for itself, so that it hurts nobody else.
+        for change in changes { change.done(commit([change])) }
+    }
+
+    private func commit(_ changes: [Change]) -> StoreError? {
+        do {
+            try pool.writeWithoutTransaction { database in
+                try database.inTransaction(.immediate) {
+                    for change in changes { try change.body(database) }
+                    return .commit
+                }
+            }
+            commits.add(1, ordering: .relaxed)
+            return nil
+        } catch {
+            return StoreError(error)
+        }
+    }
+}
+
+/// Carries a value out of a closure that runs on another thread.
+private final class ValueBox<Value: Sendable>: Sendable {
+    private let value = Mutex<Value?>(nil)
+
+    func set(_ new: Value) { value.withLock { $0 = new } }
+
+    func get() -> Value? { value.withLock { $0 } }
+}
+
+extension StoreError {
+    init(_ error: any Error) {
+        guard let error = error as? DatabaseError else {
+            self = .failed("\(error)")
+            return
+        }
+        switch error.resultCode {
+        case .SQLITE_FULL: self = .full("The disk that holds the data folder is full.")
+        default: self = .failed("SQLite: \(error.message ?? "error \(error.resultCode.rawValue)")")
+        }
+    }
+}
