@@ -61,6 +61,16 @@ let package = Package(
                 "Sockets", "Threads", "RawJSON", "CLinux", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
+        tests("RawJSONTests", ["RawJSON"]),
+        tests("JobsTests", ["Jobs", "RawJSON"]),
+        tests("HTTPWireTests", ["HTTPWire"]),
+        .target(
+            name: "TestSupport", dependencies: ["Jobs", "RawJSON"], path: "Tests/Support",
+            swiftSettings: house),
+        tests(
+            "SQLiteStoreTests",
+            ["SQLiteStore", "TestSupport", "Jobs", "RawJSON", .product(name: "GRDB", package: "GRDB.swift"), logging]),
+        tests("HouseTests", []),
         .executableTarget(name: "martlet", dependencies: ["Daemon"], swiftSettings: house),
     ]
 )

@@ -1,0 +1,382 @@
+"""The worker: imports functions, then runs the calls that the server sends (see Docs/worker-protocol.md).
+
+Each answer is sent before the next call is begun, so that the server knows which call ran when a
+worker dies.
+"""
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+
+from . import functions
+
+encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+TRACEBACK_BYTES = 16384
+MESSAGE_BYTES = 4096
+
+
+# --- Functions -------------------------------------------------------------------------------
+
+def import_all(paths):
+    """Imports the files; returns registrations by name and the broken files."""
+    import importlib.util
+    found, broken = {}, []
+    for path in files(paths):
+        folder = os.path.dirname(os.path.abspath(path))
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        del functions.registered[:]
+        name = os.path.basename(path)[:-3]
+        try:
+            spec = importlib.util.spec_from_file_location(name, path)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[name] = module
+            spec.loader.exec_module(module)
+        except BaseException as error:  # SystemExit too: a file must not end the worker
+            broken.append({"file": path, "error": "%s: %s" % (type(error).__name__, error),
+                           "traceback": trace(error)})
+            sys.modules.pop(name, None)
+            continue
+        for registration in functions.registered:
+            if registration.name in found:
+                broken.append({"file": path, "error": "the name %r is taken by %s" % (
+                    registration.name, found[registration.name].file)})
+            else:
+                found[registration.name] = registration
+    return found, broken
+
+
+def files(paths):
+    for path in paths:
+        if os.path.isdir(path):
+            for name in sorted(os.listdir(path)):
+                if name.endswith(".py") and name[0] not in "._":
+                    yield os.path.join(path, name)
+        elif path.endswith(".py"):
+            yield path
+
+
+def describe(registration):
+    from . import schema
+    try:
+        parameters = schema.parameters(registration.target)
+    except Exception:  # a function written in C has no signature; it can be called all the same
+        parameters = {}
+    member = {
+        "name": registration.name, "pool": registration.pool, "pools": list(registration.pools),
+        "doc": (getattr(registration.target, "__doc__", None) or "").strip(),
+        "parameters": parameters, "timeout": registration.timeout,
+        "file": registration.file, "line": registration.line,
+    }
+    for name in ("retry", "queue", "tags"):
+        value = getattr(registration, name)
+        if value:
+            member[name] = value
+    return member
+
+
+# --- Failures --------------------------------------------------------------------------------
+
+def trace(error):
+    """The traceback without the worker's own frames."""
+    import traceback
+    own = os.path.dirname(os.path.abspath(__file__))
+    place = error.__traceback__
+    while place is not None and place.tb_frame.f_code.co_filename.startswith(own):
+        place = place.tb_next
+    try:
+        lines = traceback.format_exception(type(error), error, place)
+    except Exception:  # an exception whose own __str__ fails
+        lines = ["%s\n" % type(error).__name__]
+    return "".join(lines)[-TRACEBACK_BYTES:]
+
+
+def failure(error):
+    try:
+        message = str(error)[:MESSAGE_BYTES]
+    except Exception:
+        message = "(the exception has no readable message)"
+    made = {"type": type(error).__name__, "message": message, "traceback": trace(error)}
+    if isinstance(error, functions.Cancelled):
+        made["code"] = "cancelled"
+    if isinstance(error, functions.Permanent):
+        made["permanent"] = True
+    return made
+
+
+def encoded(value, name):
+    try:
+        return encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise type(error)("the result of %s cannot be JSON: %s; return numbers, strings, lists, "
+                          "dicts, True, False or None" % (name, error)) from None
+
+
+# --- Answers ---------------------------------------------------------------------------------
+
+def bind(target, arguments):
+    return target(**arguments) if isinstance(arguments, dict) else target(*arguments)
+
+
+def answer_call(number, name, call):
+    """Runs `call` and makes the line that answers it."""
+    start = time.perf_counter()
+    try:
+        body = '"result":' + encoded(call(), name)
+    except BaseException as error:
+        body = '"error":' + encode(failure(error))
+    return ('{"call":%d,"seconds":%.9f,%s}\n' % (number, time.perf_counter() - start, body)).encode(
+        "utf-8", "surrogatepass")
+
+
+def answer_chunk(number, name, results, errors, start):
+    try:
+        text = encoded(results, name)
+    except Exception:
+        texts = []
+        for index, result in enumerate(results):
+            try:
+                texts.append(encoded(result, name))
+            except Exception as error:
+                errors.setdefault(str(index), failure(error))
+                texts.append("null")
+        text = "[" + ",".join(texts) + "]"
+    tail = ',"errors":' + encode(errors) if errors else ""
+    return ('{"call":%d,"seconds":%.9f,"results":%s%s}\n' % (
+        number, time.perf_counter() - start, text, tail)).encode("utf-8", "surrogatepass")
+
+
+def run_chunk(number, registration, message):
+    start = time.perf_counter()
+    target, results, errors = registration.target, [], {}
+    spread, stop = message.get("spread"), message.get("on_error") != "continue"
+    for item in message["map"]:
+        try:
+            results.append(bind(target, item) if spread else target(item))
+        except BaseException as error:
+            errors[str(len(results))] = failure(error)
+            if stop or isinstance(error, functions.Cancelled):
+                break
+            results.append(None)
+    return answer_chunk(number, registration.name, results, errors, start)
+
+
+class Worker:
+    def __init__(self, channel, found):
+        self.channel = channel
+        self.found = found
+
+    def handle(self, message):
+        """The answer to a call, ready to be sent."""
+        number, name = message["call"], message.get("function")
+        registration = self.found.get(name)
+        if registration is None:
+            return answer_call(number, name, lambda: missing(name))
+        if "map" in message:
+            return run_chunk(number, registration, message)
+        return answer_call(
+            number, name, lambda: bind(registration.target, message.get("args", ())))
+
+    def messages(self):
+        """Messages as they come; returns at the end of the stream."""
+        rest = b""
+        while True:
+            data = self.channel.recv(262144)
+            if not data:
+                return
+            lines = (rest + data).split(b"\n") if rest else data.split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                try:
+                    yield json.loads(line)
+                except ValueError as error:  # for example an integer of over 4,300 digits
+                    head = line[:64].split(b",")[0].split(b":")
+                    if head[0] == b'{"call"':
+                        number = int(head[1])
+                        self.channel.sendall(answer_call(number, "", raiser(error)))
+
+
+def missing(name):
+    raise LookupError("there is no function %r in this worker" % name)
+
+
+def raiser(error):
+    def fail():
+        raise error
+    return fail
+
+
+# --- The three kinds -------------------------------------------------------------------------
+
+def serve_process(worker):
+    send = worker.channel.sendall
+    for message in worker.messages():
+        if "call" in message:
+            send(worker.handle(message))
+        elif "recall" in message:
+            send(b'{"recalled":[]}\n')
+
+
+def serve_threads(worker, threads):
+    from concurrent.futures import ThreadPoolExecutor
+    lock, running, cancelled = threading.Lock(), {}, set()
+
+    def run(message):
+        number = message["call"]
+        with lock:
+            running[number] = threading.get_ident()
+            is_cancelled = number in cancelled
+        if is_cancelled:
+            line = answer_call(number, "", raiser(functions.Cancelled("cancelled before it began")))
+        else:
+            line = worker.handle(message)
+        with lock:
+            running.pop(number, None)
+            cancelled.discard(number)
+            worker.channel.sendall(line)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for message in worker.messages():
+            if "call" in message:
+                pool.submit(run, message)
+            elif "cancel" in message:
+                with lock:
+                    number = message["cancel"]
+                    cancelled.add(number)
+                    thread = running.get(number)
+                    if thread is not None:
+                        import ctypes
+                        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                            ctypes.c_ulong(thread), ctypes.py_object(functions.Cancelled))
+        os._exit(0)
+
+
+def serve_async(worker):
+    import asyncio
+    asyncio.run(run_async(worker, asyncio))
+
+
+async def run_async(worker, asyncio):
+    channel, loop, found = worker.channel, asyncio.get_running_loop(), worker.found
+    channel.setblocking(False)
+    tasks, output, over = {}, [], asyncio.Event()
+    buffered = bytearray()
+
+    def flush():
+        data = b"".join(output)
+        del output[:]
+        buffered.extend(data)
+        write()
+
+    def write():
+        try:
+            while buffered:
+                del buffered[:channel.send(buffered)]
+            loop.remove_writer(channel)
+        except BlockingIOError:
+            loop.add_writer(channel, write)
+        except OSError:
+            over.set()
+
+    def emit(line):
+        if not output:
+            loop.call_soon(flush)
+        output.append(line)
+
+    async def call(message):
+        number, name = message["call"], message.get("function")
+        start = time.perf_counter()
+        try:
+            registration = found.get(name) or missing(name)
+            if "map" in message:
+                return emit(await chunk(number, registration, message, start))
+            body = '"result":' + encoded(
+                await bind(registration.target, message.get("args", ())), name)
+        except BaseException as error:
+            made = failure(error)
+            if isinstance(error, asyncio.CancelledError):
+                made["code"] = "cancelled"
+            body = '"error":' + encode(made)
+        finally:
+            tasks.pop(number, None)
+        emit(('{"call":%d,"seconds":%.9f,%s}\n' % (
+            number, time.perf_counter() - start, body)).encode("utf-8", "surrogatepass"))
+
+    async def chunk(number, registration, message, start):
+        """The chunk's items run at once; a failed one counts in the order of the items."""
+        spread, stop = message.get("spread"), message.get("on_error") != "continue"
+        target = registration.target
+        outcomes = await asyncio.gather(*(
+            bind(target, item) if spread else target(item) for item in message["map"]),
+            return_exceptions=True)
+        results, errors = [], {}
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                errors[str(len(results))] = failure(outcome)
+                if stop:
+                    break
+                results.append(None)
+            else:
+                results.append(outcome)
+        return answer_chunk(number, registration.name, results, errors, start)
+
+    rest = b""
+
+    def read():
+        nonlocal rest
+        try:
+            data = channel.recv(262144)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            os._exit(0)
+        lines = (rest + data).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            message = json.loads(line)
+            if "call" in message:
+                tasks[message["call"]] = loop.create_task(call(message))
+            elif "cancel" in message and message["cancel"] in tasks:
+                tasks[message["cancel"]].cancel()
+
+    loop.add_reader(channel, read)
+    await over.wait()
+
+
+def main(arguments):
+    kind, threads, paths = "process", 4, []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--kind":
+            kind = next(rest)
+        elif argument == "--threads":
+            threads = int(next(rest))
+        else:
+            paths.append(argument)
+    fd = int(os.environ.pop("MARTLET_FD", "3"))
+    os.set_inheritable(fd, False)
+    channel = socket.socket(fileno=fd)
+    sys.stdout.reconfigure(line_buffering=True)
+    found, broken = import_all(paths)
+    channel.sendall((encode({"hello": {
+        "protocol": 1, "runtime": "python %d.%d.%d" % sys.version_info[:3], "pid": os.getpid(),
+        "functions": [describe(registration) for registration in found.values()],
+        "broken": broken}}) + "\n").encode("utf-8", "surrogatepass"))
+    worker = Worker(channel, found)
+    if kind == "async":
+        serve_async(worker)
+    elif kind == "thread":
+        serve_threads(worker, threads)
+    else:
+        serve_process(worker)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

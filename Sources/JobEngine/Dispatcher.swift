@@ -93,10 +93,8 @@ actor Dispatcher {
     private func wake(at due: Timestamp, _ pool: PoolKind) {
         let seconds = max(0.001, due.seconds(since: .now()))
         loop.schedule(after: .microseconds(Int64(min(seconds, 86_400) * 1_000_000))) {
-            self.assumeIsolated { dispatcher in
-                // A task of its own: a timer cannot wait.
-                Task { await dispatcher.refill(pool) }
-            }
+            // A task of its own: a timer cannot wait.
+            Task(executorPreference: self.loop) { await self.refill(pool) }
         }
     }
 
@@ -166,17 +164,16 @@ actor Dispatcher {
             return
         }
         guard let job = live.job(id), job.state == .queued else {
-            if let function { Task { await self.giveBack(job(of: entry), function) } }
+            if let function {
+                // A task of its own: giving back is not waited for.
+                Task(executorPreference: loop) { await self.giveBack(function.pool, function) }
+            }
             return
         }
         // An attempt is a task of its own: its cancelling is the job's.
         attempts[id] = Task(executorPreference: loop) {
             await JobRun(job: job, function: function, dispatcher: self).run()
         }
-    }
-
-    private func job(of entry: Entry) -> PoolKind {
-        catalogue.function(named: entry.function)?.pool ?? .process
     }
 
     // MARK: For the attempts

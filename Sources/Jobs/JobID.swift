@@ -93,7 +93,7 @@ package final class JobIDGenerator: Sendable {
     /// The next id. Past 4,096 a millisecond the counter runs into the time, which stays ordered.
     package func next(at time: Timestamp) -> JobID {
         let sequence = last.withLock { last in
-            last = max(last + 1, time.microseconds / 1000 << 12)
+            last = max(last + 1, (time.microseconds / 1000) << 12)
             return last
         }
         let bits = UInt64(sequence)

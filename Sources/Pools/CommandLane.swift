@@ -111,7 +111,7 @@ struct CommandLane: Sendable {
 }
 
 /// The server's own environment, without its secret.
-func inheritedEnvironment() -> [String: String] {
+package func inheritedEnvironment() -> [String: String] {
     var found: [String: String] = [:]
     var entry = environ
     while let text = entry.pointee {

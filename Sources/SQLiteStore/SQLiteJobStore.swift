@@ -25,7 +25,7 @@ package final class SQLiteJobStore: JobStore {
         configuration.maximumReaderCount = readers
         configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { database in
-            try database.execute(sql: "PRAGMA synchronous = FULL; PRAGMA cache_size = -8000")
+            try database.execute(sql: "PRAGMA cache_size = -8000")
         }
         do {
             pool = try DatabasePool(path: path, configuration: configuration)
@@ -33,6 +33,9 @@ package final class SQLiteJobStore: JobStore {
             guard !isLater else {
                 throw StoreError.failed("\(path) was written by a later version of Martlet.")
             }
+            // Only here: GRDB has set NORMAL when it turned write-ahead mode on, after
+            // `prepareDatabase`. The first pool connection is the only one that writes.
+            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
             try Schema.migrator.migrate(pool)
         } catch let error as StoreError {
             lock.release()
@@ -48,7 +51,9 @@ package final class SQLiteJobStore: JobStore {
     /// Transactions committed so far.
     package var commitCount: Int { writer.commitCount }
 
-    /// Lets the data folder go. Call it when nothing uses the store any more.
+    /// Lets the data folder go.
+    ///
+    /// Call it when nothing uses the store any more.
     package func close() {
         writer.stop()
         readers.stop()
@@ -124,7 +129,12 @@ package final class SQLiteJobStore: JobStore {
     }
 
     package func saveItems(_ id: JobID, _ segments: [ItemSegment]) async throws(StoreError) {
-        try await writer.perform { try Self.save(segments, of: id, $0) }
+        try await writer.perform { database in
+            let isThere = try Int.fetchOne(
+                database.cachedStatement(sql: "SELECT 1 FROM jobs WHERE id = ?"),
+                arguments: [id.sequence])
+            if isThere != nil { try Self.save(segments, of: id, database) }
+        }
     }
 
     private static func save(
@@ -207,19 +217,36 @@ package final class SQLiteJobStore: JobStore {
     package func prune(
         expiredBefore time: Timestamp, forgottenBefore: Timestamp,
     ) async throws(StoreError) {
-        try await writer.perform { database in
-            let forgotten = """
-                SELECT id FROM jobs WHERE expires_at < \(forgottenBefore.microseconds) LIMIT 1000
-                """
-            try Self.forgetParts(database, where: "job IN (\(forgotten))")
-            try database.execute(sql: "DELETE FROM jobs WHERE id IN (\(forgotten))")
-            let expired = """
-                SELECT id FROM jobs WHERE expires_at < \(time.microseconds) LIMIT 1000
-                """
-            try database.execute(sql: "DELETE FROM items WHERE job IN (\(expired))")
-            try database.execute(
-                sql: "UPDATE jobs SET result = NULL WHERE result IS NOT NULL AND id IN (\(expired))")
-        }
+        // In steps, so that the jobs submitted meanwhile do not wait for a long transaction.
+        while try await writer.perform({ try Self.forget(before: forgottenBefore, $0) }) {}
+        while try await writer.perform({ try Self.dropResults(before: time, $0) }) {}
+    }
+
+    /// How many jobs one transaction of `prune` may touch.
+    private static let pruneStep = 1000
+
+    private static func forget(before time: Timestamp, _ database: Database) throws -> Bool {
+        let forgotten = try Int64.fetchAll(
+            database, sql: "SELECT id FROM jobs WHERE expires_at < ? LIMIT ?",
+            arguments: [time.microseconds, pruneStep])
+        let ids = forgotten.map(String.init).joined(separator: ",")
+        try forgetParts(database, where: "job IN (\(ids))")
+        try database.execute(sql: "DELETE FROM jobs WHERE id IN (\(ids))")
+        return forgotten.count == pruneStep
+    }
+
+    private static func dropResults(before time: Timestamp, _ database: Database) throws -> Bool {
+        let expired = try Int64.fetchAll(
+            database,
+            sql: """
+                SELECT id FROM jobs WHERE expires_at < ?
+                    AND (result IS NOT NULL OR EXISTS (SELECT 1 FROM items WHERE job = jobs.id))
+                LIMIT ?
+                """, arguments: [time.microseconds, pruneStep])
+        let ids = expired.map(String.init).joined(separator: ",")
+        try database.execute(sql: "DELETE FROM items WHERE job IN (\(ids))")
+        try database.execute(sql: "UPDATE jobs SET result = NULL WHERE id IN (\(ids))")
+        return expired.count == pruneStep
     }
 
     // MARK: Reading
@@ -246,9 +273,10 @@ package final class SQLiteJobStore: JobStore {
                     """, arguments: [id.sequence, first])
             var found: [ItemSegment] = []
             var size = 0
-            while size < maxBytes, let row = try rows.next() {
+            while found.isEmpty || size < maxBytes, let row = try rows.next() {
                 let failures = (row["failures"] as String?).map { text in
-                    RawJSON(trusted: Array(text.utf8)[...]).elements().compactMap(Failure.init(json:))
+                    RawJSON(trusted: Array(text.utf8)[...]).elements().compactMap(
+                        Failure.init(json:))
                 }
                 let segment = ItemSegment(
                     first: row["first"], count: row["count"], results: JobRow.bytes(row["results"]),

@@ -40,6 +40,7 @@ enum Schema {
         CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE expires_at IS NOT NULL;
         CREATE TABLE job_tags (
             tag TEXT NOT NULL, job INTEGER NOT NULL, PRIMARY KEY (tag, job)) WITHOUT ROWID;
+        CREATE INDEX job_tags_job ON job_tags (job);
         -- Results of consecutive items of a map job.
         CREATE TABLE items (
             job INTEGER NOT NULL,

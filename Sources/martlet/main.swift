@@ -1,1 +1,4 @@
-print("martlet")
+import Daemon
+
+MartletCommand.prepare()
+await MartletCommand.launch()

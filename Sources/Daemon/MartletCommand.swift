@@ -1,0 +1,99 @@
+package import ArgumentParser
+import Functions
+import Glibc
+import Logging
+import Sockets
+
+/// The command line.
+package struct MartletCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "martlet", abstract: "Runs compute jobs in parallel, over HTTP.",
+        version: "0.1.0", subcommands: [ServeCommand.self, WorkerCommand.self],
+        defaultSubcommand: ServeCommand.self)
+
+    package init() {}
+
+    /// Takes the stop signals away from their default action; before any other thread starts, so
+    /// that all inherit it. A worker keeps the default: it is to end at once.
+    package static func prepare() {
+        if CommandLine.arguments.dropFirst().first != "worker" {
+            SignalWatch.block([SIGTERM, SIGINT])
+        }
+    }
+
+    /// Does what the process's arguments say.
+    package static func launch() async { await main(nil) }
+}
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Starts the server; ends on SIGTERM or Ctrl-C.")
+
+    @Option(help: "Address to listen on, HOST:PORT; port 0 lets the system choose.")
+    var listen = "127.0.0.1:8080"
+
+    @Option(help: "Folder of the store.")
+    var data = "martlet-data"
+
+    @Option(help: "Folder or file of Python functions and executables.")
+    var functions: String?
+
+    @Option(help: "Worker processes of the process pool (default: CPUs).")
+    var processes: Int?
+
+    @Option(help: "Threads of the thread pool (default: CPUs, at least 4).")
+    var threads: Int?
+
+    @Option(help: "Calls at once on the async pool.")
+    var asyncLimit = 10_000
+
+    @Option(help: "The Python to run functions with, 3.9 or later.")
+    var python = "python3"
+
+    @Option(help: "Seconds that running jobs have to end when the server stops.")
+    var drainSeconds = 10.0
+
+    @Option(help: "File with the token that clients must send; or set MARTLET_TOKEN.")
+    var tokenFile: String?
+
+    func run() async throws {
+        var configuration = Configuration()
+        guard let colon = listen.lastIndex(of: ":"),
+            let port = Int(listen[listen.index(after: colon)...])
+        else { throw ValidationError("--listen takes HOST:PORT, not \"\(listen)\"") }
+        configuration.host = listen[..<colon].filter { $0 != "[" && $0 != "]" }
+        configuration.port = port
+        configuration.data = data
+        configuration.functions = functions
+        configuration.python = python
+        configuration.asyncLimit = asyncLimit
+        configuration.drainSeconds = drainSeconds
+        if let processes { configuration.processes = processes }
+        if let threads { configuration.threads = threads }
+        configuration.token = try token()
+        let problems = configuration.problems
+        guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }
+        try await Server.run(configuration)
+    }
+
+    private func token() throws -> String? {
+        guard let tokenFile else { return getenv("MARTLET_TOKEN").map { String(cString: $0) } }
+        guard let file = fopen(tokenFile, "r") else {
+            throw ValidationError("cannot read --token-file \(tokenFile)")
+        }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = fread(&bytes, 1, bytes.count, file)
+        return String(decoding: bytes.prefix(count).prefix { $0 > 32 }, as: UTF8.self)
+    }
+}
+
+struct WorkerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker", abstract: "Runs native functions for a server (internal).",
+        shouldDisplay: false)
+
+    func run() async {
+        await NativeWorker(fd: 3, functions: NativeCatalogue.functions).run()
+    }
+}

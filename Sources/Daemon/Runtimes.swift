@@ -1,0 +1,165 @@
+import Functions
+import Glibc
+import Jobs
+import Logging
+import Pools
+import RawJSON
+import Sockets
+import Threads
+
+/// The three pools and the functions that they run.
+final class Runtimes: Sendable {
+    let pools: [PoolKind: any JobPool]
+    let slots: [PoolKind: Int]
+    private let all: [RuntimePool]
+    private let process: RuntimePool
+    private let folder: FunctionFolder?
+    private let catalogue: FunctionCatalogue
+    private let logger: Logger
+    private let greetings = AsyncStream.makeStream(of: Void.self)
+
+    init(
+        _ configuration: Configuration, catalogue: FunctionCatalogue, loop: EventLoop,
+        logger: Logger,
+    ) throws {
+        self.catalogue = catalogue
+        self.logger = logger
+        folder = configuration.functions.map(FunctionFolder.init)
+        let spawner = ThreadExecutor(name: "spawner", threads: 1)
+        let package =
+            try configuration.functions == nil
+            ? nil : EmbeddedFiles.installPython(below: configuration.data)
+        let slots: [PoolKind: Int] = [
+            .thread: configuration.threads, .process: configuration.processes,
+            .async: configuration.asyncLimit,
+        ]
+        self.slots = slots
+        func pool(_ kind: PoolKind) -> RuntimePool {
+            RuntimePool(
+                RuntimePool.Parts(
+                    kind: kind, slots: slots[kind] ?? 1, loop: loop, spawner: spawner,
+                    python: package.flatMap { package in
+                        configuration.functions.map { functions in
+                            .python(
+                                configuration.python, kind: kind, slots: slots[kind] ?? 1,
+                                functions: functions, package: package)
+                        }
+                    }, native: .nativeWorker, logger: logger))
+        }
+        let process = pool(.process)
+        let all = [pool(.thread), process, pool(.async)]
+        self.process = process
+        self.all = all
+        pools = Dictionary(uniqueKeysWithValues: all.map { ($0.kind, $0) })
+    }
+
+    /// Learns the functions; waits for the first Python worker's greeting, 5 s at most.
+    func start() async {
+        guard let folder else { return }
+        let entries = folder.entries()
+        catalogue.replace(.command, functions: FunctionFolder.commands(in: entries))
+        guard entries.contains(where: \.isPython) else { return }
+        let (catalogue, logger, greetings) = (catalogue, logger, greetings.continuation)
+        await process.startPython { hello in
+            let broken = read(hello, into: catalogue)
+            for file in broken {
+                logger.error("cannot import", metadata: ["file": "\(file.file)", "error": "\(file.error)"])
+            }
+            greetings.yield()
+        }
+        await withTaskGroup { group in
+            group.addTask {
+                for await _ in self.greetings.stream { return }
+            }
+            group.addTask { try? await Task.sleep(for: .seconds(5)) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// Looks once a second whether a file of functions has changed, until the task is cancelled.
+    func watchFiles() async {
+        guard let folder else { return }
+        var known = folder.entries()
+        while (try? await Task.sleep(for: .seconds(1))) != nil {
+            let entries = folder.entries()
+            guard entries != known else { continue }
+            known = entries
+            logger.notice("functions have changed; new workers take over")
+            catalogue.replace(.command, functions: FunctionFolder.commands(in: entries))
+            for pool in all { await pool.reloadPython() }
+        }
+    }
+}
+
+/// Puts the functions of a worker's greeting into the catalogue; returns the broken files.
+@discardableResult
+private func read(_ hello: RawJSON, into catalogue: FunctionCatalogue) -> [BrokenFile] {
+    let functions = (hello.member("functions")?.elements() ?? []).compactMap(Function.init(hello:))
+    let broken = (hello.member("broken")?.elements() ?? []).map { file in
+        BrokenFile(
+            file: file.member("file")?.string ?? "", error: file.member("error")?.string ?? "",
+            traceback: file.member("traceback")?.string)
+    }
+    catalogue.replace(.python, functions: functions, broken: broken)
+    return broken
+}
+
+extension Function {
+    /// Reads a function of a Python worker's greeting; nil when it is malformed.
+    fileprivate init?(hello: RawJSON) {
+        guard let name = hello.member("name")?.string,
+            let pool = hello.member("pool")?.string.flatMap(PoolKind.init(rawValue:))
+        else { return nil }
+        let pools = hello.member("pools")?.elements().compactMap {
+            $0.string.flatMap(PoolKind.init(rawValue:))
+        }
+        self.init(
+            name: name, runtime: .python, pool: pool, pools: pools ?? [pool],
+            documentation: hello.member("doc")?.string ?? "",
+            parameters: hello.member("parameters") ?? .emptyObject,
+            timeout: hello.member("timeout")?.double,
+            retry: hello.member("retry").flatMap {
+                try? RetryPolicy(parsing: $0, at: JSONPointer())
+            },
+            queue: hello.member("queue")?.string,
+            tags: hello.member("tags")?.elements().compactMap(\.string) ?? [],
+            source: hello.member("file")?.string)
+    }
+}
+
+extension WorkerLaunch {
+    /// `martlet worker`: this very binary.
+    fileprivate static var nativeWorker: WorkerLaunch {
+        WorkerLaunch(
+            arguments: ["/proc/self/exe", "worker"], environment: inheritedEnvironment())
+    }
+
+    fileprivate static func python(
+        _ python: String, kind: PoolKind, slots: Int, functions: String, package: String,
+    ) -> WorkerLaunch {
+        var environment = inheritedEnvironment()
+        let path = [absolute(package), environment["PYTHONPATH"]].compactMap { $0 }
+        environment["PYTHONPATH"] = path.joined(separator: ":")
+        environment["MARTLET_FD"] = "3"
+        return WorkerLaunch(
+            arguments: [
+                executable(python), "-m", "martlet.worker", "--kind", kind.rawValue,
+                "--threads", String(slots), functions,
+            ], environment: environment)
+    }
+}
+
+/// The path of a program, looked up on `PATH` unless it has a slash.
+private func executable(_ name: String) -> String {
+    if name.contains("/") { return name }
+    let folders = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
+    let candidates = folders.split(separator: ":").map { "\($0)/\(name)" }
+    return candidates.first { access($0, X_OK) == 0 } ?? "/usr/bin/\(name)"
+}
+
+private func absolute(_ path: String) -> String {
+    guard !path.hasPrefix("/"), let folder = getcwd(nil, 0) else { return path }
+    defer { free(folder) }
+    return String(cString: folder) + "/" + path
+}

@@ -1,0 +1,61 @@
+import Jobs
+import RawJSON
+
+/// A job as the API shows it.
+enum JobDocument {
+    /// - Parameter withResult: whether the result of a call is part of it.
+    static func write(_ job: Job, to writer: inout JSONWriter, withResult: Bool = true) {
+        let submission = job.submission
+        writer.beginObject()
+        writer.member("id", job.id.description)
+        writer.member("function", submission.function)
+        writer.member("state", job.state.rawValue)
+        writer.member("pool", job.pool.rawValue)
+        writer.member("queue", submission.queue ?? "default")
+        writer.member("priority", submission.priority)
+        writer.member("tags", submission.tags)
+        writer.member("attempt", job.attempt)
+        writer.member("created_at", job.createdAt.description)
+        time("not_before", job.notBefore, &writer)
+        time("started_at", job.startedAt, &writer)
+        time("ended_at", job.endedAt, &writer)
+        time("expires_at", job.expiresAt, &writer)
+        if case .map(let items, _) = submission.work {
+            writer.key("progress")
+            writer.beginObject()
+            writer.member("total", items.elementRanges().count)
+            writer.member("done", job.itemsDone)
+            writer.member("failed", job.itemsFailed)
+            writer.endObject()
+        }
+        if withResult, let result = job.result { writer.member("result", result) }
+        if let failure = job.failure {
+            writer.key("error")
+            failure.write(to: &writer)
+        }
+        writer.endObject()
+    }
+
+    static func bytes(_ job: Job) -> [UInt8] {
+        var writer = JSONWriter(capacity: 512)
+        write(job, to: &writer)
+        return writer.bytes + [UInt8(ascii: "\n")]
+    }
+
+    private static func time(_ name: String, _ time: Timestamp?, _ writer: inout JSONWriter) {
+        if let time { writer.member(name, time.description) }
+    }
+
+    static func write(_ function: Function, to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.member("name", function.name)
+        writer.member("runtime", function.runtime.rawValue)
+        writer.member("pool", function.pool.rawValue)
+        writer.member("pools", function.pools.map(\.rawValue))
+        writer.member("doc", function.documentation)
+        writer.member("parameters", function.parameters)
+        if let timeout = function.timeout { writer.member("timeout", timeout) }
+        if let source = function.source { writer.member("source", source) }
+        writer.endObject()
+    }
+}

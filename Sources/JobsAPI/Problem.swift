@@ -1,0 +1,58 @@
+package import Jobs
+package import RawJSON
+package import WebServer
+
+/// An error as RFC 9457 says it: `application/problem+json`.
+package struct Problem: Error, Sendable {
+    package let status: Int
+    /// Stable; the last part of the `type`.
+    package let code: String
+    package let title: String
+    /// What to do about it.
+    package let detail: String
+    package var pointer: JSONPointer?
+    package var failure: Failure?
+    package var retryAfter: Int?
+
+    package init(_ status: Int, _ code: String, _ title: String, _ detail: String) {
+        self.status = status
+        self.code = code
+        self.title = title
+        self.detail = detail
+    }
+
+    package init(_ error: SubmissionError) {
+        self.init(422, error.kind.rawValue, "The submission is not valid", error.detail)
+        pointer = error.pointer
+    }
+
+    package init(_ error: StoreError) {
+        switch error {
+        case .full: self.init(507, "store-full", "No room to keep the job", error.description)
+        case .locked, .failed:
+            self.init(500, "store-failed", "The store does not work", error.description)
+        }
+    }
+
+    package static func noJob(_ id: String) -> Problem {
+        Problem(404, "no-such-job", "No such job", "There is no job \(id); it may have expired.")
+    }
+
+    package var response: HTTPResponse {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("type", "urn:martlet:problem:\(code)")
+        writer.member("title", title)
+        writer.member("status", status)
+        writer.member("detail", detail)
+        if let pointer { writer.member("pointer", pointer.description) }
+        if let failure {
+            writer.key("error")
+            failure.write(to: &writer)
+        }
+        writer.endObject()
+        var response = HTTPResponse(status, type: "application/problem+json", writer.bytes)
+        if let retryAfter { response.fields.append(("Retry-After", String(retryAfter))) }
+        return response
+    }
+}

@@ -1,0 +1,79 @@
+import RawJSON
+import Testing
+
+@Suite struct RawJSONTests {
+    static let valid = [
+        "null", " true ", "-0", "1e400", "0.10", "1E+2", "\"\"", "\"\\u0000\\ud83d\\ude00é\"",
+        "[]", "[ 1 , 2 ]", "{}", "{\"a\":{\"b\":[null]}}", "12345678901234567890123",
+    ]
+
+    @Test(arguments: valid) func `valid text is taken as it stands`(text: String) throws {
+        let json = try RawJSON(validating: Array(text.utf8))
+        let trimmed = text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()
+        #expect(Array(json.bytes) == Array(String(trimmed).utf8))
+    }
+
+    @Test(arguments: [
+        ("", 0, RawJSONError.Reason.unexpectedEnd), ("[1,]", 3, .unexpectedByte),
+        ("01", 1, .badNumber), ("1.", 2, .unexpectedEnd), ("-x", 1, .badNumber),
+        ("\"\\x\"", 2, .badEscape), ("\"\u{1}\"", 1, .controlCharacter), ("1 2", 2, .trailingBytes),
+        ("{\"a\" 1}", 5, .unexpectedByte), ("[1", 2, .unexpectedEnd), ("nul", 3, .unexpectedEnd),
+    ])
+    func `the first mistake is named with its place`(
+        text: String, offset: Int, reason: RawJSONError.Reason,
+    ) {
+        #expect(throws: RawJSONError(offset: offset, reason: reason)) {
+            try RawJSON(validating: Array(text.utf8))
+        }
+    }
+
+    @Test(arguments: [
+        [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xe2, 0x82], [0xff], [0x80],
+    ] as [[UInt8]])
+    func `bytes that are not UTF-8 are refused`(bytes: [UInt8]) {
+        let quote = UInt8(ascii: "\"")
+        #expect(throws: RawJSONError.self) { try RawJSON(validating: [quote] + bytes + [quote]) }
+    }
+
+    @Test func `nesting is limited`() throws {
+        let deep = String(repeating: "[", count: 64) + String(repeating: "]", count: 64)
+        _ = try RawJSON(validating: Array(deep.utf8))
+        #expect(throws: RawJSONError(offset: 64, reason: .tooDeep)) {
+            try RawJSON(validating: Array(("[" + deep + "]").utf8))
+        }
+    }
+
+    @Test func `elements keep their bytes`() throws {
+        let items = [
+            "12345678901234567890123", "1e400", "-0.0", "1.10", "\"\\u0000,]\\\"\"",
+            "{\"b\":1,\"a\":2,\"b\":3}", "[1,[2]]",
+        ]
+        let json = try RawJSON(validating: Array("[ \(items.joined(separator: " ,\n")) ]".utf8))
+        #expect(json.elements().map { String(decoding: $0.bytes, as: UTF8.self) } == items)
+    }
+
+    @Test func `members are read by name and duplicates found`() throws {
+        let json = try RawJSON(validating: Array("{\"a\":1,\"\\u0061\":2, \"b\" : \"x\\ny\"}".utf8))
+        #expect(json.members().map(\.name) == ["a", "a", "b"])
+        #expect(json.member("b")?.string == "x\ny")
+        #expect(json.firstDuplicateMember() == "a")
+    }
+
+    @Test func `compacting takes white space outside strings only`() throws {
+        let json = try RawJSON(validating: Array("{ \"a b\" : [ 1,\n2 ] }".utf8))
+        #expect(String(decoding: json.compacted().bytes, as: UTF8.self) == "{\"a b\":[1,2]}")
+    }
+
+    @Test func `what the writer makes is valid and reads back`() throws {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("text", "a\"\\\n\u{1}é")
+        writer.member("number", 3)
+        writer.member("list", ["x", "y"])
+        writer.endObject()
+        let json = try RawJSON(validating: writer.bytes)
+        #expect(json.member("text")?.string == "a\"\\\n\u{1}é")
+        #expect(json.member("number")?.int == 3)
+        #expect(json.member("list")?.elements().compactMap(\.string) == ["x", "y"])
+    }
+}

@@ -1,0 +1,232 @@
+import Jobs
+import RawJSON
+import Testing
+
+/// What every store promises.
+@Suite struct JobStoreContractTests {
+    let make = JobMaker()
+
+    @Test(arguments: StoreKind.allCases)
+    func `a job comes back as it was stored`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let text = #"{"function":"add", "args":[12345678901234567890, 1e400]}"#
+            let job = try make.job(text, pool: .thread, key: "k")
+            _ = try await store.insert([job])
+            let found = try #require(try await store.job(job.id))
+            #expect(found.id == job.id)
+            #expect(found.submission.document.bytes.elementsEqual(text.utf8))
+            #expect(found.pool == .thread)
+            #expect(found.state == .queued)
+            #expect(found.createdAt == make.start)
+            #expect(found.idempotencyKey == "k")
+            let stranger = JobID(high: job.id.high, low: job.id.low ^ 1)
+            #expect(try await store.job(stranger) == nil)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a key seen before gives the first job back`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let jobs = [try make.job(key: "k"), try make.job(key: "k"), try make.job()]
+            let outcomes = try await store.insert(jobs)
+            guard case .existing(let first) = outcomes[1] else {
+                Issue.record("the second job was stored")
+                return
+            }
+            #expect(first.id == jobs[0].id)
+            #expect(try await store.job(jobs[1].id) == nil)
+            #expect(try await store.job(jobs[2].id) != nil)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `of a batch with a bad job nothing is stored`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let (good, old) = (try make.job(), try make.job())
+            _ = try await store.insert([old])
+            await #expect(throws: StoreError.self) { _ = try await store.insert([good, old]) }
+            #expect(try await store.job(good.id) == nil)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `an update writes the state, the result and the items`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            var job = try make.job()
+            _ = try await store.insert([job])
+            job.state = .succeeded
+            job.attempt = 2
+            job.endedAt = make.start.adding(seconds: 1)
+            job.result = RawJSON(literal: "[1.50]")
+            job.failure = Failure(.signal, type: "SIGKILL", message: "killed", signal: 9)
+            try await store.update(job, adding: [segment(0, 2)])
+            let found = try #require(try await store.job(job.id))
+            #expect(found.state == .succeeded)
+            #expect(found.attempt == 2)
+            #expect(found.endedAt == job.endedAt)
+            #expect(found.result == job.result)
+            #expect(found.failure == job.failure)
+            #expect(try await store.itemRanges(job.id) == [0..<2])
+            #expect(try await store.list(JobQuery()).first?.result == nil)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `an update of a job that is gone does nothing`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let job = try make.job()
+            try await store.update(job, adding: [segment(0, 1)])
+            try await store.saveItems(job.id, [segment(1, 1)])
+            #expect(try await store.job(job.id) == nil)
+            #expect(try await store.itemRanges(job.id).isEmpty)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a late note of the start does not undo the end`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            var (ended, begun) = (try make.job(), try make.job())
+            _ = try await store.insert([ended, begun])
+            ended.state = .failed
+            ended.attempt = 1
+            begun.attempt = 2
+            try await store.update(ended, adding: [])
+            try await store.update(begun, adding: [])
+            store.noteStarted(ended.id, attempt: 1, at: make.start)
+            store.noteStarted(begun.id, attempt: 2, at: make.start)
+            // A change that is answered comes after the notes before it.
+            _ = try await store.insert([try make.job()])
+            #expect(try await store.job(ended.id)?.state == .failed)
+            #expect(try await store.job(begun.id)?.state == .queued)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `items come in order, from any item, at least one segment`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let job = try make.job()
+            _ = try await store.insert([job])
+            let failed = segment(
+                2, 2, [Failure(.exception, type: "E", message: "m", index: 3)])
+            try await store.saveItems(job.id, [failed, segment(0, 2), segment(4, 1)])
+            #expect(try await store.itemRanges(job.id) == [0..<2, 2..<4, 4..<5])
+            #expect(try await store.items(job.id, from: 3, maxBytes: 0) == [failed])
+            #expect(try await store.items(job.id, from: 0, maxBytes: 1_000).count == 3)
+            #expect(try await store.items(job.id, from: 5, maxBytes: 1_000).isEmpty)
+            try await store.dropItems(job.id, onlyFailed: true)
+            #expect(try await store.itemRanges(job.id) == [0..<2, 4..<5])
+            try await store.dropItems(job.id, onlyFailed: false)
+            #expect(try await store.itemRanges(job.id).isEmpty)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `queued jobs come by priority, then age, when due`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let due = make.start.adding(seconds: 10)
+            let jobs = [
+                try make.job(), try make.job(#"{"function":"f","priority":5}"#),
+                try make.job(notBefore: due), try make.job(pool: .thread), try make.job(),
+            ]
+            _ = try await store.insert(jobs)
+            let now = try await store.queued(in: .process, dueAt: make.start, limit: 9)
+            #expect(now.map(\.id) == [jobs[1].id, jobs[0].id, jobs[4].id])
+            let later = try await store.queued(in: .process, dueAt: due, limit: 3)
+            #expect(later.map(\.id) == [jobs[1].id, jobs[0].id, jobs[2].id])
+            #expect(try await store.nextDue(after: make.start) == due)
+            #expect(try await store.nextDue(after: due) == nil)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `lists show the newest first and what is asked for`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let jobs = [
+                try make.job(#"{"function":"f","tags":["a","b"]}"#),
+                try make.job(#"{"function":"g","tags":["a"],"queue":"q"}"#), try make.job(),
+            ]
+            _ = try await store.insert(jobs)
+            func listed(_ query: JobQuery) async throws -> [JobID] {
+                try await store.list(query).map(\.id)
+            }
+            #expect(try await listed(JobQuery(limit: 2)) == [jobs[2].id, jobs[1].id])
+            #expect(try await listed(JobQuery(tag: "a")) == [jobs[1].id, jobs[0].id])
+            #expect(try await listed(JobQuery(function: "f")) == [jobs[0].id])
+            #expect(try await listed(JobQuery(queue: "q", before: jobs[2].id)) == [jobs[1].id])
+            #expect(try await listed(JobQuery(state: .failed)).isEmpty)
+            #expect(
+                try await store.counts() == [
+                    QueueCount(queue: "default", state: .queued, count: 2),
+                    QueueCount(queue: "q", state: .queued, count: 1),
+                ])
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `recovery queues what ran and cancels what was cancelled`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            var jobs = [try make.job(), try make.job(), try make.job()]
+            _ = try await store.insert(jobs)
+            jobs[0].state = .running
+            jobs[0].attempt = 1
+            jobs[1].state = .cancelling
+            for job in jobs { try await store.update(job, adding: []) }
+            let report = try await store.recover(at: make.start)
+            #expect(
+                report
+                    == RecoveryReport(requeued: 1, queued: 2, lastSequence: jobs[2].id.sequence))
+            let ran = try await store.job(jobs[0].id)
+            #expect(ran?.state == .queued)
+            #expect(ran?.attempt == 1)
+            #expect(try await store.job(jobs[1].id)?.state == .cancelled)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `deleting forgets a job and its parts`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let job = try make.job(#"{"function":"f","tags":["a"]}"#)
+            _ = try await store.insert([job])
+            try await store.saveItems(job.id, [segment(0, 1)])
+            #expect(try await store.delete(job.id))
+            #expect(try await store.delete(job.id) == false)
+            #expect(try await store.itemRanges(job.id).isEmpty)
+            #expect(try await store.list(JobQuery(tag: "a")).isEmpty)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `pruning drops every expired result and forgets old jobs`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            // More than a step of the SQLite store, most of them without a result any more.
+            var jobs = try (0..<1200).map { _ in try make.job() }
+            _ = try await store.insert(jobs)
+            for index in jobs.indices {
+                jobs[index].state = .succeeded
+                jobs[index].result = RawJSON(literal: "1")
+                jobs[index].expiresAt = make.start.adding(seconds: Double(index))
+            }
+            await withTaskGroup { group in
+                for job in jobs {
+                    group.addTask { try? await store.update(job, adding: []) }
+                }
+            }
+            try await store.prune(
+                expiredBefore: make.start.adding(seconds: 1100),
+                forgottenBefore: make.start.adding(seconds: 10))
+            #expect(try await store.job(jobs[9].id) == nil)
+            #expect(try await store.job(jobs[10].id)?.state == .succeeded)
+            #expect(try await store.job(jobs[10].id)?.result == nil)
+            #expect(try await store.job(jobs[1099].id)?.result == nil)
+            #expect(try await store.job(jobs[1100].id)?.result != nil)
+        }
+    }
+
+    private func segment(
+        _ first: Int, _ count: Int, _ failures: [Failure] = [],
+    ) -> ItemSegment {
+        let results = Array(repeating: "null", count: count).joined(separator: ",")
+        return ItemSegment(
+            first: first, count: count, results: Array(results.utf8), failures: failures)
+    }
+}

@@ -1,0 +1,198 @@
+package import Jobs
+import RawJSON
+import Synchronization
+
+/// Jobs in memory, for tests: what `SQLiteJobStore` promises, but nothing survives the process.
+package final class MemoryJobStore: JobStore {
+    private struct Contents {
+        var jobs: [JobID: Job] = [:]
+        var items: [JobID: [Int: ItemSegment]] = [:]
+
+        mutating func save(_ segments: [ItemSegment], of id: JobID) {
+            for segment in segments { items[id, default: [:]][segment.first] = segment }
+        }
+
+        func segments(_ id: JobID) -> [ItemSegment] {
+            (items[id] ?? [:]).values.sorted { $0.first < $1.first }
+        }
+    }
+
+    private let contents = Mutex(Contents())
+
+    package init() {}
+
+    // MARK: Changes
+
+    package func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
+        let outcomes: [InsertOutcome]? = contents.withLock { contents in
+            let before = contents.jobs
+            var outcomes: [InsertOutcome] = []
+            for job in jobs {
+                let twin = contents.jobs.values.first {
+                    $0.idempotencyKey != nil && $0.idempotencyKey == job.idempotencyKey
+                }
+                if let twin {
+                    outcomes.append(.existing(twin))
+                } else if contents.jobs.updateValue(job, forKey: job.id) == nil {
+                    outcomes.append(.stored)
+                } else {
+                    contents.jobs = before
+                    return nil
+                }
+            }
+            return outcomes
+        }
+        guard let outcomes else { throw .failed("an id is there already") }
+        return outcomes
+    }
+
+    package func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp) {
+        contents.withLock { contents in
+            guard var job = contents.jobs[id], job.state == .queued, job.attempt < attempt
+            else { return }
+            job.state = .running
+            job.attempt = attempt
+            job.startedAt = time
+            contents.jobs[id] = job
+        }
+    }
+
+    package func saveItems(_ id: JobID, _ segments: [ItemSegment]) async throws(StoreError) {
+        contents.withLock { contents in
+            if contents.jobs[id] != nil { contents.save(segments, of: id) }
+        }
+    }
+
+    package func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError) {
+        contents.withLock { contents in
+            guard contents.jobs[job.id] != nil else { return }
+            contents.jobs[job.id] = job
+            contents.save(segments, of: job.id)
+        }
+    }
+
+    package func dropItems(_ id: JobID, onlyFailed: Bool) async throws(StoreError) {
+        contents.withLock { contents in
+            contents.items[id] = contents.items[id]?.filter {
+                onlyFailed && $0.value.failures.isEmpty
+            }
+        }
+    }
+
+    package func delete(_ id: JobID) async throws(StoreError) -> Bool {
+        contents.withLock { contents in
+            contents.items[id] = nil
+            return contents.jobs.removeValue(forKey: id) != nil
+        }
+    }
+
+    package func recover(at time: Timestamp) async throws(StoreError) -> RecoveryReport {
+        contents.withLock { contents in
+            var requeued = 0
+            for (id, job) in contents.jobs {
+                switch job.state {
+                case .running:
+                    contents.jobs[id]?.state = .queued
+                    requeued += 1
+                case .cancelling:
+                    contents.jobs[id]?.state = .cancelled
+                    contents.jobs[id]?.endedAt = time
+                case .queued, .succeeded, .failed, .cancelled: break
+                }
+            }
+            return RecoveryReport(
+                requeued: requeued,
+                queued: contents.jobs.values.count { $0.state == .queued },
+                lastSequence: contents.jobs.keys.map(\.sequence).max() ?? 0)
+        }
+    }
+
+    package func prune(
+        expiredBefore time: Timestamp, forgottenBefore: Timestamp,
+    ) async throws(StoreError) {
+        contents.withLock { contents in
+            for (id, job) in contents.jobs {
+                guard let expiry = job.expiresAt else { continue }
+                if expiry < forgottenBefore { contents.jobs[id] = nil }
+                if expiry < time {
+                    contents.jobs[id]?.result = nil
+                    contents.items[id] = nil
+                }
+            }
+        }
+    }
+
+    // MARK: Reading
+
+    package func job(_ id: JobID) async throws(StoreError) -> Job? {
+        contents.withLock { $0.jobs[id] }
+    }
+
+    package func items(
+        _ id: JobID, from first: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [ItemSegment] {
+        contents.withLock { contents in
+            var found: [ItemSegment] = []
+            var size = 0
+            for segment in contents.segments(id) where segment.first + segment.count > first {
+                guard found.isEmpty || size < maxBytes else { break }
+                size += segment.results.count
+                found.append(segment)
+            }
+            return found
+        }
+    }
+
+    package func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>] {
+        contents.withLock { $0.segments(id).map { $0.first..<$0.first + $0.count } }
+    }
+
+    package func list(_ query: JobQuery) async throws(StoreError) -> [Job] {
+        contents.withLock { contents in
+            let found = contents.jobs.values.filter { job in
+                (query.state == nil || job.state == query.state)
+                    && (query.function == nil || job.submission.function == query.function)
+                    && (query.queue == nil || job.submission.queue ?? "default" == query.queue)
+                    && query.tag.map(job.submission.tags.contains) ?? true
+                    && query.before.map { job.id < $0 } ?? true
+            }
+            return found.sorted { $0.id > $1.id }.prefix(query.limit).map { job in
+                var job = job
+                job.result = nil
+                return job
+            }
+        }
+    }
+
+    package func queued(
+        in pool: PoolKind, dueAt time: Timestamp, limit: Int,
+    ) async throws(StoreError) -> [Job] {
+        contents.withLock { contents in
+            contents.jobs.values
+                .filter { $0.state == .queued && $0.pool == pool && $0.notBefore ?? time <= time }
+                .sorted {
+                    ($1.submission.priority, $0.id) < ($0.submission.priority, $1.id)
+                }
+                .prefix(limit).map { $0 }
+        }
+    }
+
+    package func nextDue(after time: Timestamp) async throws(StoreError) -> Timestamp? {
+        contents.withLock { contents in
+            contents.jobs.values.filter { $0.state == .queued }.compactMap(\.notBefore)
+                .filter { $0 > time }.min()
+        }
+    }
+
+    package func counts() async throws(StoreError) -> [QueueCount] {
+        contents.withLock { contents in
+            Dictionary(grouping: contents.jobs.values) { $0.submission.queue ?? "default" }
+                .flatMap { queue, jobs in
+                    Dictionary(grouping: jobs, by: \.state).map { state, jobs in
+                        QueueCount(queue: queue, state: state, count: jobs.count)
+                    }
+                }
+                .sorted { ($0.queue, $0.state.rawValue) < ($1.queue, $1.state.rawValue) }
+        }
+    }
+}
