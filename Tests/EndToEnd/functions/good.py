@@ -1,0 +1,51 @@
+import asyncio
+import os
+import time
+
+import martlet
+
+
+@martlet.function
+def py_square(x):
+    return x * x
+
+
+@martlet.function
+async def later_square(x):
+    return x * x
+
+
+@martlet.function
+async def later(seconds):
+    await asyncio.sleep(seconds)
+
+
+@martlet.function
+def nap(seconds):
+    time.sleep(seconds)
+
+
+@martlet.function
+def even_only(x):
+    if x % 2:
+        raise ValueError("odd")
+    return x
+
+
+@martlet.function
+def fail(message):
+    raise ValueError(message)
+
+
+@martlet.function
+def spin(seconds):
+    end = time.time() + seconds
+    while time.time() < end:
+        pass
+
+
+@martlet.function
+def write_pid_and_spin(path):
+    with open(path, "w") as file:
+        file.write(str(os.getpid()))
+    spin(60)
