@@ -24,6 +24,8 @@ class Server:
         self.start()
 
     def start(self):
+        if hasattr(self, "log"):
+            self.log.close()
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(self.command, stderr=self.log, stdin=subprocess.DEVNULL)
         deadline = time.time() + 20

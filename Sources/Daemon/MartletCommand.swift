@@ -13,16 +13,22 @@ package struct MartletCommand: AsyncParsableCommand {
 
     package init() {}
 
-    /// Takes the stop signals away from their default action; before any other thread starts, so
-    /// that all inherit it. A worker keeps the default: it is to end at once.
-    package static func prepare() {
+    /// Does what the process's arguments say, then ends the process.
+    ///
+    /// The stop signals are blocked before any other thread starts, so that all inherit it; a
+    /// worker keeps their default, which ends it at once. The main thread only sleeps: Dispatch
+    /// would wait on it with all signals unblocked.
+    package static func launch() -> Never {
         if CommandLine.arguments.dropFirst().first != "worker" {
             SignalWatch.block([SIGTERM, SIGINT])
         }
+        // A task of its own, since there is no asynchronous caller above.
+        Task.detached {
+            await main(nil)
+            exit(0)
+        }
+        while true { pause() }
     }
-
-    /// Does what the process's arguments say.
-    package static func launch() async { await main(nil) }
 }
 
 struct ServeCommand: AsyncParsableCommand {

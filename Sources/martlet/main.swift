@@ -1,4 +1,3 @@
 import Daemon
 
-MartletCommand.prepare()
-await MartletCommand.launch()
+MartletCommand.launch()
