@@ -25,7 +25,7 @@ package struct MartletCommand: AsyncParsableCommand {
         // A task of its own, since there is no asynchronous caller above.
         Task.detached {
             await main(nil)
-            exit(0)
+            Glibc.exit(0)
         }
         while true { pause() }
     }

@@ -212,9 +212,12 @@ package final class JobQueue: Sendable {
         return job
     }
 
-    /// Forgets a job that does not run.
+    /// Forgets a job; one that runs is cancelled first, and has 10 s for its end.
     package func delete(_ id: JobID) async throws(StoreError) -> Bool {
-        if live.job(id) != nil { _ = await dispatcher.cancel(id) }
+        if live.job(id) != nil {
+            _ = await dispatcher.cancel(id)
+            _ = try await wait(id, seconds: 10)
+        }
         return try await store.delete(id)
     }
 

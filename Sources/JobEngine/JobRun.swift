@@ -66,7 +66,9 @@ struct JobRun: Sendable {
             job.failure = nil
         case .exception, .timeout, .signal, .exit, .limit, .unavailable:
             let policy = await dispatcher.retryPolicy(of: job, function)
-            if job.attempt < policy.maxAttempts {
+            if Task.isCancelled {
+                job.state = .cancelled  // it failed while it was being stopped
+            } else if job.attempt < policy.maxAttempts {
                 job.state = .queued
                 job.notBefore = now.adding(seconds: policy.delay(after: job.attempt))
             } else {

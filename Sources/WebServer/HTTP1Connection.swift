@@ -57,19 +57,14 @@ actor HTTP1Connection {
         isIdle = false
         var request = HTTPRequest(head: head)
         let handler: HTTPHandler
-        if let refused = configuration.authorize(request) {
-            handler = { _ in refused }
-        } else {
-            switch router.find(head) {
-            case .handler(let found, let parameters):
-                handler = found
-                request.parameters = parameters
-            case .methods(let allowed):
-                handler = answer(toUnknownMethod: head.method, allowed: allowed)
-            case .nothing:
-                let refused = configuration.refusal(404, "There is nothing at \(head.path).")
-                handler = { _ in refused }
-            }
+        do throws(RefusedRequest) {
+            handler = try find(&request)
+        } catch {
+            // The body of a refused request is not read: the connection ends with the answer.
+            let closing = head.body != .none || !head.keepsAlive || drain.isDraining
+            try await send(error.response, to: head, closing: closing)
+            if head.body != .none { await linger() }
+            return !closing
         }
         try await readBody(of: head, into: &request)
         let response = await handler(request)
@@ -78,13 +73,31 @@ actor HTTP1Connection {
         return !closing
     }
 
-    private func answer(toUnknownMethod method: String, allowed: [String]) -> HTTPHandler {
-        var response =
-            method == "OPTIONS"
-            ? HTTPResponse(204, .bytes([]))
-            : configuration.refusal(405, "The method \(method) is not allowed here.")
-        response.fields.append(("Allow", allowed.joined(separator: ", ")))
-        return { [response] _ in response }
+    private struct RefusedRequest: Error {
+        let response: HTTPResponse
+    }
+
+    /// Who answers the request, whose parameters it fills in.
+    private func find(_ request: inout HTTPRequest) throws(RefusedRequest) -> HTTPHandler {
+        if let refused = configuration.authorize(request) {
+            throw RefusedRequest(response: refused)
+        }
+        let head = request.head
+        switch router.find(head) {
+        case .handler(let found, let parameters):
+            request.parameters = parameters
+            return found
+        case .methods(let allowed):
+            var response =
+                head.method == "OPTIONS"
+                ? HTTPResponse(204, .bytes([]))
+                : configuration.refusal(405, "The method \(head.method) is not allowed here.")
+            response.fields.append(("Allow", allowed.joined(separator: ", ")))
+            throw RefusedRequest(response: response)
+        case .nothing:
+            throw RefusedRequest(
+                response: configuration.refusal(404, "There is nothing at \(head.path)."))
+        }
     }
 
     // MARK: Reading
