@@ -1,4 +1,7 @@
-"""The programs of parallel Python as jobs: what each did, its wall time, and the serial time."""
+"""The programs of parallel Python as jobs: what each did, its wall time, and the time one by one.
+
+The latter is measured for computing; for sleeps it is their sum.
+"""
 
 import glob
 import sys
@@ -10,8 +13,9 @@ from server import ROOT, Server
 def show(title, serial, did):
     start = time.perf_counter()
     said = did()
-    print("%-46s %7.2f s   serial %8.2f s   %s" % (
-        title, time.perf_counter() - start, serial, said), flush=True)
+    took = time.perf_counter() - start
+    beside = "one by one %8.2f s" % serial if serial else " " * 21
+    print("%-46s %7.2f s   %s   %s" % (title, took, beside, said), flush=True)
 
 
 def timed(did):
