@@ -15,12 +15,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 class Server:
     """A server on a free port with a data folder of its own; use it with `with`."""
 
-    def __init__(self, binary, functions, data=None, processes=2, threads=8):
+    def __init__(self, binary, functions, data=None, processes=2, threads=8, more=()):
         self.folder = None if data else tempfile.TemporaryDirectory()
         self.data = data or os.path.join(self.folder.name, "data")
         self.command = [
             os.path.join(ROOT, binary), "serve", "--listen", "127.0.0.1:0", "--data", self.data,
-            "--functions", functions, "--processes", str(processes), "--threads", str(threads)]
+            "--functions", functions, "--processes", str(processes), "--threads", str(threads),
+            *more]
         self.start()
 
     def start(self):

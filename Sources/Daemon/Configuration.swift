@@ -1,3 +1,4 @@
+import JobEngine
 import Pools
 
 /// How a server is set up. `problems` says everything wrong at once.
@@ -19,6 +20,8 @@ struct Configuration {
     var loops = HostCapacity.cpus()
     /// Seconds that running jobs have to end when the server stops.
     var drainSeconds = 10.0
+    /// Jobs waiting and running in all; past it submissions are refused with 503.
+    var maxQueued = EngineSettings().openJobs
     /// Wanted from every client but for health checks; nil for none.
     var token: String?
 
@@ -33,6 +36,7 @@ struct Configuration {
         if !(1...1_000_000).contains(asyncLimit) {
             found.append("--async-limit must be 1 to 1000000")
         }
+        if maxQueued < 1 { found.append("--max-queued must be 1 or more") }
         if !isLoopback, token == nil {
             found.append(
                 "--listen \(host): open to a network the server wants a token;"

@@ -59,6 +59,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Seconds that running jobs have to end when the server stops.")
     var drainSeconds = 10.0
 
+    @Option(help: "Jobs waiting and running in all (default: 1000000).")
+    var maxQueued: Int?
+
     @Option(help: "File with the token that clients must send; or set MARTLET_TOKEN.")
     var tokenFile: String?
 
@@ -76,6 +79,7 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.drainSeconds = drainSeconds
         if let processes { configuration.processes = processes }
         if let threads { configuration.threads = threads }
+        if let maxQueued { configuration.maxQueued = maxQueued }
         configuration.token = try token()
         let problems = configuration.problems
         guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }

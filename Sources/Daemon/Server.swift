@@ -31,10 +31,12 @@ enum Server {
         let runtimes = try Runtimes(
             configuration, catalogue: catalogue, loop: engineLoop, logger: logger)
         await runtimes.start()
+        var settings = EngineSettings()
+        settings.openJobs = configuration.maxQueued
         let queue = try await JobQueue.start(
             EngineParts(
                 store: store, pools: runtimes.pools, slots: runtimes.slots, catalogue: catalogue,
-                settings: EngineSettings(), loop: engineLoop, logger: logger))
+                settings: settings, loop: engineLoop, logger: logger))
 
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
         let server = try HTTPServer(

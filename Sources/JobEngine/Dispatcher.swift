@@ -21,6 +21,7 @@ actor Dispatcher {
     private let catalogue: FunctionCatalogue
     private let waiters: JobWaiters
     private let live: LiveJobs
+    private let open: OpenJobs
     private let settings: EngineSettings
     private let loop: EventLoop
     private let logger: Logger
@@ -32,11 +33,13 @@ actor Dispatcher {
     private var attempts: [JobID: Task<Void, Never>] = [:]
     private var places: [Int: CheckedContinuation<Void, Never>] = [:]
     private var nextSequence = 0
+    /// Jobs that are not in memory and are just being cancelled in the store.
+    private var cancelling: Set<JobID> = []
     private var isDraining = false
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-    init(_ parts: EngineParts, waiters: JobWaiters, live: LiveJobs) {
+    init(_ parts: EngineParts, waiters: JobWaiters, live: LiveJobs, open: OpenJobs) {
         store = parts.store
         pools = parts.pools
         slots = parts.slots
@@ -46,6 +49,7 @@ actor Dispatcher {
         logger = parts.logger
         self.waiters = waiters
         self.live = live
+        self.open = open
     }
 
     /// Something that wants a place in a pool.
@@ -74,7 +78,7 @@ actor Dispatcher {
             overflowed.insert(job.pool)
             return
         }
-        guard attempts[job.id] == nil else { return }
+        guard attempts[job.id] == nil, !cancelling.contains(job.id) else { return }
         live.put(job)
         push(
             Entry(
@@ -219,17 +223,33 @@ actor Dispatcher {
     }
 
     func save(_ segments: [ItemSegment], of id: JobID) async {
-        do throws(StoreError) {
-            try await store.saveItems(id, segments)
-        } catch {
-            logger.error("cannot keep results", metadata: ["job": "\(id)", "error": "\(error)"])
+        let store = self.store
+        await persist(id) { () async throws(StoreError) in try await store.saveItems(id, segments) }
+    }
+
+    /// Writes what work has been done for, again and again until the store takes it.
+    private func persist(_ id: JobID, _ write: () async throws(StoreError) -> Void) async {
+        var delay = 100
+        while true {
+            do throws(StoreError) {
+                return try await write()
+            } catch {
+                logger.error("cannot write a job", metadata: ["job": "\(id)", "error": "\(error)"])
+            }
+            // A cancelled attempt must not turn the pause into a spin.
+            let loop = self.loop
+            await withUnsafeContinuation { continuation in
+                loop.schedule(after: .milliseconds(delay)) { continuation.resume() }
+            }
+            delay = min(delay * 2, 5000)
         }
     }
 
     func mapRun(_ job: Job, _ function: Function, timeout: Double?) async -> MapRun {
         var ended: [Range<Int>] = []
         do throws(StoreError) {
-            if job.attempt > 1 {
+            // An attempt that was put back is not counted, but its items are there.
+            if job.attempt > 1 || job.itemsDone > 0 {
                 try await store.dropItems(job.id, onlyFailed: true)
                 ended = try await store.itemRanges(job.id)
             }
@@ -250,21 +270,14 @@ actor Dispatcher {
 
     /// Makes the attempt's outcome durable, then tells whoever waits.
     func ended(_ job: Job, adding segments: [ItemSegment]) async {
-        var delay = 0.1
-        while true {
-            do throws(StoreError) {
-                try await store.update(job, adding: segments)
-                break
-            } catch {
-                // The work is done; keep it until the store takes it.
-                logger.error("cannot write a job", metadata: ["job": "\(job.id)", "error": "\(error)"])
-                try? await Task.sleep(for: .milliseconds(Int(delay * 1000)))
-                delay = min(delay * 2, 5)
-            }
+        let store = self.store
+        await persist(job.id) { () async throws(StoreError) in
+            try await store.update(job, adding: segments)
         }
         attempts[job.id] = nil
         live.remove(job.id)
         if job.state.isEnd {
+            open.leave(1)
             waiters.tell(job)
         } else if !isDraining {
             add(job)
@@ -274,21 +287,38 @@ actor Dispatcher {
 
     // MARK: Stopping
 
-    /// Cancels a job that has not ended.
+    /// Cancels a job, in memory or in the store; one that has ended stays as it is.
     ///
-    /// - Returns: the job as it stands now; nil when it is not known here.
-    func cancel(_ id: JobID) async -> Job? {
-        guard var job = live.job(id) else { return nil }
-        if let attempt = attempts[id] {
-            live.change(id) { $0.state = .cancelling }
-            attempt.cancel()
-            return live.job(id)
+    /// - Returns: the job as it stands now; nil when there is none.
+    func cancel(_ id: JobID) async throws(StoreError) -> Job? {
+        if let job = live.job(id) { return await cancelLive(job) }
+        guard cancelling.insert(id).inserted else { return try await store.job(id) }
+        defer { cancelling.remove(id) }
+        guard let job = try await store.job(id), !job.state.isEnd else {
+            return try await store.job(id)
         }
+        // It may have come into memory while the store was asked.
+        if let live = live.job(id) { return await cancelLive(live) }
+        return await end(job)
+    }
+
+    private func cancelLive(_ job: Job) async -> Job? {
+        guard let attempt = attempts[job.id] else {
+            live.remove(job.id)
+            return await end(job)
+        }
+        live.change(job.id) { $0.state = .cancelling }
+        attempt.cancel()
+        return live.job(job.id)
+    }
+
+    /// Ends a job that does not run as cancelled.
+    private func end(_ job: Job) async -> Job {
+        var job = job
         job.state = .cancelled
         job.endedAt = .now()
         job.failure = .cancelled
         job.expiresAt = job.endedAt?.adding(seconds: keepSeconds(of: job))
-        live.remove(id)
         await ended(job, adding: [])
         return job
     }

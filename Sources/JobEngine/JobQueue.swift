@@ -9,8 +9,8 @@ import Synchronization
 package struct EngineSettings: Sendable {
     /// Ready jobs of a pool that are kept in memory; the rest waits in the store.
     package var windowJobs = 20_000
-    /// Jobs waiting in all; past it submissions are refused.
-    package var queuedJobs = 1_000_000
+    /// Jobs waiting and running in all; past it submissions are refused.
+    package var openJobs = 1_000_000
     /// Seconds that a result stays if its job does not say.
     package var keepSeconds = 7.0 * 86_400
 
@@ -46,11 +46,11 @@ package final class JobQueue: Sendable {
     package let catalogue: FunctionCatalogue
     private let store: any JobStore
     private let pools: [PoolKind: any JobPool]
-    private let settings: EngineSettings
     private let loop: EventLoop
     private let dispatcher: Dispatcher
     private let waiters = JobWaiters()
     private let live = LiveJobs()
+    private let open: OpenJobs
     private let ids: JobIDGenerator
 
     /// Recovers what an earlier server has left and begins to run it.
@@ -62,19 +62,19 @@ package final class JobQueue: Sendable {
             parts.logger.notice(
                 "jobs found unfinished are queued again", metadata: ["jobs": "\(report.requeued)"])
         }
-        let queue = JobQueue(parts, lastSequence: report.lastSequence)
+        let queue = JobQueue(parts, report)
         for pool in parts.pools.keys { await queue.dispatcher.refill(pool) }
         return queue
     }
 
-    private init(_ parts: EngineParts, lastSequence: Int64) {
+    private init(_ parts: EngineParts, _ report: RecoveryReport) {
         catalogue = parts.catalogue
         store = parts.store
         pools = parts.pools
-        settings = parts.settings
         loop = parts.loop
-        ids = JobIDGenerator(after: lastSequence)
-        dispatcher = Dispatcher(parts, waiters: waiters, live: live)
+        ids = JobIDGenerator(after: report.lastSequence)
+        open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
+        dispatcher = Dispatcher(parts, waiters: waiters, live: live, open: open)
     }
 
     // MARK: Submitting
@@ -114,8 +114,16 @@ package final class JobQueue: Sendable {
     /// Keeps jobs durably, all or none, and lets them run.
     ///
     /// - Returns: each job, or the one that has its idempotency key already.
-    package func submit(_ jobs: [Job]) async throws(StoreError) -> [Job] {
-        let outcomes = try await store.insert(jobs)
+    /// - Throws: `QueueFull`, or a `StoreError`.
+    package func submit(_ jobs: [Job]) async throws -> [Job] {
+        try open.admit(jobs.count)
+        let outcomes: [InsertOutcome]
+        do throws(StoreError) {
+            outcomes = try await store.insert(jobs)
+        } catch {
+            open.leave(jobs.count)
+            throw error
+        }
         var fresh: [Job] = []
         let result = zip(jobs, outcomes).map { job, outcome in
             switch outcome {
@@ -125,13 +133,14 @@ package final class JobQueue: Sendable {
             case .existing(let existing): return existing
             }
         }
+        open.leave(jobs.count - fresh.count)
         let added = fresh
         loop.execute { self.dispatcher.assumeIsolated { $0.add(added) } }
         return result
     }
 
     /// Submits one job and waits for its end at most `seconds`.
-    package func submit(_ job: Job, waiting seconds: Double) async throws(StoreError) -> Job {
+    package func submit(_ job: Job, waiting seconds: Double) async throws -> Job {
         let waiter = waiters.register(job.id)
         defer { waiters.unregister(waiter, job.id) }
         let kept = try await submit([job])[0]
@@ -178,19 +187,11 @@ package final class JobQueue: Sendable {
 
     // MARK: Changing
 
-    /// Stops a job; nil when there is none. A job that has ended stays as it is.
+    /// Stops a job; one that has ended stays as it is.
+    ///
+    /// - Returns: the job as it stands now, `cancelling` if it runs; nil when there is none.
     package func cancel(_ id: JobID) async throws(StoreError) -> Job? {
-        if let job = await dispatcher.cancel(id) { return job }
-        guard var job = try await store.job(id), !job.state.isEnd else {
-            return try await store.job(id)
-        }
-        job.state = .cancelled
-        job.endedAt = .now()
-        job.failure = .cancelled
-        job.expiresAt = job.endedAt?.adding(seconds: settings.keepSeconds)
-        try await store.update(job, adding: [])
-        waiters.tell(job)
-        return job
+        try await dispatcher.cancel(id)
     }
 
     /// Queues a job again that has ended; a map runs only the items that have no result.
@@ -208,16 +209,14 @@ package final class JobQueue: Sendable {
         job.expiresAt = nil
         job.notBefore = nil
         try await store.update(job, adding: [])
+        open.reopen()
         await dispatcher.add([job])
         return job
     }
 
     /// Forgets a job; one that runs is cancelled first, and has 10 s for its end.
     package func delete(_ id: JobID) async throws(StoreError) -> Bool {
-        if live.job(id) != nil {
-            _ = await dispatcher.cancel(id)
-            _ = try await wait(id, seconds: 10)
-        }
+        if let job = try await cancel(id), !job.state.isEnd { _ = try await wait(id, seconds: 10) }
         return try await store.delete(id)
     }
 
@@ -236,7 +235,7 @@ package final class JobQueue: Sendable {
         while await dispatcher.runningCount > 0, ContinuousClock.now < end {
             try? await Task.sleep(for: .milliseconds(20))
         }
-        for pool in pools.values { await pool.stop(grace: .seconds(1)) }
+        for pool in pools.values { await pool.stop() }
         let late = ContinuousClock.now + .seconds(3)
         while await dispatcher.runningCount > 0, ContinuousClock.now < late {
             try? await Task.sleep(for: .milliseconds(10))

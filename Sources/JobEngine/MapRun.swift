@@ -34,7 +34,7 @@ actor MapRun {
         self.timeout = timeout
         self.dispatcher = dispatcher
         self.loop = loop
-        guard case .map(let items, let spread) = job.submission.work else {
+        guard case .map(let items, _, let spread) = job.submission.work else {
             preconditionFailure("a map run wants a map")
         }
         self.items = items

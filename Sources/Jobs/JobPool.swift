@@ -20,8 +20,8 @@ package protocol JobPool: Sendable {
 
     func status() async -> PoolStatus
 
-    /// Stops everything within the grace period; calls still running fail with `lost`.
-    func stop(grace: Duration) async
+    /// Kills everything; calls still running fail with `lost`.
+    func stop() async
 }
 
 /// One call of a function, or of a chunk of a map's items.

@@ -25,14 +25,4 @@ package enum JobState: String, Sendable, CaseIterable {
         case .succeeded, .failed, .cancelled: true
         }
     }
-
-    /// The states that may follow this one.
-    package var successors: Set<JobState> {
-        switch self {
-        case .queued: [.running, .cancelled]
-        case .running: [.queued, .cancelling, .succeeded, .failed]
-        case .cancelling: [.cancelled, .succeeded, .failed]
-        case .succeeded, .failed, .cancelled: [.queued]
-        }
-    }
 }

@@ -92,7 +92,8 @@ private struct SubmissionReader {
             guard !seen.contains(.args) else {
                 throw conflict("args", "map", "one call takes \"args\", many calls take \"map\"")
             }
-            submission.work = .map(items: items, spread: spread)
+            submission.work = .map(
+                items: items, count: items.elementRanges().count, spread: spread)
         } else {
             for member in [Member.spread, .concurrency, .chunk, .onError]
             where seen.contains(member) {

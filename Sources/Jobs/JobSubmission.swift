@@ -35,7 +35,7 @@ package enum JobWork: Sendable {
     case call(arguments: RawJSON)
     /// One call an item of the array; with `spread` an item is itself an array or object of
     /// arguments.
-    case map(items: RawJSON, spread: Bool)
+    case map(items: RawJSON, count: Int, spread: Bool)
 
     package var isMap: Bool {
         switch self {

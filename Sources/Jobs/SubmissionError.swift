@@ -4,7 +4,6 @@ package import RawJSON
 package struct SubmissionError: Error, Sendable, Equatable {
     /// The kind of mistake; stable, part of the problem's `type`.
     package enum Kind: String, Sendable, CaseIterable {
-        case invalidJSON = "invalid-json"
         case unknownMember = "unknown-member"
         case duplicateMember = "duplicate-member"
         case missingMember = "missing-member"

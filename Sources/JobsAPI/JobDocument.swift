@@ -20,10 +20,10 @@ enum JobDocument {
         time("started_at", job.startedAt, &writer)
         time("ended_at", job.endedAt, &writer)
         time("expires_at", job.expiresAt, &writer)
-        if case .map(let items, _) = submission.work {
+        if case .map(_, let count, _) = submission.work {
             writer.key("progress")
             writer.beginObject()
-            writer.member("total", items.elementRanges().count)
+            writer.member("total", count)
             writer.member("done", job.itemsDone)
             writer.member("failed", job.itemsFailed)
             writer.endObject()

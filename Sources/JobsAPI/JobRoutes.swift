@@ -49,6 +49,8 @@ package struct JobRoutes: Sendable {
                 return Problem(error).response
             } catch let error as StoreError {
                 return Problem(error).response
+            } catch let error as QueueFull {
+                return Problem(error).response
             } catch {
                 return Problem(500, "internal", "Something went wrong", "\(error)").response
             }
@@ -171,12 +173,18 @@ package struct JobRoutes: Sendable {
         return id
     }
 
-    private func status(_ request: HTTPRequest) async throws -> HTTPResponse {
+    /// The job of the request, at its end or after `?wait=` seconds.
+    private func waited(_ request: HTTPRequest) async throws -> Job {
         let id = try id(request)
         let seconds = try number(request, "wait", 0...3600) ?? 0
         guard let job = try await queue.wait(id, seconds: seconds) else {
             throw Problem.noJob(id.description)
         }
+        return job
+    }
+
+    private func status(_ request: HTTPRequest) async throws -> HTTPResponse {
+        let job = try await waited(request)
         let tag = "\"\(job.state.rawValue)-\(job.attempt)-\(job.itemsDone)\""
         if request.head.field("if-none-match") == tag {
             return HTTPResponse(304, fields: [("ETag", tag)], .bytes([]))
@@ -187,11 +195,8 @@ package struct JobRoutes: Sendable {
     }
 
     private func result(_ request: HTTPRequest) async throws -> HTTPResponse {
-        let id = try id(request)
-        let seconds = try number(request, "wait", 0...3600) ?? 0
-        guard let job = try await queue.wait(id, seconds: seconds) else {
-            throw Problem.noJob(id.description)
-        }
+        let job = try await waited(request)
+        let id = job.id
         switch job.state {
         case .queued, .running, .cancelling:
             var response = accepted(job, status: 202)
@@ -226,7 +231,7 @@ package struct JobRoutes: Sendable {
             .stream {
                 guard !state.over else { return nil }
                 let first = state.next
-                let segments = (try? await queue.items(id, from: first, maxBytes: 256 << 10)) ?? []
+                let segments = try await queue.items(id, from: first, maxBytes: 256 << 10)
                 var piece: [UInt8] = first == 0 ? [UInt8(ascii: "[")] : []
                 for segment in segments {
                     if segment.first > 0 { piece.append(UInt8(ascii: ",")) }
@@ -256,7 +261,7 @@ package struct JobRoutes: Sendable {
             200, fields: [("Content-Type", "application/x-ndjson")],
             .stream {
                 let first = state.next
-                let segments = (try? await queue.items(id, from: first, maxBytes: 256 << 10)) ?? []
+                let segments = try await queue.items(id, from: first, maxBytes: 256 << 10)
                 guard let last = segments.last else { return nil }
                 state.next = last.first + last.count
                 return segments.flatMap { Self.lines($0, from: first) }

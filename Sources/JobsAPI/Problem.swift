@@ -1,3 +1,4 @@
+package import JobEngine
 package import Jobs
 package import RawJSON
 package import WebServer
@@ -32,6 +33,13 @@ package struct Problem: Error, Sendable {
         case .locked, .failed:
             self.init(500, "store-failed", "The store does not work", error.description)
         }
+    }
+
+    package init(_ error: QueueFull) {
+        self.init(
+            503, "queue-full", "Too many jobs are waiting",
+            "\(error.limit) jobs wait or run, the bound of --max-queued. Try again later.")
+        retryAfter = 5
     }
 
     package static func noJob(_ id: String) -> Problem {

@@ -99,7 +99,24 @@ extension CallOutcome {
     }
 }
 
+extension CallOutcome.Value {
+    /// Whether a function of this server says that it gave up because it was asked to.
+    var wasStopped: Bool {
+        switch self {
+        case .result: false
+        case .failure(let failure): failure.reason == .cancelled
+        case .items(_, _, let failures): failures.contains { $0.reason == .cancelled }
+        }
+    }
+}
+
 extension Failure {
+    static func timeout(_ seconds: Double) -> Failure {
+        Failure(
+            .timeout, type: "Timeout",
+            message: "The call ran longer than its timeout of \(seconds) s.")
+    }
+
     /// Reads the `error` of a worker's answer.
     init(worker error: RawJSON) {
         let code = error.member("code")?.string ?? error.member("reason")?.string

@@ -165,14 +165,7 @@ package actor RuntimePool: JobPool {
                     results: chunk.results[...], count: chunk.count, failures: chunk.failures)
             }
         }
-        if let seconds = call.timeout {
-            ticket.timer = loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) {
-                ticket.stopping = Failure(
-                    .timeout, type: "Timeout",
-                    message: "The call ran longer than its timeout of \(seconds) s.")
-                work.cancel()
-            }
-        }
+        startClock(ticket) { work.cancel() }
         let value = await withTaskCancellationHandler {
             await work.value
         } onCancel: {
@@ -181,11 +174,19 @@ package actor RuntimePool: JobPool {
         ticket.timer?.cancel()
         let (seconds, attoseconds) = (ContinuousClock.now - start).components
         let elapsed = Double(seconds) + Double(attoseconds) * 1e-18
-        if case .failure(let failure) = value, failure.reason == .cancelled,
-            let stopping = ticket.stopping {
+        if let stopping = ticket.stopping, value.wasStopped {
             return CallOutcome(.failure(stopping), seconds: elapsed)
         }
         return CallOutcome(value, seconds: elapsed)
+    }
+
+    /// Calls `stop` when the call has run as long as it may.
+    private func startClock(_ ticket: CallTicket, stop: @escaping () -> Void) {
+        guard let seconds = ticket.call.timeout else { return }
+        ticket.timer = loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) {
+            ticket.stopping = ticket.stopping ?? .timeout(seconds)
+            stop()
+        }
     }
 
     /// Runs a command for the call, or for each item of its chunk.
@@ -224,16 +225,11 @@ package actor RuntimePool: JobPool {
             return .failure(
                 Failure(.unavailable, type: "LookupError", message: "The command is not there."))
         }
+        // The timeout of an item before this one is that item's alone; a cancel is for all.
+        if ticket.stopping?.reason == .timeout { ticket.stopping = nil }
         if let failure = ticket.stopping { return .failure(failure) }
         let process = CommandProcess()
-        if let seconds = ticket.call.timeout {
-            ticket.timer = loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) {
-                ticket.stopping = Failure(
-                    .timeout, type: "Timeout",
-                    message: "The call ran longer than its timeout of \(seconds) s.")
-                process.end()
-            }
-        }
+        startClock(ticket) { process.end() }
         let outcome = await withTaskCancellationHandler {
             await commands.run(path, arguments, started: { process.started($0) })
         } onCancel: {
@@ -255,7 +251,7 @@ package actor RuntimePool: JobPool {
             })
     }
 
-    package func stop(grace: Duration) async {
+    package func stop() {
         for fleet in fleets.values { fleet.killAll() }
     }
 }

@@ -119,11 +119,7 @@ final class WorkerFleet {
         for (_, ticket) in running where ticket.timer == nil {
             guard let seconds = ticket.call.timeout else { continue }
             ticket.timer = loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) {
-                self.stop(
-                    ticket,
-                    as: Failure(
-                        .timeout, type: "Timeout",
-                        message: "The call ran longer than its timeout of \(seconds) s."))
+                self.stop(ticket, as: .timeout(seconds))
             }
         }
     }
@@ -222,7 +218,13 @@ final class WorkerFleet {
         // handed on, first in line, with no attempt counted.
         let ran = callsPerWorker == 1 ? tickets.prefix(1) : tickets[...]
         for ticket in ran { ticket.fail(ticket.stopping ?? end.failure) }
-        for ticket in tickets.dropFirst(ran.count).reversed() { waiting.prepend(ticket) }
+        for ticket in tickets.dropFirst(ran.count).reversed() {
+            if let failure = ticket.stopping {
+                ticket.fail(failure)  // it was cancelled before it began
+            } else {
+                waiting.prepend(ticket)
+            }
+        }
         guard !isStopped else { return }
         if !worker.isRetiring {
             logger.warning(

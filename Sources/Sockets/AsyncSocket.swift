@@ -46,9 +46,6 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     /// The descriptor, for calls such as `getpeername`; -1 when closed.
     package var descriptor: Int32 { fd }
 
-    /// Whether a task waits in `read`.
-    package var isWaitingToRead: Bool { reader != nil }
-
     package func ready(_ events: UInt32) {
         let hangUp = EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue
         if events & hangUp != 0 { noteHangUp() }

@@ -189,7 +189,7 @@ actor HTTP1Connection {
             out += "\r\n".utf8
             try await write(out)
             guard head?.method != "HEAD" else { return }
-            while let piece = await next() {
+            while let piece = try await next() {
                 guard !piece.isEmpty else { continue }
                 try await write(
                     isChunked

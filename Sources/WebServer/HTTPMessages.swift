@@ -31,8 +31,9 @@ package struct HTTPRequest: Sendable {
 package struct HTTPResponse: Sendable {
     package enum Body: Sendable {
         case bytes([UInt8])
-        /// Pieces until nil; each is asked for when the one before has been sent.
-        case stream(@Sendable () async -> [UInt8]?)
+        /// Pieces until nil; each is asked for when the one before has been sent. An error cuts
+        /// the connection, so that the client sees that the answer is not whole.
+        case stream(@Sendable () async throws -> [UInt8]?)
     }
 
     package var status: Int

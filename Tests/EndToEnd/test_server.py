@@ -88,6 +88,23 @@ class ServerTests(unittest.TestCase):
                 self.assertEqual(document["error"]["reason"], "timeout")
                 self.assertLess(time.time() - start, 5)
 
+    def test_a_timeout_of_a_map_is_blamed_on_its_item(self):
+        for function, pool in [("sleep", "async"), ("later", "async"), ("spin", "process")]:
+            with self.subTest(function=function):
+                document = self.server.wait(self.server.submit(
+                    function=function, pool=pool, map=[0.01, 60], timeout=0.5), 20)
+                self.assertEqual(document["state"], "failed")
+                self.assertEqual(document["error"]["reason"], "timeout")
+                self.assertEqual(document["error"]["index"], 1)
+
+    def test_a_slow_item_of_a_command_map_spares_the_others(self):
+        job = self.server.submit(
+            function="slow_if_asked", map=[0, 9, 0, 0], timeout=1, on_error="continue", chunk=4)
+        document = self.server.wait(job, 30)
+        self.assertEqual(document["state"], "succeeded")
+        self.assertEqual(document["progress"]["failed"], 1)
+        self.assertEqual(self.server.result(job), [[0], None, [0], [0]])
+
     def test_cancel_of_queued_and_running_jobs(self):
         waiting = self.server.submit(function="square", args=[1], delay=3600)
         self.assertEqual(self.server.call("POST", "/v1/jobs/%s/cancel" % waiting)[0], 200)
@@ -285,6 +302,40 @@ class DurabilityTests(unittest.TestCase):
             self.assertEqual(server.stop(), 0)
             server.start()
             self.assertEqual(server.wait(job)["state"], "succeeded")
+
+    def test_a_map_stopped_in_the_middle_is_finished_without_running_items_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            server = Server(BINARY, FUNCTIONS, data=folder + "/data", more=["--drain-seconds", "0"])
+            try:
+                ran = folder + "/ran"
+                items = [[i, ran] for i in range(120)]
+                job = server.submit(function="noted_square", map=items, spread=True, chunk=3)
+                deadline = time.time() + 10
+                while not os.path.exists(ran) or os.path.getsize(ran) < 80:
+                    self.assertLess(time.time(), deadline)
+                    time.sleep(0.01)
+                server.stop()
+                server.start()
+                self.assertEqual(server.result(job), [i * i for i in range(120)])
+                document = server.wait(job)
+                self.assertEqual((document["attempt"], document["progress"]["done"]), (1, 120))
+                with open(ran) as file:
+                    times = len(file.readlines())
+                self.assertLess(times, 120 + 2 * 3 + 1)  # the chunks under way at the stop
+            finally:
+                server.__exit__()
+
+    def test_past_the_bound_of_waiting_jobs_submissions_are_refused(self):
+        with Server(BINARY, FUNCTIONS, more=["--max-queued", "3"]) as server:
+            later = {"function": "echo", "args": [1], "delay": 3600}
+            ids = [server.submit(**later) for _ in range(3)]
+            status, headers, body = server.call("POST", "/v1/jobs", later)
+            self.assertEqual(status, 503)
+            self.assertIn("Retry-After", headers)
+            self.assertIn("--max-queued", json.loads(body)["detail"])
+            server.call("POST", "/v1/jobs/%s/cancel" % ids[0])
+            server.submit(**later)
+            self.assertEqual(server.call("POST", "/v1/jobs", later)[0], 503)
 
     def test_changed_files_are_picked_up(self):
         with tempfile.TemporaryDirectory() as folder:

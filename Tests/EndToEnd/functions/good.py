@@ -49,3 +49,12 @@ def write_pid_and_spin(path):
     with open(path, "w") as file:
         file.write(str(os.getpid()))
     spin(60)
+
+
+@martlet.function
+def noted_square(x, path):
+    """Squares after a moment, and notes that it ran."""
+    time.sleep(0.02)
+    with open(path, "a") as file:
+        file.write("%d\n" % x)
+    return x * x

@@ -1,0 +1,6 @@
+#!/bin/sh
+# Reads [SECONDS], waits so long, and returns its argument.
+read -r arguments
+seconds=${arguments#[}
+sleep "${seconds%]}"
+echo "$arguments"
