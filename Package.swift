@@ -50,14 +50,24 @@ let package = Package(
             "SQLiteStore",
             ["Jobs", "RawJSON", "Threads", .product(name: "GRDB", package: "GRDB.swift"), logging]),
         module("Functions", ["Jobs", "RawJSON", "CEmbedded", "CLinux", "COpenSSL"]),
-        module("Pools", ["Functions", "Jobs", "RawJSON", "Sockets", "Threads", "CLinux", deque, heap, logging]),
-        module("JobEngine", ["Pools", "Functions", "Jobs", "RawJSON", "Sockets", "Threads", deque, heap, logging]),
+        module(
+            "Pools",
+            ["Functions", "Jobs", "RawJSON", "Sockets", "Threads", "CLinux", deque, heap, logging]),
+        module(
+            "JobEngine",
+            ["Pools", "Functions", "Jobs", "RawJSON", "Sockets", "Threads", deque, heap, logging]),
         // Both.
-        module("JobsAPI", ["JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer", "HTTPWire", "CEmbedded"]),
+        module(
+            "JobsAPI",
+            [
+                "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer", "HTTPWire",
+                "CEmbedded",
+            ]),
         module(
             "Daemon",
             [
-                "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer", "HTTPWire",
+                "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer",
+                "HTTPWire",
                 "Sockets", "Threads", "RawJSON", "CLinux", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -69,7 +79,15 @@ let package = Package(
             swiftSettings: house),
         tests(
             "SQLiteStoreTests",
-            ["SQLiteStore", "TestSupport", "Jobs", "RawJSON", .product(name: "GRDB", package: "GRDB.swift"), logging]),
+            [
+                "SQLiteStore", "TestSupport", "Jobs", "RawJSON",
+                .product(name: "GRDB", package: "GRDB.swift"), logging,
+            ]),
+        tests(
+            "JobEngineTests",
+            [
+                "JobEngine", "Functions", "Jobs", "RawJSON", "Sockets", "TestSupport", logging,
+            ]),
         tests("HouseTests", []),
         .executableTarget(name: "martlet", dependencies: ["Daemon"], swiftSettings: house),
     ]

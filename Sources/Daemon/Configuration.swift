@@ -1,7 +1,9 @@
 import JobEngine
 import Pools
 
-/// How a server is set up. `problems` says everything wrong at once.
+/// How a server is set up.
+///
+/// `problems` says everything wrong at once.
 struct Configuration {
     var host = "127.0.0.1"
     var port = 8080

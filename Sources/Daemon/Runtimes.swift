@@ -63,7 +63,8 @@ final class Runtimes: Sendable {
         await process.startPython { hello in
             let broken = read(hello, into: catalogue)
             for file in broken {
-                logger.error("cannot import", metadata: ["file": "\(file.file)", "error": "\(file.error)"])
+                logger.error(
+                    "cannot import", metadata: ["file": "\(file.file)", "error": "\(file.error)"])
             }
             greetings.yield()
         }

@@ -55,7 +55,8 @@ package struct FunctionFolder: Sendable, Equatable {
             let name = file.split(separator: ".").first.map(String.init) ?? file
             return Function(
                 name: name, runtime: .command, pool: .process, pools: [.process],
-                documentation: "Runs \(file): arguments as JSON on stdin, result as JSON on stdout.",
+                documentation:
+                    "Runs \(file): arguments as JSON on stdin, result as JSON on stdout.",
                 parameters: RawJSON(literal: "{}"), source: entry.path)
         }
     }

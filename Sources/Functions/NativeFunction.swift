@@ -9,8 +9,10 @@ package struct NativeFunction: Sendable {
 
     /// - Parameters:
     ///   - name: by which it is called.
+    ///   - documentation: for people.
     ///   - parameters: in the order of positional arguments.
     ///   - pools: where it may run, the default first.
+    ///   - body: computes the result.
     init(
         _ name: String, _ documentation: String, _ parameters: [NativeParameter],
         pools: [PoolKind], body: @escaping @Sendable (NativeArguments) async throws -> RawJSON,
@@ -31,7 +33,8 @@ package struct NativeFunction: Sendable {
         } catch let failure as Failure {
             return .failure(failure)
         } catch is CancellationError {
-            return .failure(Failure(.cancelled, type: "Cancelled", message: "The call was stopped."))
+            return .failure(
+                Failure(.cancelled, type: "Cancelled", message: "The call was stopped."))
         } catch {
             return .failure(
                 Failure(.exception, type: String(describing: type(of: error)), message: "\(error)"))
@@ -106,7 +109,9 @@ package struct NativeArguments: Sendable {
     }
 
     package func value(_ name: String) throws(Failure) -> RawJSON {
-        guard let value = values[name] else { throw Self.refusal("misses its argument \"\(name)\"") }
+        guard let value = values[name] else {
+            throw Self.refusal("misses its argument \"\(name)\"")
+        }
         return value
     }
 
@@ -115,7 +120,8 @@ package struct NativeArguments: Sendable {
     package func int(_ name: String, _ range: ClosedRange<Int>) throws(Failure) -> Int {
         guard let number = try value(name).int, range.contains(number) else {
             throw Self.refusal(
-                "wants \"\(name)\" as a whole number from \(range.lowerBound) to \(range.upperBound)")
+                "wants \"\(name)\" as a whole number from \(range.lowerBound) to \(range.upperBound)"
+            )
         }
         return number
     }

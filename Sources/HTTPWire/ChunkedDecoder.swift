@@ -32,7 +32,9 @@ package struct ChunkedDecoder: Sendable {
                 guard let line = try line(bytes, &position, limit: 256) else { return }
                 let size = try Self.size(line)
                 total += size
-                guard total <= limit else { throw HTTPRefusal(413, "The body is over \(limit) bytes.") }
+                guard total <= limit else {
+                    throw HTTPRefusal(413, "The body is over \(limit) bytes.")
+                }
                 state = size == 0 ? .trailer : .data(size)
             case .data(let left):
                 let count = min(left, bytes.count - position)
@@ -45,12 +47,16 @@ package struct ChunkedDecoder: Sendable {
                 state = .dataEnd
             case .dataEnd:
                 guard let line = try line(bytes, &position, limit: 2) else { return }
-                guard line.isEmpty else { throw HTTPRefusal(400, "A chunk is longer than it says.") }
+                guard line.isEmpty else {
+                    throw HTTPRefusal(400, "A chunk is longer than it says.")
+                }
                 state = .size
             case .trailer:
                 guard let line = try line(bytes, &position, limit: 8 << 10) else { return }
                 trailerBytes += line.count
-                guard trailerBytes <= 8 << 10 else { throw HTTPRefusal(431, "The trailer is too long.") }
+                guard trailerBytes <= 8 << 10 else {
+                    throw HTTPRefusal(431, "The trailer is too long.")
+                }
                 if line.isEmpty { state = .done }
             case .done: return
             }
@@ -66,7 +72,8 @@ package struct ChunkedDecoder: Sendable {
             }
             return nil
         }
-        guard end > position, bytes[end - 1] == UInt8(ascii: "\r"), end - position <= limit + 1 else {
+        guard end > position, bytes[end - 1] == UInt8(ascii: "\r"), end - position <= limit + 1
+        else {
             throw HTTPRefusal(400, "The chunked coding is malformed.")
         }
         defer { position = end + 1 }
@@ -76,7 +83,9 @@ package struct ChunkedDecoder: Sendable {
     private static func size(_ line: ArraySlice<UInt8>) throws(HTTPRefusal) -> Int {
         let digits = line.prefix { $0 != UInt8(ascii: ";") }
         guard (1...15).contains(digits.count),
-            digits.allSatisfy({ ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x66 || (48...57).contains($0) }),
+            digits.allSatisfy({
+                ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x66 || (48...57).contains($0)
+            }),
             line.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }),
             let size = Int(String(decoding: digits, as: UTF8.self), radix: 16)
         else { throw HTTPRefusal(400, "A chunk's size is malformed.") }

@@ -18,6 +18,7 @@ struct ChunkPlanner {
     /// - Parameters:
     ///   - count: of the map's items.
     ///   - done: ranges that have ended already, in order.
+    ///   - size: what the job asks for.
     ///   - width: how many chunks run at once.
     init(count: Int, done: [Range<Int>], size: ChunkSize, width: Int) {
         var open: [Range<Int>] = []

@@ -91,7 +91,9 @@ actor Dispatcher {
         return nextSequence
     }
 
-    private func push(_ entry: Entry, _ pool: PoolKind) { ready[pool, default: Heap()].insert(entry) }
+    private func push(_ entry: Entry, _ pool: PoolKind) {
+        ready[pool, default: Heap()].insert(entry)
+    }
 
     /// Looks into the store when a delayed job is due.
     private func wake(at due: Timestamp, _ pool: PoolKind) {
@@ -255,7 +257,8 @@ actor Dispatcher {
             }
         } catch {
             // Nothing is lost: the items are run again.
-            logger.error("cannot read results", metadata: ["job": "\(job.id)", "error": "\(error)"])
+            logger.error(
+                "cannot read results", metadata: ["job": "\(job.id)", "error": "\(error)"])
         }
         return MapRun(
             job: job, function: function, timeout: timeout, slots: slots[job.pool] ?? 1,

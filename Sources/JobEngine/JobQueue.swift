@@ -99,12 +99,15 @@ package final class JobQueue: Sendable {
             let allowed = function.pools.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
             throw SubmissionError(
                 .poolNotAllowed, at: pointer.appending("pool"),
-                "\"\(function.name)\" does not run on the \(pool.rawValue) pool; choose \(allowed).")
+                "\"\(function.name)\" does not run on the \(pool.rawValue) pool; choose \(allowed)."
+            )
         }
         let now = Timestamp.now()
         var submission = submission
         submission.queue = submission.queue ?? function.queue ?? "default"
-        for tag in function.tags where !submission.tags.contains(tag) { submission.tags.append(tag) }
+        for tag in function.tags where !submission.tags.contains(tag) {
+            submission.tags.append(tag)
+        }
         let due = submission.delay.map { now.adding(seconds: $0) } ?? submission.notBefore
         return Job(
             id: ids.next(at: now), submission: submission, pool: pool, createdAt: now,

@@ -90,7 +90,9 @@ package final class JobIDGenerator: Sendable {
         self.last = Mutex(last)
     }
 
-    /// The next id. Past 4,096 a millisecond the counter runs into the time, which stays ordered.
+    /// The next id.
+    ///
+    /// Past 4,096 a millisecond the counter runs into the time, which stays ordered.
     package func next(at time: Timestamp) -> JobID {
         let sequence = last.withLock { last in
             last = max(last + 1, (time.microseconds / 1000) << 12)

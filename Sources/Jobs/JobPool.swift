@@ -20,7 +20,7 @@ package protocol JobPool: Sendable {
 
     func status() async -> PoolStatus
 
-    /// Kills everything; calls still running fail with `lost`.
+    /// Kills everything and waits for its end; calls still running fail with `lost`.
     func stop() async
 }
 

@@ -30,7 +30,8 @@ package protocol JobStore: Sendable {
 
     /// Segments in the order of their items, from the one that holds item `first` on, at least
     /// one if there is any and no more than about `maxBytes` of results.
-    func items(_ id: JobID, from first: Int, maxBytes: Int) async throws(StoreError) -> [ItemSegment]
+    func items(_ id: JobID, from first: Int, maxBytes: Int) async throws(StoreError)
+        -> [ItemSegment]
 
     /// First item and count of every segment, in order, without the results.
     func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>]
@@ -94,7 +95,9 @@ package struct QueueCount: Sendable, Equatable {
     }
 }
 
-/// Which jobs a list shows. Members that are nil do not restrict.
+/// Which jobs a list shows.
+///
+/// Members that are nil do not restrict.
 package struct JobQuery: Sendable, Equatable {
     package var state: JobState?
     package var function: String?

@@ -3,7 +3,7 @@ import RawJSON
 
 /// A job as the API shows it.
 enum JobDocument {
-    /// - Parameter withResult: whether the result of a call is part of it.
+    /// Appends the job; the result of a call only if wanted.
     static func write(_ job: Job, to writer: inout JSONWriter, withResult: Bool = true) {
         let submission = job.submission
         writer.beginObject()

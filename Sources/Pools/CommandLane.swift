@@ -23,7 +23,8 @@ struct CommandLane: Sendable {
         var output: [Int32] = [0, 0]
         guard clinux_pipe(&input) == 0, clinux_pipe(&output) == 0 else {
             return .failure(
-                Failure(.unavailable, type: "SystemError", message: String(cString: strerror(errno))))
+                Failure(
+                    .unavailable, type: "SystemError", message: String(cString: strerror(errno))))
         }
         let (stdin, stdout) = (input, output)
         let pid: pid_t = await withUnsafeContinuation { continuation in
@@ -96,7 +97,8 @@ struct CommandLane: Sendable {
         if output.count > outputLimit {
             return .failure(
                 Failure(
-                    .limit, type: "OutputLimit", message: "The output is over \(outputLimit) bytes."))
+                    .limit, type: "OutputLimit", message: "The output is over \(outputLimit) bytes."
+                ))
         }
         guard end.status == 0 else { return .failure(end.failure) }
         do throws(RawJSONError) {

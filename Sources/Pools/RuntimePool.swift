@@ -203,7 +203,8 @@ package actor RuntimePool: JobPool {
             var failures: [Failure] = []
             var count = 0
             for item in RawJSON(trusted: ([0x5b] + items + [0x5d])[...]).elements() {
-                let arguments = spread ? item : RawJSON(trusted: ([0x5b] + item.bytes + [0x5d])[...])
+                let arguments =
+                    spread ? item : RawJSON(trusted: ([0x5b] + item.bytes + [0x5d])[...])
                 let outcome = await runCommand(ticket, arguments)
                 if case .failure(var failure) = outcome {
                     failure.index = count
@@ -246,12 +247,13 @@ package actor RuntimePool: JobPool {
     package func status() -> PoolStatus {
         PoolStatus(
             kind: kind, slots: slots, running: local + fleets.values.reduce(0) { $0 + $1.running },
-            workers: fleets.values.reduce(nativeThreads == nil ? 0 : (kind == .thread ? slots : 1)) {
+            workers: fleets.values.reduce(nativeThreads == nil ? 0 : (kind == .thread ? slots : 1))
+            {
                 $0 + $1.workerCount
             })
     }
 
-    package func stop() {
-        for fleet in fleets.values { fleet.killAll() }
+    package func stop() async {
+        for fleet in fleets.values { await fleet.stop() }
     }
 }

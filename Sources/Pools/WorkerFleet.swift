@@ -39,6 +39,8 @@ final class WorkerFleet {
     private var nextNumber = 1
     private var isStopped = false
     private var isStarted = false
+    /// Whoever stops the fleet, until its last worker is reaped.
+    private var whenGone: UnsafeContinuation<Void, Never>?
     /// Seconds that calls of a function take, smoothed.
     private var estimates: [String: Double] = [:]
 
@@ -153,7 +155,8 @@ final class WorkerFleet {
 
     private func answered(_ worker: WorkerProcess, _ ticket: CallTicket, _ outcome: CallOutcome) {
         if let failure = ticket.stopping, case .failure(let answer) = outcome.value,
-            answer.reason == .cancelled {
+            answer.reason == .cancelled
+        {
             ticket.fail(failure)
         } else {
             ticket.finish(outcome)
@@ -187,12 +190,12 @@ final class WorkerFleet {
         do throws(SocketError) {
             let (pid, fd) = try started.get()
             let worker = try WorkerProcess(pid: pid, fd: fd, loop: loop)
-            worker.onHello = { [unowned self] hello in self.greeted(hello) }
-            worker.onAnswer = { [unowned self, unowned worker] ticket, outcome in
-                self.answered(worker, ticket, outcome)
+            worker.onHello = { [weak self] hello in self?.greeted(hello) }
+            worker.onAnswer = { [weak self, unowned worker] ticket, outcome in
+                self?.answered(worker, ticket, outcome)
             }
-            worker.onExit = { [unowned self, unowned worker] tickets, end in
-                self.ended(worker, tickets, end)
+            worker.onExit = { [weak self, unowned worker] tickets, end in
+                self?.ended(worker, tickets, end)
             }
             workers.append(worker)
             if isStopped { worker.kill(SIGKILL) }
@@ -225,7 +228,7 @@ final class WorkerFleet {
                 waiting.prepend(ticket)
             }
         }
-        guard !isStopped else { return }
+        guard !isStopped else { return noteGone() }
         if !worker.isRetiring {
             logger.warning(
                 "worker ended", metadata: ["pid": "\(worker.pid)", "how": "\(end.failure.message)"])
@@ -236,6 +239,7 @@ final class WorkerFleet {
 
     /// Tries again after a growing pause; calls that wait are told after the third failure.
     private func startFailed(_ why: String) {
+        guard !isStopped else { return noteGone() }
         failedStarts += 1
         if failedStarts >= 3 {
             while let ticket = waiting.popFirst() {
@@ -261,7 +265,28 @@ final class WorkerFleet {
         startWorkers()
     }
 
-    func killAll() {
+    /// Kills all workers and waits until they are reaped, a few seconds at most.
+    func stop() async {
+        killAll()
+        await withUnsafeContinuation { continuation in
+            whenGone = continuation
+            // A process in an uninterruptible sleep does not end by a signal.
+            loop.schedule(after: .seconds(3)) { self.leave() }
+            noteGone()
+        }
+    }
+
+    private func noteGone() {
+        if workers.isEmpty, retiring.isEmpty, starting == 0 { leave() }
+    }
+
+    private func leave() {
+        let waiting = whenGone
+        whenGone = nil
+        waiting?.resume()
+    }
+
+    private func killAll() {
         isStopped = true
         while let ticket = waiting.popFirst() { ticket.fail(.lost) }
         for worker in workers + retiring {

@@ -16,7 +16,8 @@ package struct RawJSON: Sendable, Hashable {
     package init(
         validating bytes: ArraySlice<UInt8>, depth: Int = 64,
     ) throws(RawJSONError) {
-        let (range, error) = bytes.withUnsafeBufferPointer { buffer -> (Range<Int>, RawJSONError?) in
+        let (range, error) = bytes.withUnsafeBufferPointer {
+            buffer -> (Range<Int>, RawJSONError?) in
             var scanner = JSONScanner(buffer, depthLimit: depth)
             do throws(RawJSONError) {
                 return (try scanner.scanDocument(), nil)
@@ -62,7 +63,9 @@ package struct RawJSON: Sendable, Hashable {
     package var string: String? {
         guard kind == .string else { return nil }
         let body = bytes.dropFirst().dropLast()
-        guard body.contains(UInt8(ascii: "\\")) else { return String(decoding: body, as: UTF8.self) }
+        guard body.contains(UInt8(ascii: "\\")) else {
+            return String(decoding: body, as: UTF8.self)
+        }
         return JSONText.unescape(body)
     }
 

@@ -35,7 +35,14 @@ package final class SQLiteJobStore: JobStore {
             }
             // Only here: GRDB has set NORMAL when it turned write-ahead mode on, after
             // `prepareDatabase`. The first pool connection is the only one that writes.
-            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+            let level = try pool.writeWithoutTransaction { database in
+                try database.execute(sql: "PRAGMA synchronous = FULL")
+                return try Int.fetchOne(database, sql: "PRAGMA synchronous")
+            }
+            guard level == 2 else {
+                throw StoreError.failed(
+                    "\(path): SQLite does not sync at every commit (\(level ?? -1))")
+            }
             try Schema.migrator.migrate(pool)
         } catch let error as StoreError {
             lock.release()

@@ -165,7 +165,9 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         if fd >= 0 { shutdown(fd, Int32(SHUT_WR)) }
     }
 
-    /// Closes the descriptor; tasks that wait fail with `closed`. May be called twice.
+    /// Closes the descriptor; tasks that wait fail with `closed`.
+    ///
+    /// May be called twice.
     package func close() {
         guard fd >= 0 else { return }
         loop.unwatch(fd)

@@ -90,7 +90,9 @@ package final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable
         submit(.closure(body))
     }
 
-    /// Ends the loop's thread after what is queued has run. Later work is dropped.
+    /// Ends the loop's thread after what is queued has run.
+    ///
+    /// Later work is dropped.
     package func stop() {
         inbox.withLock { $0.isStopping = true }
         wake()

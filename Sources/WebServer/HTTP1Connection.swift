@@ -169,9 +169,12 @@ actor HTTP1Connection {
 
     // MARK: Writing
 
-    private func send(_ response: HTTPResponse, to head: RequestHead? = nil, closing: Bool) async throws {
+    private func send(_ response: HTTPResponse, to head: RequestHead? = nil, closing: Bool)
+        async throws
+    {
         var isChunked = false
-        var out = Array("HTTP/1.1 \(response.status) \(HTTPStatus.reason(response.status))\r\n".utf8)
+        var out = Array(
+            "HTTP/1.1 \(response.status) \(HTTPStatus.reason(response.status))\r\n".utf8)
         for (name, value) in response.fields { out += "\(name): \(value)\r\n".utf8 }
         if closing { out += "Connection: close\r\n".utf8 }
         out += "Date: \(HTTPDate.now())\r\n".utf8
@@ -193,7 +196,8 @@ actor HTTP1Connection {
                 guard !piece.isEmpty else { continue }
                 try await write(
                     isChunked
-                        ? Array("\(String(piece.count, radix: 16))\r\n".utf8) + piece + [13, 10] : piece)
+                        ? Array("\(String(piece.count, radix: 16))\r\n".utf8) + piece + [13, 10]
+                        : piece)
             }
             if isChunked { try await write(Array("0\r\n\r\n".utf8)) } else { throw End.quietly }
         }

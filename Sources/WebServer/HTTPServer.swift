@@ -58,7 +58,8 @@ package final class HTTPServer: Sendable {
         for door in doors { door.loop.execute { door.drain() } }
         let end = ContinuousClock.now + grace
         while doors.contains(where: { $0.count.load(ordering: .relaxed) > 0 }),
-            ContinuousClock.now < end {
+            ContinuousClock.now < end
+        {
             try? await Task.sleep(for: .milliseconds(20))
         }
         for door in doors { door.loop.execute { door.closeAll() } }

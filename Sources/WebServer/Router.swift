@@ -20,7 +20,8 @@ package struct Route: Sendable {
         self.path = path
         self.handler = handler
         segments = path.split(separator: "/").map { part in
-            part.hasPrefix("{") ? .place(String(part.dropFirst().dropLast())) : .literal(String(part))
+            part.hasPrefix("{")
+                ? .place(String(part.dropFirst().dropLast())) : .literal(String(part))
         }
     }
 
@@ -60,9 +61,13 @@ package struct Router: Sendable {
             parts.append(decoded)
         }
         if parts == [""] { parts = [] }
+        // A literal segment goes before a place: `/v1/jobs/batch` is no job called "batch".
+        let matches = routes.compactMap { route in
+            route.match(parts).map { (route: route, parameters: $0) }
+        }
+        let fewest = matches.map(\.parameters.count).min()
         var methods: [String] = []
-        for route in routes {
-            guard let parameters = route.match(parts) else { continue }
+        for (route, parameters) in matches where parameters.count == fewest {
             if route.method == head.method || (route.method == "GET" && head.method == "HEAD") {
                 return .handler(route.handler, parameters: parameters)
             }

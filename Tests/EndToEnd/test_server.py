@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -226,6 +227,33 @@ class ServerTests(unittest.TestCase):
                    b"a\r\n{\"function\r\n12\r\n\":\"echo\",\"args\":[1\r\n2\r\n]}\r\n0\r\n\r\n")
         self.assertIn(b"202 Accepted", raw(chunked))
 
+    def test_openapi_describes_what_is_there(self):
+        described, path, method = {}, None, None
+        for line in self.server.call("GET", "/openapi.yaml")[2].decode().splitlines():
+            if re.match(r"components:", line):
+                break
+            if found := re.match(r"  (/\S*):$", line):
+                path = found[1]
+                described[path] = {}
+            elif found := re.match(r"    (get|post|delete):$", line):
+                method = found[1].upper()
+                described[path][method] = set()
+            elif found := re.match(r"        '(\d+)':$", line):
+                described[path][method].add(int(found[1]))
+        self.assertGreater(len(described), 10)
+        job = self.server.submit(function="echo", args=[1])
+        self.server.wait(job)
+        for path, methods in described.items():
+            concrete = path.replace("{id}", job).replace("{name}", "echo")
+            with self.subTest(path=path):
+                allow = self.server.call("OPTIONS", concrete)[1]["Allow"].split(", ")
+                self.assertEqual(set(allow) - {"HEAD", "OPTIONS"}, set(methods))
+            for method in sorted(methods, key="GET POST DELETE".split().index):
+                for place in (concrete, path.replace("{id}", "nope").replace("{name}", "nope")):
+                    with self.subTest(method=method, path=place):
+                        body = b"" if method == "POST" else None
+                        self.assertIn(self.server.call(method, place, body)[0], methods[method])
+
     def test_ten_thousand_sleeps_at_once(self):
         start = time.time()
         self.assertEqual(len(self.server.run(function="later", map=[1] * 10_000)), 10_000)
@@ -295,6 +323,26 @@ class DurabilityTests(unittest.TestCase):
         refused = subprocess.run(command, capture_output=True, text=True, timeout=20)
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("token", refused.stderr)
+
+    def test_a_token_is_asked_of_all_but_health_checks(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("a-long-secret\n")
+            file.flush()
+            with Server(BINARY, FUNCTIONS, more=["--token-file", file.name]) as server:
+                self.assertEqual(server.call("GET", "/healthz")[0], 200)
+                for sent in ({}, {"Authorization": "Bearer a-long-secre"},
+                             {"Authorization": "Bearer a-long-secret2"}):
+                    self.assertEqual(server.call("GET", "/v1/jobs", headers=sent)[0], 401)
+                right = {"Authorization": "Bearer a-long-secret"}
+                self.assertEqual(server.call("GET", "/v1/jobs", headers=right)[0], 200)
+                # The body of a refused request is neither asked for nor read.
+                with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
+                    connection.sendall(
+                        b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 60000000\r\n"
+                        b"Expect: 100-continue\r\n\r\n")
+                    answer = connection.recv(4096)
+                    self.assertTrue(answer.startswith(b"HTTP/1.1 401"), answer)
+                    self.assertIn(b"Connection: close", answer)
 
     def test_sigterm_ends_the_server_well(self):
         with Server(BINARY, FUNCTIONS) as server:

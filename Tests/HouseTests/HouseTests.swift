@@ -28,7 +28,9 @@ import Testing
             let text = try String(contentsOf: file, encoding: .utf8)
             for line in text.split(separator: "\n") where line.contains("import ") {
                 let name = line.split(separator: " ").last.map(String.init) ?? ""
-                guard line.hasPrefix("import ") || line.hasPrefix("package import ") else { continue }
+                guard line.hasPrefix("import ") || line.hasPrefix("package import ") else {
+                    continue
+                }
                 #expect(
                     Self.forbidden[module]?.contains(name) == false,
                     "\(file.lastPathComponent) imports \(name)")

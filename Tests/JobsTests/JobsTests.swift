@@ -69,8 +69,10 @@ import Testing
         (#"{"function":"f","priority":1.5}"#, "/priority", .invalidMember),
         (#"{"function":"f","tags":["a",1]}"#, "/tags/1", .invalidMember),
         (#"{"function":"f","retry":{"max_attempts":0}}"#, "/retry/max_attempts", .invalidMember),
-        (#"{"function":"f","delay":1,"not_before":"2026-01-01T00:00:00Z"}"#, "/not_before",
-            .conflictingMembers),
+        (
+            #"{"function":"f","delay":1,"not_before":"2026-01-01T00:00:00Z"}"#, "/not_before",
+            .conflictingMembers
+        ),
         (#"{"function":"f","pool":"gpu"}"#, "/pool", .invalidMember),
     ])
     func `mistakes are named with their place`(

@@ -27,9 +27,11 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xe2, 0x82], [0xff], [0x80],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xe2, 0x82], [0xff],
+            [0x80],
+        ] as [[UInt8]])
     func `bytes that are not UTF-8 are refused`(bytes: [UInt8]) {
         let quote = UInt8(ascii: "\"")
         #expect(throws: RawJSONError.self) { try RawJSON(validating: [quote] + bytes + [quote]) }

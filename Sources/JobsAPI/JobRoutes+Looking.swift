@@ -1,0 +1,190 @@
+import HTTPWire
+import JobEngine
+import Jobs
+import RawJSON
+import Synchronization
+import WebServer
+
+/// Jobs, their results and items, as they stand.
+extension JobRoutes {
+    /// The job of the request, at its end or after `?wait=` seconds.
+    func waited(_ request: HTTPRequest) async throws -> Job {
+        let id = try id(request)
+        let seconds = try number(request, "wait", 0...3600) ?? 0
+        guard let job = try await queue.wait(id, seconds: seconds) else {
+            throw Problem.noJob(id.description)
+        }
+        return job
+    }
+
+    func status(_ request: HTTPRequest) async throws -> HTTPResponse {
+        let job = try await waited(request)
+        let tag = "\"\(job.state.rawValue)-\(job.attempt)-\(job.itemsDone)\""
+        if request.head.field("if-none-match") == tag {
+            return HTTPResponse(304, fields: [("ETag", tag)], .bytes([]))
+        }
+        var response = HTTPResponse.json(200, JobDocument.bytes(job))
+        response.fields.append(("ETag", tag))
+        return response
+    }
+
+    func result(_ request: HTTPRequest) async throws -> HTTPResponse {
+        let job = try await waited(request)
+        let id = job.id
+        switch job.state {
+        case .queued, .running, .cancelling:
+            var response = accepted(job, status: 202)
+            response.fields.append(("Retry-After", "1"))
+            return response
+        case .failed, .cancelled:
+            var problem = Problem(
+                409, "job-\(job.state.rawValue)", "The job has no result",
+                job.failure?.message ?? "The job was \(job.state.rawValue).")
+            problem.failure = job.failure
+            throw problem
+        case .succeeded:
+            if let expires = job.expiresAt, expires < .now() { throw expired(id) }
+            if job.submission.work.isMap { return mapResult(id) }
+            guard let result = job.result else { throw expired(id) }
+            return .json(200, Array(result.bytes))
+        }
+    }
+
+    func expired(_ id: JobID) -> Problem {
+        Problem(
+            410, "result-expired", "The result is gone",
+            "The result of job \(id) was kept as long as its \"keep\" said. Submit it again.")
+    }
+
+    /// The results of a map as one array, streamed from the store.
+    func mapResult(_ id: JobID) -> HTTPResponse {
+        let state = StreamState(next: 0)
+        let queue = self.queue
+        return HTTPResponse(
+            200, fields: [("Content-Type", "application/json")],
+            .stream {
+                guard !state.over else { return nil }
+                let first = state.next
+                let segments = try await queue.items(id, from: first, maxBytes: 256 << 10)
+                var piece: [UInt8] = first == 0 ? [UInt8(ascii: "[")] : []
+                for segment in segments {
+                    if segment.first > 0 { piece.append(UInt8(ascii: ",")) }
+                    piece += segment.results
+                    state.next = segment.first + segment.count
+                }
+                if segments.isEmpty {
+                    piece.append(UInt8(ascii: "]"))
+                    state.over = true
+                }
+                return piece
+            })
+    }
+
+    func items(_ request: HTTPRequest) async throws -> HTTPResponse {
+        let id = try id(request)
+        let from = Int(try number(request, "from", 0...1e12) ?? 0)
+        guard let job = try await queue.job(id) else { throw Problem.noJob(id.description) }
+        guard job.submission.work.isMap else {
+            throw Problem(
+                409, "not-a-map", "The job has no items",
+                "Job \(id) is a single call; its result is at /v1/jobs/\(id)/result.")
+        }
+        let state = StreamState(next: from)
+        let queue = self.queue
+        return HTTPResponse(
+            200, fields: [("Content-Type", "application/x-ndjson")],
+            .stream {
+                let first = state.next
+                let segments = try await queue.items(id, from: first, maxBytes: 256 << 10)
+                guard let last = segments.last else { return nil }
+                state.next = last.first + last.count
+                return segments.flatMap { Self.lines($0, from: first) }
+            })
+    }
+
+    static func lines(_ segment: ItemSegment, from first: Int) -> [UInt8] {
+        let results = RawJSON(trusted: ([0x5b] + segment.results + [0x5d])[...]).elements()
+        var lines: [UInt8] = []
+        for (offset, result) in results.enumerated() where segment.first + offset >= first {
+            let index = segment.first + offset
+            var writer = JSONWriter(capacity: 48)
+            writer.beginObject()
+            writer.member("index", index)
+            if let failure = segment.failures.first(where: { $0.index == index }) {
+                writer.key("error")
+                failure.write(to: &writer)
+            } else {
+                writer.member("result", result.compacted())
+            }
+            writer.endObject()
+            lines += writer.bytes + [UInt8(ascii: "\n")]
+        }
+        return lines
+    }
+
+    func list(_ request: HTTPRequest) async throws -> HTTPResponse {
+        var query = JobQuery(limit: Int(try number(request, "limit", 1...1000) ?? 50))
+        if let state = request.query("state") {
+            guard let known = JobState(rawValue: state) else {
+                throw badQuery("state", JobState.allCases.map(\.rawValue).joined(separator: ", "))
+            }
+            query.state = known
+        }
+        query.function = request.query("function")
+        query.queue = request.query("queue")
+        query.tag = request.query("tag")
+        if let cursor = request.query("cursor") {
+            guard let id = JobID(cursor) else { throw badQuery("cursor", "a cursor of a list") }
+            query.before = id
+        }
+        let jobs = try await queue.list(query)
+        var writer = JSONWriter(capacity: 400 * jobs.count + 64)
+        writer.beginObject()
+        writer.key("jobs")
+        writer.beginArray()
+        for job in jobs { JobDocument.write(job, to: &writer, withResult: false) }
+        writer.endArray()
+        writer.key("next_cursor")
+        if jobs.count == query.limit, let last = jobs.last {
+            writer.value(last.id.description)
+        } else {
+            writer.append(number: "null")
+        }
+        writer.endObject()
+        return .json(200, writer.bytes)
+    }
+
+    func number(
+        _ request: HTTPRequest, _ name: String, _ range: ClosedRange<Double>,
+    ) throws -> Double? {
+        guard let text = request.query(name) else { return nil }
+        guard let number = Double(text), range.contains(number) else {
+            throw badQuery(
+                name, "a number from \(Int(range.lowerBound)) to \(Int(range.upperBound))")
+        }
+        return number
+    }
+
+    func badQuery(_ name: String, _ wanted: String) -> Problem {
+        Problem(
+            400, "invalid-query", "The query is not valid", "\"\(name)\" must be: \(wanted).")
+    }
+}
+
+/// Where a streamed answer stands; one piece is made at a time.
+private final class StreamState: Sendable {
+    private let state: Mutex<(next: Int, isOver: Bool)>
+
+    init(next: Int) { state = Mutex((next, false)) }
+
+    /// Index of the item that comes next.
+    var next: Int {
+        get { state.withLock { $0.next } }
+        set { state.withLock { $0.next = newValue } }
+    }
+
+    var over: Bool {
+        get { state.withLock { $0.isOver } }
+        set { state.withLock { $0.isOver = newValue } }
+    }
+}

@@ -1,0 +1,133 @@
+import Functions
+import JobEngine
+import Jobs
+import Logging
+import RawJSON
+import Sockets
+import Synchronization
+import TestSupport
+import Testing
+
+/// A store whose disk is full for its first few writes of results.
+private final class RefusingStore: JobStore {
+    private let inner = MemoryJobStore()
+    private let refusals = Mutex(3)
+
+    var refusalsLeft: Int { refusals.withLock { $0 } }
+
+    private func refuse() throws(StoreError) {
+        let isRefused = refusals.withLock { left in
+            defer { left = max(0, left - 1) }
+            return left > 0
+        }
+        if isRefused { throw .full("full") }
+    }
+
+    func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
+        try await inner.insert(jobs)
+    }
+    func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp) {
+        inner.noteStarted(id, attempt: attempt, at: time)
+    }
+    func saveItems(_ id: JobID, _ segments: [ItemSegment]) async throws(StoreError) {
+        try refuse()
+        try await inner.saveItems(id, segments)
+    }
+    func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError) {
+        try refuse()
+        try await inner.update(job, adding: segments)
+    }
+    func dropItems(_ id: JobID, onlyFailed: Bool) async throws(StoreError) {
+        try await inner.dropItems(id, onlyFailed: onlyFailed)
+    }
+    func delete(_ id: JobID) async throws(StoreError) -> Bool { try await inner.delete(id) }
+    func job(_ id: JobID) async throws(StoreError) -> Job? { try await inner.job(id) }
+    func items(
+        _ id: JobID, from first: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [ItemSegment] {
+        try await inner.items(id, from: first, maxBytes: maxBytes)
+    }
+    func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>] {
+        try await inner.itemRanges(id)
+    }
+    func list(_ query: JobQuery) async throws(StoreError) -> [Job] { try await inner.list(query) }
+    func queued(
+        in pool: PoolKind, dueAt time: Timestamp, limit: Int,
+    ) async throws(StoreError) -> [Job] {
+        try await inner.queued(in: pool, dueAt: time, limit: limit)
+    }
+    func nextDue(after time: Timestamp) async throws(StoreError) -> Timestamp? {
+        try await inner.nextDue(after: time)
+    }
+    func counts() async throws(StoreError) -> [QueueCount] { try await inner.counts() }
+    func recover(at time: Timestamp) async throws(StoreError) -> RecoveryReport {
+        try await inner.recover(at: time)
+    }
+    func prune(expiredBefore time: Timestamp, forgottenBefore: Timestamp) async throws(StoreError) {
+        try await inner.prune(expiredBefore: time, forgottenBefore: forgottenBefore)
+    }
+}
+
+/// A pool that returns its items as they came.
+private struct EchoPool: JobPool {
+    let kind = PoolKind.thread
+    func reserve(for function: Function) async -> Bool { true }
+    func giveBack(for function: Function) async {}
+    func run(_ call: Call) async -> CallOutcome {
+        switch call.payload {
+        case .arguments(let arguments): CallOutcome(.result(arguments))
+        case .items(let items, let count, _, _):
+            CallOutcome(.items(results: items, count: count, failures: []))
+        }
+    }
+    func status() async -> PoolStatus { PoolStatus(kind: kind, slots: 2, running: 0, workers: 0) }
+    func stop() async {}
+}
+
+@Suite struct JobQueueTests {
+    private func queue(_ store: any JobStore, openJobs: Int = 100) async throws -> JobQueue {
+        let catalogue = FunctionCatalogue()
+        catalogue.replace(
+            .native,
+            functions: [Function(name: "echo", runtime: .native, pool: .thread, pools: [.thread])])
+        var settings = EngineSettings()
+        settings.openJobs = openJobs
+        return try await JobQueue.start(
+            EngineParts(
+                store: store, pools: [.thread: EchoPool()], slots: [.thread: 2],
+                catalogue: catalogue, settings: settings, loop: try EventLoop(name: "test"),
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
+    }
+
+    private func job(_ queue: JobQueue, _ members: String) throws -> Job {
+        let text = Array("{\"function\":\"echo\",\(members)}".utf8)
+        return try queue.prepare(try JobSubmission(parsing: try RawJSON(validating: text)))
+    }
+
+    @Test func `results that the store refuses at first are not lost`() async throws {
+        let store = RefusingStore()
+        let queue = try await queue(store)
+        // Over the bytes that a run keeps in memory, so that both ways of writing are refused.
+        let item = "\"" + String(repeating: "x", count: 1000) + "\""
+        let items = Array(repeating: item, count: 2000).joined(separator: ",")
+        let ended = try await queue.submit(
+            try job(queue, "\"map\":[\(items)],\"chunk\":100"), waiting: 30)
+        #expect(ended.state == .succeeded)
+        #expect(store.refusalsLeft == 0)
+        let ranges = try await store.itemRanges(ended.id)
+        #expect(ranges.reduce(0) { $0 + $1.count } == 2000)
+        #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
+    }
+
+    @Test func `ended jobs make room below the bound`() async throws {
+        let queue = try await queue(MemoryJobStore(), openJobs: 2)
+        let later = try (0..<2).map { _ in try job(queue, "\"args\":[],\"delay\":3600") }
+        _ = try await queue.submit(later)
+        let third = try job(queue, "\"args\":[1]")
+        await #expect(throws: QueueFull.self) { try await queue.submit([third]) }
+        _ = try await queue.cancel(later[0].id)
+        #expect(try await queue.submit(third, waiting: 30).state == .succeeded)
+        #expect(try await queue.delete(later[1].id))
+        _ = try await queue.submit([try job(queue, "\"args\":[2]")])
+    }
+}
