@@ -10,10 +10,22 @@ final class CallTicket {
     var timer: LoopTimer?
     /// Set when the call is being stopped: what its end will be called.
     var stopping: Failure?
-    /// Workers that died while it ran.
-    var deaths = 0
+    /// Stops a call that runs in or under this server rather than in a fleet.
+    private var halt: (() -> Void)?
 
     init(_ call: Call) { self.call = call }
+
+    /// Says how the call is stopped; does so at once if it is to be already.
+    func stopped(by halt: @escaping () -> Void) {
+        self.halt = halt
+        if stopping != nil { halt() }
+    }
+
+    /// Stops the call, whose end will be called `failure`.
+    func stop(as failure: Failure) {
+        stopping = stopping ?? failure
+        halt?()
+    }
 
     /// Suspends until `finish`.
     func outcome() async -> CallOutcome {

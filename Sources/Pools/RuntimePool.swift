@@ -135,7 +135,7 @@ package actor RuntimePool: JobPool {
         if let fleet = fleets[ticket.call.function.runtime] {
             fleet.stop(ticket, as: failure)
         } else {
-            ticket.stopping = ticket.stopping ?? failure
+            ticket.stop(as: failure)
         }
     }
 
@@ -165,12 +165,9 @@ package actor RuntimePool: JobPool {
                     results: chunk.results[...], count: chunk.count, failures: chunk.failures)
             }
         }
-        startClock(ticket) { work.cancel() }
-        let value = await withTaskCancellationHandler {
-            await work.value
-        } onCancel: {
-            work.cancel()
-        }
+        ticket.stopped(by: { work.cancel() })
+        startClock(ticket)
+        let value = await work.value
         ticket.timer?.cancel()
         let (seconds, attoseconds) = (ContinuousClock.now - start).components
         let elapsed = Double(seconds) + Double(attoseconds) * 1e-18
@@ -180,12 +177,11 @@ package actor RuntimePool: JobPool {
         return CallOutcome(value, seconds: elapsed)
     }
 
-    /// Calls `stop` when the call has run as long as it may.
-    private func startClock(_ ticket: CallTicket, stop: @escaping () -> Void) {
+    /// Stops the call when it has run as long as it may.
+    private func startClock(_ ticket: CallTicket) {
         guard let seconds = ticket.call.timeout else { return }
         ticket.timer = loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) {
-            ticket.stopping = ticket.stopping ?? .timeout(seconds)
-            stop()
+            ticket.stop(as: .timeout(seconds))
         }
     }
 
@@ -207,9 +203,13 @@ package actor RuntimePool: JobPool {
                     spread ? item : RawJSON(trusted: ([0x5b] + item.bytes + [0x5d])[...])
                 let outcome = await runCommand(ticket, arguments)
                 if case .failure(var failure) = outcome {
+                    // The whole chunk is stopped, not this item blamed.
+                    if failure.reason == .cancelled || failure.reason == .lost {
+                        return CallOutcome(.failure(failure))
+                    }
                     failure.index = count
                     failures.append(failure)
-                    if onError == .stop || failure.reason == .cancelled { break }
+                    if onError == .stop { break }
                 }
                 if count > 0 { results.append(UInt8(ascii: ",")) }
                 results += (try? outcome.get())?.bytes ?? RawJSON.null.bytes
@@ -230,12 +230,9 @@ package actor RuntimePool: JobPool {
         if ticket.stopping?.reason == .timeout { ticket.stopping = nil }
         if let failure = ticket.stopping { return .failure(failure) }
         let process = CommandProcess()
-        startClock(ticket) { process.end() }
-        let outcome = await withTaskCancellationHandler {
-            await commands.run(path, arguments, started: { process.started($0) })
-        } onCancel: {
-            process.end()
-        }
+        ticket.stopped(by: { process.end() })
+        startClock(ticket)
+        let outcome = await commands.run(path, arguments, started: { process.started($0) })
         process.reaped()
         ticket.timer?.cancel()
         if case .failure = outcome, let stopping = ticket.stopping { return .failure(stopping) }
@@ -254,6 +251,9 @@ package actor RuntimePool: JobPool {
     }
 
     package func stop() async {
+        for ticket in running.values where fleets[ticket.call.function.runtime] == nil {
+            ticket.stop(as: .lost)
+        }
         for fleet in fleets.values { await fleet.stop() }
     }
 }

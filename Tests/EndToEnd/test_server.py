@@ -373,6 +373,32 @@ class DurabilityTests(unittest.TestCase):
             finally:
                 server.__exit__()
 
+    def test_what_runs_at_the_stop_is_put_back_uncounted(self):
+        with tempfile.TemporaryDirectory() as folder:
+            server = Server(
+                BINARY, FUNCTIONS, data=folder + "/data", more=["--drain-seconds", "0"])
+            try:
+                jobs = [
+                    server.submit(function="sleep", args=[1.5]),
+                    server.submit(function="sleep", pool="thread", args=[1.5]),
+                    server.submit(function="later", args=[1.5]),
+                    server.submit(function="slow_if_asked", args=[1.5]),
+                    server.submit(function="nap", args=[1.5])]
+                deadline = time.time() + 10
+                while any(server.wait(job, 0)["state"] != "running" for job in jobs):
+                    self.assertLess(time.time(), deadline)
+                    time.sleep(0.01)
+                start = time.time()
+                self.assertEqual(server.stop(), 0)
+                self.assertLess(time.time() - start, 1)
+                server.start()
+                for job in jobs:
+                    document = server.wait(job)
+                    self.assertEqual(
+                        (document["state"], document["attempt"]), ("succeeded", 1), document)
+            finally:
+                server.__exit__()
+
     def test_past_the_bound_of_waiting_jobs_submissions_are_refused(self):
         with Server(BINARY, FUNCTIONS, more=["--max-queued", "3"]) as server:
             later = {"function": "echo", "args": [1], "delay": 3600}
