@@ -13,9 +13,10 @@ setup: ## Install what the build and the tests need from Debian (quiet, skipped 
 build: setup ## Build the release binary, .build/release/martlet.
 	swift build -c release --product martlet
 
-test: setup ## Run all tests: Swift's, then end to end against the real binary.
+test: setup ## Run all tests: Swift's, the Python worker's, then end to end against the real binary.
 	swift build --build-tests
 	swift test --skip-build
+	python3 -m unittest discover -v -s Python/tests
 	python3 -m unittest discover -v -s Tests/EndToEnd
 
 demo: build ## Start the service, run the programs of parallel Python as jobs, stop.

@@ -222,31 +222,39 @@ def serve_process(worker):
 
 def serve_threads(worker, threads):
     from concurrent.futures import ThreadPoolExecutor
-    lock, running, cancelled = threading.Lock(), {}, set()
+    # Calls that are not answered: the thread that runs each, None for one that waits.
+    lock, given, cancelled = threading.Lock(), {}, set()
 
     def run(message):
         number = message["call"]
-        with lock:
-            running[number] = threading.get_ident()
-            is_cancelled = number in cancelled
-        if is_cancelled:
-            line = answer_call(number, "", raiser(functions.Cancelled("cancelled before it began")))
-        else:
-            line = worker.handle(message)
-        with lock:
-            running.pop(number, None)
-            cancelled.discard(number)
-            worker.channel.sendall(line)
+        line = answer_call(number, "", raiser(functions.Cancelled("cancelled before it began")))
+        while number in given:
+            # A cancel may strike a moment late, here instead of in the call; a second answer to
+            # one call is passed over by the server.
+            try:
+                with lock:
+                    given[number] = threading.get_ident()
+                if number not in cancelled:
+                    line = worker.handle(message)
+                with lock:
+                    worker.channel.sendall(line)
+                    cancelled.discard(number)
+                    del given[number]
+            except functions.Cancelled:
+                cancelled.add(number)
 
     with ThreadPoolExecutor(threads) as pool:
         for message in worker.messages():
             if "call" in message:
+                with lock:
+                    given[message["call"]] = None
                 pool.submit(run, message)
             elif "cancel" in message:
                 with lock:
                     number = message["cancel"]
-                    cancelled.add(number)
-                    thread = running.get(number)
+                    thread = given.get(number)
+                    if number in given:
+                        cancelled.add(number)
                     if thread is not None:
                         import ctypes
                         ctypes.pythonapi.PyThreadState_SetAsyncExc(
@@ -323,6 +331,12 @@ async def run_async(worker, asyncio):
                 results.append(outcome)
         return answer_chunk(number, registration.name, results, errors, start)
 
+    def ended(task, number):
+        # A task that is cancelled before its first step never comes to the answer in its body.
+        if task.cancelled():
+            tasks.pop(number, None)
+            emit(answer_call(number, "", raiser(functions.Cancelled("cancelled before it began"))))
+
     rest = b""
 
     def read():
@@ -340,7 +354,9 @@ async def run_async(worker, asyncio):
         for line in lines:
             message = json.loads(line)
             if "call" in message:
-                tasks[message["call"]] = loop.create_task(call(message))
+                number = message["call"]
+                tasks[number] = task = loop.create_task(call(message))
+                task.add_done_callback(lambda task, number=number: ended(task, number))
             elif "cancel" in message and message["cancel"] in tasks:
                 tasks[message["cancel"]].cancel()
 

@@ -117,6 +117,20 @@ class ServerTests(unittest.TestCase):
                 self.server.call("POST", "/v1/jobs/%s/cancel" % job)
                 self.assertEqual(self.server.wait(job, 10)["state"], "cancelled")
 
+    def test_a_cancel_right_after_the_start_is_answered(self):
+        for pool, function in [("async", "later"), ("thread", "nap"), ("async", "sleep")]:
+            jobs = []
+            for _ in range(40):
+                job = self.server.submit(function=function, pool=pool, args=[0.2])
+                self.server.call("POST", "/v1/jobs/%s/cancel" % job)
+                jobs.append(job)
+            for job in jobs:
+                with self.subTest(function=function):
+                    state = self.server.wait(job, 10)["state"]
+                    self.assertIn(state, ("cancelled", "succeeded"))
+            self.assertEqual(self.server.run(function=function, pool=pool, map=[0] * 20),
+                             self.server.run(function=function, pool=pool, map=[0] * 20))
+
     def until(self, condition, seconds=10):
         deadline = time.time() + seconds
         while not condition():

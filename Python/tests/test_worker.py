@@ -1,0 +1,136 @@
+"""The worker, driven over its socket as the server drives it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FUNCTIONS = '''
+import asyncio, os, time
+import martlet
+
+@martlet.function
+def square(x: int) -> int:
+    """The square."""
+    return x * x
+
+@martlet.function
+def nap(seconds):
+    time.sleep(seconds)
+
+@martlet.function
+def set_of(x):
+    return {x}
+
+@martlet.function
+def leave():
+    raise SystemExit(3)
+
+@martlet.function(name="later", timeout=30)
+async def wait(seconds):
+    await asyncio.sleep(seconds)
+    return seconds
+'''
+
+
+class Worker:
+    def __init__(self, kind):
+        self.folder = tempfile.TemporaryDirectory()
+        with open(self.folder.name + "/f.py", "w") as file:
+            file.write(FUNCTIONS)
+        with open(self.folder.name + "/g.py", "w") as file:
+            file.write("raise SystemExit('no')")
+        self.channel, theirs = socket.socketpair()
+        self.channel.settimeout(15)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "martlet.worker", "--kind", kind, "--threads", "2",
+             self.folder.name], pass_fds=[theirs.fileno()],
+            env=dict(os.environ, PYTHONPATH=PACKAGE, MARTLET_FD=str(theirs.fileno())))
+        theirs.close()
+        self.lines = self.channel.makefile("rb")
+        self.hello = self.read()["hello"]
+
+    def send(self, *messages):
+        """All in one write, so that the worker reads them together."""
+        self.channel.sendall(b"".join(json.dumps(m).encode() + b"\n" for m in messages))
+
+    def read(self):
+        return json.loads(self.lines.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.lines.close()
+        self.channel.close()
+        try:
+            self.status = self.process.wait(10)
+        finally:
+            self.process.kill()
+            self.folder.cleanup()
+
+
+class WorkerTests(unittest.TestCase):
+    def test_the_greeting_names_functions_and_broken_files(self):
+        with Worker("process") as worker:
+            functions = {f["name"]: f for f in worker.hello["functions"]}
+            self.assertEqual(set(functions), {"square", "nap", "set_of", "leave", "later"})
+            self.assertEqual(functions["square"]["pools"], ["process", "thread"])
+            self.assertEqual(functions["later"]["pool"], "async")
+            self.assertEqual(functions["later"]["timeout"], 30)
+            schema = functions["square"]["parameters"]
+            self.assertEqual(schema["properties"]["x"], {"type": "integer"})
+            self.assertEqual(schema["required"], ["x"])
+            self.assertEqual([os.path.basename(b["file"]) for b in worker.hello["broken"]], ["g.py"])
+        self.assertEqual(worker.status, 0)
+
+    def test_calls_are_answered_in_order_and_failures_end_nothing(self):
+        with Worker("process") as worker:
+            worker.send(
+                {"call": 1, "function": "square", "args": [3]},
+                {"call": 2, "function": "leave", "args": []},
+                {"call": 3, "function": "set_of", "args": [1]},
+                {"call": 4, "function": "square", "args": {"y": 1}},
+                {"call": 5, "function": "square", "map": [1, "a", 3], "on_error": "continue"},
+                {"call": 6, "function": "square", "map": [1, None, 3], "on_error": "stop"},
+                {"call": 7, "function": "nope", "args": []})
+            answers = [worker.read() for _ in range(7)]
+            self.assertEqual([a["call"] for a in answers], [1, 2, 3, 4, 5, 6, 7])
+            self.assertEqual(answers[0]["result"], 9)
+            self.assertEqual(answers[1]["error"]["type"], "SystemExit")
+            self.assertIn("set_of", answers[2]["error"]["message"])
+            self.assertEqual(answers[3]["error"]["type"], "TypeError")
+            self.assertEqual((answers[4]["results"], list(answers[4]["errors"])), ([1, None, 9], ["1"]))
+            self.assertEqual((answers[5]["results"], list(answers[5]["errors"])), ([1], ["1"]))
+            self.assertEqual(answers[6]["error"]["type"], "LookupError")
+
+    def test_a_cancel_that_comes_with_its_call_is_answered(self):
+        for kind, function in [("async", "later"), ("thread", "nap")]:
+            with self.subTest(kind=kind), Worker(kind) as worker:
+                worker.send({"call": 1, "function": function, "args": [0.3]}, {"cancel": 1})
+                answer = worker.read()
+                self.assertEqual(answer["call"], 1)
+                self.assertEqual(answer["error"]["code"], "cancelled")
+                worker.send({"cancel": 1}, {"call": 2, "function": function, "args": [0]})
+                self.assertEqual(worker.read()["call"], 2)
+
+    def test_many_coroutines_run_at_once(self):
+        with Worker("async") as worker:
+            worker.send(*({"call": n, "function": "later", "args": [0.2]} for n in range(2000)))
+            answers = [worker.read() for _ in range(2000)]
+            self.assertEqual(sorted(a["call"] for a in answers), list(range(2000)))
+            self.assertEqual({a["result"] for a in answers}, {0.2})
+
+    def test_a_busy_worker_ends_when_the_server_goes(self):
+        for kind, function in [("async", "later"), ("thread", "square")]:
+            with self.subTest(kind=kind), Worker(kind) as worker:
+                worker.send({"call": 1, "function": function, "args": [2]})
+            self.assertEqual(worker.status, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
