@@ -48,7 +48,10 @@ let package = Package(
         module("Jobs", ["RawJSON"]),
         module(
             "SQLiteStore",
-            ["Jobs", "RawJSON", "Threads", .product(name: "GRDB", package: "GRDB.swift"), logging]),
+            [
+                "Jobs", "RawJSON", "Threads", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"), logging,
+            ]),
         module("Functions", ["Jobs", "RawJSON", "CEmbedded", "CLinux", "COpenSSL"]),
         module(
             "Pools",

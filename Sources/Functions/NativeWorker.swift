@@ -118,8 +118,7 @@ package enum NativeChunk {
         var failures: [Failure] = []
         var count = 0
         for item in items.elements() {
-            let arguments = spread ? item : RawJSON(trusted: ([0x5b] + item.bytes + [0x5d])[...])
-            switch await function.run(arguments) {
+            switch spread ? await function.run(item) : await function.run(item: item) {
             case .success(let result):
                 if count > 0 { results.append(UInt8(ascii: ",")) }
                 results += result.bytes

@@ -93,7 +93,7 @@ private struct SubmissionReader {
                 throw conflict("args", "map", "one call takes \"args\", many calls take \"map\"")
             }
             submission.work = .map(
-                items: items, count: items.elementRanges().count, spread: spread)
+                items: items, count: items.elementCount, spread: spread)
         } else {
             for member in [Member.spread, .concurrency, .chunk, .onError]
             where seen.contains(member) {

@@ -106,7 +106,7 @@ extension CallOutcome {
         }
         let body = results.bytes.dropFirst().dropLast()
         self.init(
-            .items(results: body, count: results.elementRanges().count, failures: failures),
+            .items(results: body, count: results.elementCount, failures: failures),
             seconds: seconds)
     }
 }

@@ -297,7 +297,7 @@ final class WorkerFleet {
 }
 
 /// Carries a value that belongs to a loop's thread through another thread, which does not use it.
-private struct LoopConfined<Value>: @unchecked Sendable {
+struct LoopConfined<Value>: @unchecked Sendable {
     let value: Value
 
     init(_ value: Value) { self.value = value }

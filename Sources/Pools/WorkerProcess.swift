@@ -22,6 +22,9 @@ final class WorkerProcess: EventHandler {
     private var inbox: [UInt8] = []
     private var outbox: [UInt8] = []
     private var sent = 0
+    private var willFlush = false
+    private let scratch = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: 64 << 10, alignment: 16)
     private var hasExited = false
 
     /// Calls given and not answered, by number, oldest first.
@@ -48,6 +51,8 @@ final class WorkerProcess: EventHandler {
         exitWatch.action = { [weak self] in self?.exited() }
         try loop.watch(pidfd, EPOLLIN.rawValue, handler: exitWatch)
     }
+
+    deinit { scratch.deallocate() }
 
     private final class ExitWatch: EventHandler {
         var action: (() -> Void)?
@@ -79,9 +84,16 @@ final class WorkerProcess: EventHandler {
 
     // MARK: Bytes
 
+    /// Calls given in one round of the loop leave together.
     private func append(_ line: [UInt8]) {
         outbox += line
-        flush()
+        guard !willFlush else { return }
+        willFlush = true
+        let box = LoopConfined(self)
+        loop.execute {
+            box.value.willFlush = false
+            if !box.value.hasExited { box.value.flush() }
+        }
     }
 
     private func flush() {
@@ -106,31 +118,29 @@ final class WorkerProcess: EventHandler {
     }
 
     private func receive() {
-        var scanned = inbox.count
         while true {
-            let start = inbox.count
-            let room = 256 << 10
-            var count = 0
-            inbox.reserveCapacity(start + room)
-            let piece = [UInt8](unsafeUninitializedCapacity: room) { buffer, filled in
-                count = recv(fd, buffer.baseAddress, room, 0)
-                filled = max(0, count)
-            }
-            guard count > 0 else { break }
-            inbox += piece
-            if count < room { break }
+            let count = recv(fd, scratch.baseAddress, scratch.count, 0)
+            guard count > 0 else { return }
+            take(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+            if count < scratch.count { return }
         }
-        var lineStart = 0
-        while let end = inbox[max(scanned, lineStart)...].firstIndex(of: UInt8(ascii: "\n")) {
-            handle(inbox[lineStart..<end])
-            lineStart = end + 1
-            scanned = lineStart
-        }
-        if lineStart > 0 { inbox.removeSubrange(..<lineStart) }
     }
 
-    private func handle(_ line: ArraySlice<UInt8>) {
-        guard let message = try? RawJSON(validating: Array(line)) else {
+    /// Handles the lines that end in `piece` and keeps the beginning of the last one.
+    private func take(_ piece: UnsafeRawBufferPointer) {
+        var rest = piece[...]
+        while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+            inbox.append(contentsOf: rest[..<end])
+            rest = rest[(end + 1)...]
+            let line = inbox
+            inbox = []
+            handle(line)
+        }
+        inbox.append(contentsOf: rest)
+    }
+
+    private func handle(_ line: [UInt8]) {
+        guard let message = try? RawJSON(validating: line) else {
             kill(SIGKILL)  // a worker that does not speak the protocol; its calls are handed on
             return
         }

@@ -71,8 +71,8 @@ private final class RefusingStore: JobStore {
 /// A pool that returns its items as they came.
 private struct EchoPool: JobPool {
     let kind = PoolKind.thread
-    func reserve(for function: Function) async -> Bool { true }
-    func giveBack(for function: Function) async {}
+    func reserve(for function: Function) -> Bool { true }
+    func giveBack(for function: Function) {}
     func run(_ call: Call) async -> CallOutcome {
         switch call.payload {
         case .arguments(let arguments): CallOutcome(.result(arguments))
