@@ -34,11 +34,7 @@ package struct NativeWorker {
     }
 
     private func handle(_ message: RawJSON) async {
-        guard let number = message.member("call")?.int else {
-            // A recall comes too late: calls are begun in the order in which they come.
-            if message.member("recall") != nil { send("{\"recalled\":[]}\n") }
-            return
-        }
+        guard let number = message.member("call")?.int else { return }
         let start = ContinuousClock.now
         let name = message.member("function")?.string ?? ""
         var answer = JSONWriter()

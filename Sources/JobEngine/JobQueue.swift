@@ -120,26 +120,24 @@ package final class JobQueue: Sendable {
     /// - Throws: `QueueFull`, or a `StoreError`.
     package func submit(_ jobs: [Job]) async throws -> [Job] {
         try open.admit(jobs.count)
+        let (loop, dispatcher, open) = (loop, dispatcher, open)
         let outcomes: [InsertOutcome]
         do throws(StoreError) {
-            outcomes = try await store.insert(jobs)
+            outcomes = try await store.insert(jobs) { outcomes in
+                let fresh = zip(jobs, outcomes).compactMap { $1.isStored ? $0 : nil }
+                open.leave(jobs.count - fresh.count)
+                loop.execute { dispatcher.assumeIsolated { $0.add(fresh) } }
+            }
         } catch {
             open.leave(jobs.count)
             throw error
         }
-        var fresh: [Job] = []
-        let result = zip(jobs, outcomes).map { job, outcome in
+        return zip(jobs, outcomes).map { job, outcome in
             switch outcome {
-            case .stored:
-                fresh.append(job)
-                return job
-            case .existing(let existing): return existing
+            case .stored: job
+            case .existing(let existing): existing
             }
         }
-        open.leave(jobs.count - fresh.count)
-        let added = fresh
-        loop.execute { self.dispatcher.assumeIsolated { $0.add(added) } }
-        return result
     }
 
     /// Submits one job and waits for its end at most `seconds`.

@@ -13,7 +13,9 @@ actor MapRun {
     private let ranges: [Range<Int>]
     private let spread: Bool
     private var planner: ChunkPlanner
-    private let width: Int
+    /// Chunks under way at once: some more than the pool has slots, so that no worker waits for
+    /// its next one, unless the job bounds its concurrency.
+    private let flights: Int
     private var unsaved: [ItemSegment] = []
     private var unsavedBytes = 0
     private var done: Int
@@ -40,7 +42,8 @@ actor MapRun {
         self.items = items
         self.spread = spread
         ranges = items.elementRanges()
-        width = max(1, min(job.submission.concurrency ?? slots, slots, max(1, ranges.count)))
+        let width = max(1, min(job.submission.concurrency ?? slots, slots, ranges.count))
+        flights = width < slots ? width : min(slots * 8, slots + 32)
         planner = ChunkPlanner(
             count: ranges.count, done: ended, size: job.submission.chunk, width: width)
         done = ended.reduce(0) { $0 + $1.count }
@@ -56,9 +59,9 @@ actor MapRun {
 
     /// Runs all items; the caller has a place in the pool for the first chunk.
     func run() async -> Ending {
-        let width = self.width
+        let flights = self.flights
         await withTaskGroup { group in
-            for number in 0..<width {
+            for number in 0..<flights {
                 group.addTask { await self.worker(hasPlace: number == 0) }
             }
         }

@@ -5,8 +5,15 @@
 package protocol JobStore: Sendable {
     /// Keeps new jobs, all or none, in order.
     ///
+    /// - Parameters:
+    ///   - jobs: as they are to be stored.
+    ///   - durable: called with the outcomes, on any thread, as soon as they are durable: before
+    ///     the caller is resumed, so that work begins without its detour.
     /// - Returns: one outcome a job.
-    func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome]
+    /// - Throws: when none was kept; `full` when the disk is.
+    func insert(
+        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+    ) async throws(StoreError) -> [InsertOutcome]
 
     /// Notes that an attempt has begun, soon but without waiting for it; a short attempt's end may
     /// come first and takes the note's place.
@@ -59,11 +66,22 @@ package protocol JobStore: Sendable {
     func prune(expiredBefore time: Timestamp, forgottenBefore: Timestamp) async throws(StoreError)
 }
 
+extension JobStore {
+    /// Keeps new jobs, all or none, in order; one outcome a job.
+    package func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
+        try await insert(jobs) { _ in }
+    }
+}
+
 /// What became of a job given to `insert`.
 package enum InsertOutcome: Sendable {
     case stored
     /// A job with the same idempotency key is there already; the new one was not stored.
     case existing(Job)
+
+    package var isStored: Bool {
+        if case .stored = self { true } else { false }
+    }
 }
 
 /// What a store found when it was opened.

@@ -95,8 +95,10 @@ package final class SQLiteJobStore: JobStore {
 
     // MARK: Changes
 
-    package func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
-        try await writer.perform { database, statements in
+    package func insert(
+        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+    ) async throws(StoreError) -> [InsertOutcome] {
+        try await writer.perform(durable: durable) { database, statements in
             try jobs.map { job in
                 if let key = job.idempotencyKey, let existing = try Self.job(database, key: key) {
                     return .existing(existing)

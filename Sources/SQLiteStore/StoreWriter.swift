@@ -29,8 +29,9 @@ final class StoreWriter: Sendable {
     /// Transactions so far.
     var commitCount: Int { commits.load(ordering: .relaxed) }
 
-    /// Makes a change and returns what it gives, once that is durable.
+    /// Makes a change and returns what it gives, once that is durable and `durable` has been told.
     func perform<Value: Sendable>(
+        durable: @escaping @Sendable (Value) -> Void = { _ in },
         _ body: @escaping @Sendable (Database, JobStatements) throws -> Value,
     ) async throws(StoreError) -> Value {
         let result: Result<Value, StoreError> = await withUnsafeContinuation { continuation in
@@ -45,6 +46,7 @@ final class StoreWriter: Sendable {
                         if let error {
                             continuation.resume(returning: .failure(error))
                         } else if let made = box.get() {
+                            durable(made)
                             continuation.resume(returning: .success(made))
                         } else {
                             continuation.resume(returning: .failure(.failed("nothing was written")))

@@ -154,6 +154,14 @@ package final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable
         }
     }
 
+    /// Changes what a watched descriptor is watched for.
+    package func change(_ fd: Int32, _ events: UInt32) {
+        assert(isCurrent)
+        guard watches.indices.contains(Int(fd)), let watch = watches[Int(fd)] else { return }
+        let token = UInt64(watch.generation) << 32 | UInt64(UInt32(bitPattern: fd))
+        _ = clinux_epoll_control(epoll, EPOLL_CTL_MOD, fd, events, token)
+    }
+
     /// Forgets a descriptor; call it before closing the descriptor.
     package func unwatch(_ fd: Int32) {
         assert(isCurrent)
@@ -211,8 +219,13 @@ package final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable
         }
     }
 
+    /// Runs what is queued and, for a few rounds, what that adds: a job's next steps need no look
+    /// at the descriptors in between, but a task that queues itself for ever must not hide them.
     private func runLocal() {
-        // What these add is run in the next round, after a look at the descriptors.
+        for _ in 0..<8 where !local.isEmpty { runBatch() }
+    }
+
+    private func runBatch() {
         var batch: [Work] = []
         swap(&batch, &local)
         let serial = asUnownedSerialExecutor()

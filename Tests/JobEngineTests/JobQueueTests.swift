@@ -23,8 +23,10 @@ private final class RefusingStore: JobStore {
         if isRefused { throw .full("full") }
     }
 
-    func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
-        try await inner.insert(jobs)
+    func insert(
+        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+    ) async throws(StoreError) -> [InsertOutcome] {
+        try await inner.insert(jobs, durable: durable)
     }
     func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp) {
         inner.noteStarted(id, attempt: attempt, at: time)

@@ -23,7 +23,9 @@ package final class MemoryJobStore: JobStore {
 
     // MARK: Changes
 
-    package func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
+    package func insert(
+        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+    ) async throws(StoreError) -> [InsertOutcome] {
         let outcomes: [InsertOutcome]? = contents.withLock { contents in
             let before = contents.jobs
             var outcomes: [InsertOutcome] = []
@@ -43,6 +45,7 @@ package final class MemoryJobStore: JobStore {
             return outcomes
         }
         guard let outcomes else { throw .failed("an id is there already") }
+        durable(outcomes)
         return outcomes
     }
 
