@@ -35,8 +35,9 @@ struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Starts the server; ends on SIGTERM or Ctrl-C.")
 
-    @Option(help: "Address to listen on, HOST:PORT; port 0 lets the system choose.")
-    var listen = "127.0.0.1:8080"
+    @Option(
+        help: "HOST:PORT, [IPv6]:PORT or unix:/path; port 0 lets the system choose. Repeatable.")
+    var listen = ["127.0.0.1:8080"]
 
     @Option(help: "Folder of the store.")
     var data = "martlet-data"
@@ -67,11 +68,13 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         var configuration = Configuration()
-        guard let colon = listen.lastIndex(of: ":"),
-            let port = Int(listen[listen.index(after: colon)...])
-        else { throw ValidationError("--listen takes HOST:PORT, not \"\(listen)\"") }
-        configuration.host = listen[..<colon].filter { $0 != "[" && $0 != "]" }
-        configuration.port = port
+        configuration.listen = try listen.map { text in
+            guard let address = ListenAddress(text) else {
+                throw ValidationError(
+                    "--listen takes HOST:PORT, [IPv6]:PORT or unix:/path, not \"\(text)\"")
+            }
+            return address
+        }
         configuration.data = data
         configuration.functions = functions
         configuration.python = python

@@ -40,10 +40,11 @@ enum Server {
 
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
         let server = try HTTPServer(
-            host: configuration.host, port: configuration.port, loops: loops,
+            listen: configuration.listen, loops: loops,
             router: Router(JobRoutes(queue: queue).routes), configuration: http(configuration))
-        logger.notice(
-            "listening", metadata: ["address": "http://\(configuration.host):\(server.port)"])
+        for address in server.addresses {
+            logger.notice("listening", metadata: ["address": "\(address.url(isSecure: false))"])
+        }
         // Care of the store and the functions goes on beside the server, until it stops.
         let care = Task {
             await withTaskGroup { group in
@@ -77,7 +78,7 @@ enum Server {
         }
         if let token = configuration.token {
             http.authorize = { request in
-                if request.head.path == "/healthz" || request.head.path == "/readyz" { return nil }
+                if request.head.isPath("/healthz") || request.head.isPath("/readyz") { return nil }
                 let sent = request.head.field("authorization") ?? ""
                 if isEqual(Array(sent.utf8), Array("Bearer \(token)".utf8)) { return nil }
                 var refused = Problem(

@@ -11,16 +11,16 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     // Unchecked: used on the thread of `loop` alone, which the methods assert.
     package let loop: EventLoop
     private var fd: Int32
-    private var isReadable = true
+    private var isReadable = false
     private var isWritable = true
-    private var hasHungUp = false
+    /// Whether the other side has said that it sends no more, or the connection is broken.
+    package private(set) var hasHungUp = false
+    /// Whether nothing can be sent to the other side any more.
+    package private(set) var isBroken = false
     private var reader: UnsafeContinuation<Void, Never>?
     private var writer: UnsafeContinuation<Void, Never>?
     private var readExpired = false
     private var writeExpired = false
-
-    /// Called once when the other side has closed or the connection is broken.
-    package var onHangUp: (() -> Void)?
 
     /// Takes over a non-blocking descriptor, which is closed if the loop refuses it.
     package init(_ fd: Int32, on loop: EventLoop) throws(SocketError) {
@@ -48,22 +48,17 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
 
     package func ready(_ events: UInt32) {
         let hangUp = EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue
-        if events & hangUp != 0 { noteHangUp() }
+        if events & hangUp != 0 { hasHungUp = true }
         if events & (EPOLLIN.rawValue | hangUp) != 0 {
             isReadable = true
             resumeReader()
         }
         let dead = EPOLLHUP.rawValue | EPOLLERR.rawValue
+        if events & dead != 0 { isBroken = true }
         if events & (EPOLLOUT.rawValue | dead) != 0 {
             isWritable = true
             resumeWriter()
         }
-    }
-
-    private func noteHangUp() {
-        guard !hasHungUp else { return }
-        hasHungUp = true
-        onHangUp?()
     }
 
     // MARK: Reading
@@ -75,7 +70,18 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     package func read(into buffer: UnsafeMutableRawBufferPointer) async throws(SocketError) -> Int {
         while true {
             if let count = try readNow(into: buffer) { return count }
-            await withUnsafeContinuation { reader = $0 }
+            await untilReadable()
+        }
+    }
+
+    /// Waits until there may be something to read, or the read has expired.
+    package func untilReadable() async {
+        await withUnsafeContinuation { continuation in
+            if isReadable || readExpired || fd < 0 {
+                continuation.resume()
+            } else {
+                reader = continuation
+            }
         }
     }
 
@@ -112,14 +118,14 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
 
     // MARK: Writing
 
-    /// Writes all the bytes, waiting while the socket's buffer is full.
-    ///
-    /// - Throws: `timedOut` after `expireWrite()`, `closed` after `close()`, else `system`.
-    package func write(_ bytes: [UInt8]) async throws(SocketError) {
-        var sent = 0
-        while sent < bytes.count {
-            sent += try writeNow(bytes[sent...])
-            if sent < bytes.count { await withUnsafeContinuation { writer = $0 } }
+    /// Waits until there may be room to write, or the write has expired.
+    package func untilWritable() async {
+        await withUnsafeContinuation { continuation in
+            if isWritable || writeExpired || fd < 0 {
+                continuation.resume()
+            } else {
+                writer = continuation
+            }
         }
     }
 
@@ -165,15 +171,22 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         if fd >= 0 { shutdown(fd, Int32(SHUT_WR)) }
     }
 
+    /// Has the kernel break the connection at the close, instead of sending on what it holds.
+    package func abortOnClose() {
+        var now = linger(l_onoff: 1, l_linger: 0)
+        if fd >= 0 {
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+        }
+    }
+
     /// Closes the descriptor; tasks that wait fail with `closed`.
     ///
     /// May be called twice.
     package func close() {
         guard fd >= 0 else { return }
-        loop.unwatch(fd)
+        loop.forget(fd)
         Glibc.close(fd)
         fd = -1
-        onHangUp = nil
         isReadable = true
         isWritable = true
         resumeReader()
