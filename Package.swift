@@ -48,7 +48,7 @@ let package = Package(
         module("RawJSON"),
         .systemLibrary(name: "COpenSSL"),
         module("Threads", ["CLinux", deque]),
-        module("Sockets", ["Threads", "CLinux", heap], more: unchecked),
+        module("Sockets", ["Threads", "CLinux", "COpenSSL", heap], more: unchecked),
         // HTTP side: knows no jobs.
         module("HTTPWire", more: unchecked),
         module("WebServer", ["HTTPWire", "Sockets", "CLinux", logging], more: unchecked),

@@ -25,8 +25,24 @@ struct Configuration {
     var drainSeconds = 10.0
     /// Jobs waiting and running in all; past it submissions are refused with 503.
     var maxQueued = EngineSettings().openJobs
+    /// Certificate and key of the internet addresses, and whose clients are let in; nil for no TLS.
+    var tls: TLSContext.Files?
+    /// Proxies whose word on the client's address is taken.
+    var trustedProxies: [AddressRange] = []
+    /// File for a line a response, `-` for the standard error; nil for none.
+    var accessLog: String?
+    /// Bounds and times of connections and requests.
+    var http = HTTPBounds()
     /// Wanted from every client but for health checks; nil for none.
     var token: String?
+
+    /// What of the HTTP server can be set; nil for its default.
+    struct HTTPBounds {
+        var connections: Int?
+        var connectionsPerAddress: Int?
+        var bodyBytes: Int?
+        var idleSeconds: Double?
+    }
 
     /// Sentences for a person; empty when all is well.
     var problems: [String] {

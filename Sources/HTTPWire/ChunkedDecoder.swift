@@ -90,7 +90,8 @@ package struct ChunkedDecoder: Sendable {
         state = size == 0 ? .trailer : .data(size)
     }
 
-    // 7.1.2: fields that nobody here wants; still they must be fields, and none that frames.
+    // 7.1.2: fields that nobody here wants and that are dropped, those that frame before all (RFC
+    // 9110, section 6.5.1); still they must be fields.
     private mutating func endTrailerLine() throws(HTTPRefusal) {
         guard !line.isEmpty else { return state = .done }
         trailerBytes += line.count
@@ -106,11 +107,6 @@ package struct ChunkedDecoder: Sendable {
         for index in colon..<span.count where !span[index].isFieldContent {
             throw HTTPRefusal(400, "A trailer field is malformed.")
         }
-        // RFC 9110, section 6.5.1.
-        let name = span.extracting(0..<colon)
-        guard !name.equalsIgnoringCase("content-length"), !name.equalsIgnoringCase("host"),
-            !name.equalsIgnoringCase("transfer-encoding")
-        else { throw HTTPRefusal(400, "A trailer field tells the length or the host.") }
     }
 
     // 7.1: 1*HEXDIG, then extensions.

@@ -19,12 +19,18 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     package private(set) var isBroken = false
     private var reader: UnsafeContinuation<Void, Never>?
     private var writer: UnsafeContinuation<Void, Never>?
+    private let tls: TLSSession?
     private var readExpired = false
     private var writeExpired = false
 
     /// Takes over a non-blocking descriptor, which is closed if the loop refuses it.
-    package init(_ fd: Int32, on loop: EventLoop) throws(SocketError) {
+    ///
+    /// With `secure` the first thing to do is `handshake()`.
+    package init(
+        _ fd: Int32, on loop: EventLoop, secure: TLSContext? = nil,
+    ) throws(SocketError) {
         self.fd = fd
+        tls = secure?.makeSession(fd)
         self.loop = loop
         let events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
         do {
@@ -49,15 +55,73 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     package func ready(_ events: UInt32) {
         let hangUp = EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue
         if events & hangUp != 0 { hasHungUp = true }
-        if events & (EPOLLIN.rawValue | hangUp) != 0 {
-            isReadable = true
-            resumeReader()
-        }
+        if events & (EPOLLIN.rawValue | hangUp) != 0 { isReadable = true }
+        // TLS may have to write in order to read, and the other way round.
+        if tls != nil { (isReadable, isWritable) = (true, true) }
         let dead = EPOLLHUP.rawValue | EPOLLERR.rawValue
         if events & dead != 0 { isBroken = true }
         if events & (EPOLLOUT.rawValue | dead) != 0 {
             isWritable = true
-            resumeWriter()
+        }
+        if isReadable { resumeReader() }
+        if isWritable { resumeWriter() }
+    }
+
+    // MARK: TLS
+
+    /// Whether the connection is to be encrypted.
+    package var isSecure: Bool { tls != nil }
+
+    /// The protocol that both sides have chosen (RFC 7301); nil without TLS or without a choice.
+    package var chosenProtocol: String? { tls?.chosenProtocol }
+
+    /// Agrees on keys with the other side; does nothing without TLS.
+    ///
+    /// - Throws: `timedOut` after `expireRead()`, `closed` when the other side cannot be agreed with.
+    package func handshake() async throws(SocketError) {
+        guard let tls else { return }
+        while fd >= 0 {
+            if readExpired {
+                readExpired = false
+                throw .timedOut
+            }
+            switch tls.handshake() {
+            case .done: return
+            case .wantsRead:
+                isReadable = false
+                await untilReadable()
+            case .wantsWrite:
+                (isReadable, isWritable) = (false, false)
+                await untilReadable()
+            case .ended, .failed: throw .closed
+            }
+        }
+        throw .closed
+    }
+
+    private func readNow(
+        _ tls: TLSSession, into buffer: UnsafeMutableRawBufferPointer,
+    ) throws(SocketError) -> Int? {
+        while isReadable {
+            guard fd >= 0 else { throw .closed }
+            switch tls.read(into: buffer) {
+            case .done(let count): return count
+            case .ended: return 0
+            case .wantsRead, .wantsWrite: isReadable = false
+            case .failed: throw .closed
+            }
+        }
+        guard fd >= 0 else { throw .closed }
+        return nil
+    }
+
+    private func writeNow(_ outcome: TLSSession.Outcome) throws(SocketError) -> Int {
+        switch outcome {
+        case .done(let count): return count
+        case .wantsRead, .wantsWrite:
+            isWritable = false
+            return 0
+        case .ended, .failed: throw .closed
         }
     }
 
@@ -92,6 +156,7 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
             readExpired = false
             throw .timedOut
         }
+        if let tls { return try readNow(tls, into: buffer) }
         while isReadable {
             guard fd >= 0 else { throw .closed }
             let count = recv(fd, buffer.baseAddress, buffer.count, 0)
@@ -140,6 +205,11 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         }
         var sent = 0
         while sent < bytes.count, isWritable {
+            if let tls, fd >= 0 {
+                let rest = bytes[(bytes.startIndex + sent)...]
+                sent += try writeNow(rest.withUnsafeBytes { tls.write($0) })
+                continue
+            }
             guard fd >= 0 else { throw .closed }
             let count = bytes.withUnsafeBytes {
                 send(fd, $0.baseAddress.map { $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL))
@@ -168,6 +238,7 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
 
     /// Says to the other side that nothing more will be sent.
     package func shutdownWrite() {
+        tls?.shutdown()
         if fd >= 0 { shutdown(fd, Int32(SHUT_WR)) }
     }
 
@@ -184,6 +255,7 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     /// May be called twice.
     package func close() {
         guard fd >= 0 else { return }
+        tls?.shutdown()
         loop.forget(fd)
         Glibc.close(fd)
         fd = -1

@@ -30,6 +30,7 @@ final class HTTP1Connection: @unchecked Sendable {
     func run() async {
         stream.onDrain = { [unowned self] in closeIfIdle() }
         do {
+            if stream.socket.isSecure { try await shakeHands() }
             while try await serveNext() {}
             try await stream.flush()
         } catch let refusal as HTTPRefusal {
@@ -37,6 +38,17 @@ final class HTTP1Connection: @unchecked Sendable {
         } catch {
             // The client is gone or silent; nobody is left to be told.
         }
+    }
+
+    private func shakeHands() async throws {
+        stream.readDeadline = home.loop.now + home.headTime
+        do {
+            try await stream.socket.handshake()
+        } catch {
+            home.counters.add(.handshakeFailures)
+            throw error
+        }
+        stream.readDeadline = .never
     }
 
     private func serveNext() async throws -> Bool {

@@ -35,6 +35,10 @@ package struct HTTPServerConfiguration: Sendable {
     package var compressionBytes = 1024
     /// Whether answers are compressed at all.
     package var compresses = true
+    /// Certificate and key of the internet addresses; nil for none.
+    ///
+    /// Unix sockets are never encrypted.
+    package var tls: TLSContext?
     /// Proxies whose `Forwarded` and `X-Forwarded-For` are believed.
     package var trustedProxies: [AddressRange] = []
     /// Takes one line a response; nil for no access log.

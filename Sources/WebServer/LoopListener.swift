@@ -56,13 +56,14 @@ final class LoopListener: EventHandler {
             Glibc.close(descriptor)
             return
         }
-        guard let connected = try? AsyncSocket(descriptor, on: home.loop) else {
+        let secure = address.isLocal ? nil : home.settings.tls
+        guard let connected = try? AsyncSocket(descriptor, on: home.loop, secure: secure) else {
             return home.ledger.release(counted)
         }
         home.serve(
             ClientStream(
                 socket: connected, home: home,
-                client: HTTPClient(address: address.description, isSecure: false),
+                client: HTTPClient(address: address.description, isSecure: secure != nil),
                 countedAddress: counted))
     }
 

@@ -27,7 +27,7 @@ import Testing
         "0x1\r\n",
         " 1\r\n", "1 \r\n", "1;\r\n", "1;=\r\n", "1;a=\r\n", "1;a=\"b\r\n", "1;a\u{0}\r\n",
         "3\r\nabc\n0\r\n",
-        "0\r\nbad line\r\n\r\n", "0\r\n : x\r\n\r\n", "0\r\nContent-Length: 1\r\n\r\n",
+        "0\r\nbad line\r\n\r\n", "0\r\n : x\r\n\r\n",
         "0\r\nA: b\n\r\n",
         "0\r\nA: \u{1}\r\n\r\n", "1;" + String(repeating: "a", count: 300),
     ])
