@@ -82,13 +82,14 @@ extension JobRoutes {
 
     func items(_ request: HTTPRequest) async throws -> HTTPResponse {
         let id = try id(request)
-        let from = Int(try number(request, "from", 0...1e12) ?? 0)
+        let from = try integer(request, "from", 0...1_000_000_000_000) ?? 0
         guard let job = try await queue.job(id) else { throw Problem.noJob(id.description) }
         guard job.submission.work.isMap else {
             throw Problem(
                 409, "not-a-map", "The job has no items",
                 "Job \(id) is a single call; its result is at /v1/jobs/\(id)/result.")
         }
+        if let expires = job.expiresAt, expires < .now() { throw expired(id) }
         let state = StreamState(next: from)
         let queue = self.queue
         return HTTPResponse(
@@ -123,7 +124,7 @@ extension JobRoutes {
     }
 
     func list(_ request: HTTPRequest) async throws -> HTTPResponse {
-        var query = JobQuery(limit: Int(try number(request, "limit", 1...1000) ?? 50))
+        var query = JobQuery(limit: try integer(request, "limit", 1...1000) ?? 50)
         if let state = request.query("state") {
             guard let known = JobState(rawValue: state) else {
                 throw badQuery("state", JobState.allCases.map(\.rawValue).joined(separator: ", "))
@@ -161,6 +162,16 @@ extension JobRoutes {
         guard let number = Double(text), range.contains(number) else {
             throw badQuery(
                 name, "a number from \(Int(range.lowerBound)) to \(Int(range.upperBound))")
+        }
+        return number
+    }
+
+    func integer(
+        _ request: HTTPRequest, _ name: String, _ range: ClosedRange<Int>,
+    ) throws -> Int? {
+        guard let text = request.query(name) else { return nil }
+        guard let number = Int(text), range.contains(number) else {
+            throw badQuery(name, "a whole number from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
     }

@@ -58,3 +58,13 @@ def noted_square(x, path):
     with open(path, "a") as file:
         file.write("%d\n" % x)
     return x * x
+
+
+@martlet.function
+def note_when_open(name, gate, notes):
+    """Waits for the file `gate`, then appends its name to the file `notes`."""
+    while not os.path.exists(gate):
+        time.sleep(0.01)
+    with open(notes, "a") as file:
+        file.write(name + "\n")
+    return name
