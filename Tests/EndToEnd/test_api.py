@@ -111,11 +111,11 @@ class TimeTests(ServiceTestCase):
 
         for when in (lambda: {"delay": 0.5}, lambda: {"not_before": soon()}):
             with self.subTest(when=when()):
-                job = self.server.submit(function="echo", args=[1], **when())
-                document = self.server.wait(job, 0)
+                document = json.loads(self.server.call(
+                    "POST", "/v1/jobs", {"function": "echo", "args": [1], **when()})[2])
                 self.assertEqual(document["state"], "queued")
                 due = moment(document["not_before"])
-                document = self.server.wait(job)
+                document = self.server.wait(document["id"])
                 self.assertEqual(document["state"], "succeeded")
                 self.assertGreaterEqual(moment(document["started_at"]), due)
                 self.assertLess(moment(document["started_at"]), due + timedelta(seconds=10))

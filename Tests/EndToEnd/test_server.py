@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import socket
 import sys
@@ -216,33 +215,6 @@ class ServerTests(unittest.TestCase):
                    b"Transfer-Encoding: chunked\r\n\r\n"
                    b"a\r\n{\"function\r\n12\r\n\":\"echo\",\"args\":[1\r\n2\r\n]}\r\n0\r\n\r\n")
         self.assertIn(b"202 Accepted", raw(chunked))
-
-    def test_openapi_describes_what_is_there(self):
-        described, path, method = {}, None, None
-        for line in self.server.call("GET", "/openapi.yaml")[2].decode().splitlines():
-            if re.match(r"components:", line):
-                break
-            if found := re.match(r"  (/\S*):$", line):
-                path = found[1]
-                described[path] = {}
-            elif found := re.match(r"    (get|post|delete):$", line):
-                method = found[1].upper()
-                described[path][method] = set()
-            elif found := re.match(r"        '(\d+)':$", line):
-                described[path][method].add(int(found[1]))
-        self.assertGreater(len(described), 10)
-        job = self.server.submit(function="echo", args=[1])
-        self.server.wait(job)
-        for path, methods in described.items():
-            concrete = path.replace("{id}", job).replace("{name}", "echo")
-            with self.subTest(path=path):
-                allow = self.server.call("OPTIONS", concrete)[1]["Allow"].split(", ")
-                self.assertEqual(set(allow) - {"HEAD", "OPTIONS"}, set(methods))
-            for method in sorted(methods, key="GET POST DELETE".split().index):
-                for place in (concrete, path.replace("{id}", "nope").replace("{name}", "nope")):
-                    with self.subTest(method=method, path=place):
-                        body = b"" if method == "POST" else None
-                        self.assertIn(self.server.call(method, place, body)[0], methods[method])
 
     def test_ten_thousand_sleeps_at_once(self):
         start = time.time()
