@@ -15,7 +15,7 @@ package struct Problem: Error, Sendable {
     package var failure: Failure?
     package var retryAfter: Int?
 
-    /// - Parameter pointer: the part of the body that is wrong, if one is.
+    /// A problem; the pointer names the part of the body that is wrong, if one is.
     package init(
         _ status: Int, _ code: String, _ title: String, _ detail: String,
         at pointer: JSONPointer? = nil,

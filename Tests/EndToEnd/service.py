@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: the binary, a server for a class of tests, packages from PyPI."""
+"""What the end-to-end tests share: the binary, a server for a class, packages from PyPI."""
 
 import json
 import os

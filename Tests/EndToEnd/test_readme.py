@@ -27,7 +27,7 @@ def steps(block):
 
 
 def pattern(shown):
-    """Matches an answer of the shape shown: `…` stands for anything, the start of an id for any."""
+    """Matches an answer of the shape shown: `…` is anything, the start of an id is any id's."""
     parts = [re.escape(part) for part in shown.split("…")]
     return re.sub(r'("id":)"[0-9a-f]{8}\\-', r'\1"[0-9a-f]{8}\\-', ".*".join(parts))
 

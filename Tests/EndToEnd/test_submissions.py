@@ -1,4 +1,4 @@
-"""Malformed submissions: each is refused with a problem that says where and why, and makes no job."""
+"""Malformed submissions: a problem says of each where and why, and no job is made."""
 
 import json
 import socket
