@@ -21,7 +21,7 @@ final class ServerLoop: @unchecked Sendable {
     private var clients: [ClientStream] = []
     private var isSweeping = false
     private var requestNumber = RequestNumber.random()
-    private var dateLine = ""
+    private var cachedDate = ""
     private var dateSecond = Int64.min
     private var doors: [LoopListener] = []
 
@@ -93,14 +93,14 @@ final class ServerLoop: @unchecked Sendable {
         return requestNumber
     }
 
-    /// `Date: …` with its line's end, made once a second.
-    var date: String {
+    /// For the `Date` of answers, made once a second.
+    var dateText: String {
         let second = loop.now.nanoseconds / 1_000_000_000
         if second != dateSecond {
             dateSecond = second
-            dateLine = "Date: \(HTTPDate.text(time(nil)))\r\n"
+            cachedDate = HTTPDate.text(time(nil))
         }
-        return dateLine
+        return cachedDate
     }
 
     // MARK: The end
