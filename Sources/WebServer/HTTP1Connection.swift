@@ -82,7 +82,7 @@ final class HTTP1Connection: @unchecked Sendable {
             }
             return !closing
         case .handle(let route):
-            let body = HTTP1Body(of: head, on: self)
+            let body = head.body == .none ? nil : HTTP1Body(of: head, on: self)
             let response = try await handle(&request, route, body)
             let closing = closes(after: head) || body?.isUnread == true
             try await send(response, to: request, closing: closing)
@@ -215,10 +215,8 @@ final class HTTP1Connection: @unchecked Sendable {
     }
 
     private func writeHead(_ response: HTTPResponse, to request: HTTPRequest, closing: Bool) {
-        stream.output.beginHead(response.status)
-        if let type = response.type { stream.output.field("Content-Type", type) }
+        home.beginHead(response.status, type: response.type, &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
-        stream.output.ownField("Date: ", text: home.dateText)
         switch response.body {
         case .bytes(let bytes):
             if HTTPStatus.hasContent(response.status) {
@@ -228,7 +226,9 @@ final class HTTP1Connection: @unchecked Sendable {
             // RFC 9112, section 6.1: not to HTTP/1.0, where the end of the connection ends the body.
             if !request.head.isHTTP10 { stream.output.ownField("Transfer-Encoding: ", "chunked") }
         }
-        if let id = request.sentID { stream.output.field("X-Request-Id", id) }
+        stream.output.append("X-Request-Id: ")
+        request.appendID(to: &stream.output.bytes)
+        stream.output.append("\r\n")
         if closing {
             stream.output.ownField("Connection: ", "close")
         } else if request.head.isHTTP10 {
@@ -263,10 +263,8 @@ final class HTTP1Connection: @unchecked Sendable {
     private func refuse(_ refusal: HTTPRefusal) async {
         home.counters.add(.limit(refusal.status))
         let response = home.settings.refusal(refusal.status, refusal.detail)
-        stream.output.beginHead(response.status)
-        if let type = response.type { stream.output.field("Content-Type", type) }
+        home.beginHead(response.status, type: response.type, &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
-        stream.output.ownField("Date: ", text: home.dateText)
         var content: [UInt8] = []
         if case .bytes(let bytes) = response.body { content = bytes }
         stream.output.ownField("Content-Length: ", decimal: content.count)

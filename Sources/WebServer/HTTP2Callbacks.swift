@@ -47,6 +47,7 @@ func setHTTP2Callbacks(_ callbacks: OpaquePointer?) {
     }
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
         guard let frame else { return 0 }
+        events(user).frameEnds()
         received(frame.pointee, events(user))
         return 0
     }

@@ -14,10 +14,12 @@ final class HTTP2Connection: @unchecked Sendable {
     private let stream: ClientStream
     private let session = HTTP2Session()
     private var builder: HTTP2HeadBuilder
+    private var block = HTTP2FieldBlock()
     private var streams: [Int32: HTTP2Stream] = [:]
     /// Requests that are complete and wait for a handler, oldest first.
     private var ready: [HTTP2Stream] = []
-    private var headStart: LoopInstant?
+    /// Since when the client owes the rest of a frame or block, its first SETTINGS before all.
+    private var frameStart: LoopInstant?
     private var highestID: Int32 = 0
     /// Streams that this side has reset, whose frames may still be on their way.
     private var recentlyReset: [Int32] = []
@@ -38,6 +40,7 @@ final class HTTP2Connection: @unchecked Sendable {
     init(_ stream: ClientStream) {
         self.stream = stream
         home = stream.home
+        frameStart = home.loop.now
         builder = HTTP2HeadBuilder(limits: home.settings.limits)
         session.open(
             events: self, streams: home.settings.streams,
@@ -218,17 +221,21 @@ final class HTTP2Connection: @unchecked Sendable {
     }
 
     private func answer(_ response: HTTPResponse, on open: HTTP2Stream) {
-        var block = HTTP2FieldBlock()
-        block.add(":status", String(response.status))
-        if let type = response.type { block.add("content-type", type) }
+        block.begin(response.status)
+        if let type = response.type {
+            block.own("content-type") { $0.append(contentsOf: type.utf8) }
+        }
         for (name, value) in response.fields { block.add(name, value) }
-        block.add("date", home.dateText)
-        if let request = open.request { block.add("x-request-id", request.id) }
+        let date = home.dateText
+        block.own("date") { $0.append(contentsOf: date.utf8) }
+        if let request = open.request {
+            block.own("x-request-id", isIndexed: false) { request.appendID(to: &$0) }
+        }
         let isHead = open.request?.head.method == .head
         switch response.body {
         case .bytes(let bytes):
             if HTTPStatus.hasContent(response.status) {
-                block.add("content-length", String(bytes.count))
+                block.own("content-length") { $0.append(contentsOf: String(bytes.count).utf8) }
             }
             if isHead || bytes.isEmpty || !HTTPStatus.hasContent(response.status) {
                 session.submit(block, open.id, body: nil)
@@ -301,8 +308,8 @@ final class HTTP2Connection: @unchecked Sendable {
     }
 
     private func sweep(_ now: LoopInstant) {
-        if let headStart, headStart + home.headTime <= now {
-            self.headStart = nil
+        if let frameStart, frameStart + home.headTime <= now {
+            self.frameStart = nil
             home.counters.add(.limitHeadTime)
             session.terminate(NGHTTP2_ENHANCE_YOUR_CALM)
             pumpSoon()
@@ -344,6 +351,8 @@ final class HTTP2Connection: @unchecked Sendable {
 
 extension HTTP2Connection: HTTP2SessionEvents {
     func frameBegins(type: UInt8, stream id: Int32) -> UInt32? {
+        // Data have a clock of their own.
+        if UInt32(type) != NGHTTP2_DATA.rawValue, frameStart == nil { frameStart = home.loop.now }
         guard UInt32(type) == NGHTTP2_HEADERS.rawValue, id & 1 == 1 else { return nil }
         guard id < highestID, streams[id] == nil, !recentlyReset.contains(id) else { return nil }
         // RFC 9113, section 5.1.1: a new stream's number is higher than all before; nghttp2 would
@@ -354,7 +363,6 @@ extension HTTP2Connection: HTTP2SessionEvents {
     func headBegins(_ id: Int32) {
         highestID = max(highestID, id)
         builder.begin()
-        headStart = home.loop.now
         streams[id] = HTTP2Stream(id, self)
         stream.readDeadline = .never
     }
@@ -362,7 +370,6 @@ extension HTTP2Connection: HTTP2SessionEvents {
     func field(_ name: Span<UInt8>, _ value: Span<UInt8>) { builder.add(name, value) }
 
     func headIsComplete(_ id: Int32, endsStream: Bool) {
-        headStart = nil
         guard let open = streams[id] else { return }
         if endsStream { open.endBody() }
         do throws(HTTPRefusal) {
@@ -406,6 +413,8 @@ extension HTTP2Connection: HTTP2SessionEvents {
         closed.close()
         if streams.isEmpty { startIdleClock() }
     }
+
+    func frameEnds() { frameStart = nil }
 
     func frameWasInvalid() { home.counters.add(.http2Errors) }
 }

@@ -10,6 +10,7 @@ protocol HTTP2SessionEvents: AnyObject {
     func data(_ bytes: UnsafeBufferPointer<UInt8>, _ stream: Int32)
     func bodyIsComplete(_ stream: Int32)
     func streamClosed(_ stream: Int32)
+    func frameEnds()
     func frameWasInvalid()
 }
 
@@ -59,7 +60,8 @@ final class HTTP2Session {
             Self.entry(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(headBytes)),
             Self.entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, UInt32(Self.window)),
         ]
-        nghttp2_submit_settings(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), settings, settings.count)
+        nghttp2_submit_settings(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), settings, settings.count)
         nghttp2_session_set_local_window_size(
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Self.window)
     }
@@ -116,7 +118,7 @@ final class HTTP2Session {
     /// Sends `100 Continue`.
     func submitContinue(_ stream: Int32) {
         var block = HTTP2FieldBlock()
-        block.add(":status", "100")
+        block.begin(100)
         block.withFields { fields in
             _ = nghttp2_submit_headers(
                 session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, nil, fields.baseAddress,

@@ -102,7 +102,8 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
             return .later
         }
         outgoing.withUnsafeBytes {
-            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count]))
+            buffer.copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count]))
         }
         position += count
         lastProgress = connection.home.loop.now
