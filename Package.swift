@@ -47,11 +47,13 @@ let package = Package(
         .target(name: "CEmbedded", cSettings: [.unsafeFlags(["-std=gnu23"])]),
         module("RawJSON"),
         .systemLibrary(name: "COpenSSL"),
+        .systemLibrary(name: "CNghttp2"),
         module("Threads", ["CLinux", deque]),
         module("Sockets", ["Threads", "CLinux", "COpenSSL", heap], more: unchecked),
         // HTTP side: knows no jobs.
         module("HTTPWire", more: unchecked),
-        module("WebServer", ["HTTPWire", "Sockets", "CLinux", logging], more: unchecked),
+        module(
+            "WebServer", ["HTTPWire", "Sockets", "CLinux", "CNghttp2", logging], more: unchecked),
         // Jobs side: knows no HTTP server.
         module("Jobs", ["RawJSON"]),
         module(
