@@ -39,8 +39,10 @@ let package = Package(
         .target(name: "CEmbedded", cSettings: [.unsafeFlags(["-std=gnu23"])]),
         module("RawJSON"),
         .systemLibrary(name: "COpenSSL"),
+        .systemLibrary(name: "CCurl"),
         module("Threads", ["CLinux", deque]),
         module("Sockets", ["Threads", "CLinux", heap]),
+        module("WebClient", ["Sockets", "CCurl", "CLinux", deque]),
         // HTTP side: knows no jobs.
         module("HTTPWire"),
         module("WebServer", ["HTTPWire", "Sockets", "CLinux", logging]),
@@ -77,6 +79,7 @@ let package = Package(
         tests("RawJSONTests", ["RawJSON"]),
         tests("JobsTests", ["Jobs", "RawJSON"]),
         tests("HTTPWireTests", ["HTTPWire"]),
+        tests("WebClientTests", ["WebClient", "Sockets"]),
         .target(
             name: "TestSupport", dependencies: ["Jobs", "RawJSON"], path: "Tests/Support",
             swiftSettings: house),
