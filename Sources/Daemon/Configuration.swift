@@ -1,5 +1,7 @@
+import Glibc
 import JobEngine
 import Pools
+import WebClient
 
 /// How a server is set up.
 ///
@@ -27,6 +29,12 @@ struct Configuration {
     /// Wanted from every client but for health checks; nil for none.
     var token: String?
 
+    /// What the function fetch may connect to beside public addresses.
+    var fetchTargets: [String] = []
+    var fetchLimits = WebLimits()
+    /// File of the certificates that fetch trusts; nil for the system's.
+    var fetchAuthorities: String?
+
     var isLoopback: Bool { host == "127.0.0.1" || host == "::1" || host == "localhost" }
 
     /// Sentences for a person; empty when all is well.
@@ -39,6 +47,21 @@ struct Configuration {
             found.append("--async-limit must be 1 to 1000000")
         }
         if maxQueued < 1 { found.append("--max-queued must be 1 or more") }
+        for (flag, value) in [
+            ("--fetch-connections", fetchLimits.total), ("--fetch-per-host", fetchLimits.perHost),
+        ] where !(1...100_000).contains(value) {
+            found.append("\(flag) must be 1 to 100000")
+        }
+        for target in fetchTargets {
+            do throws(WebError) {
+                _ = try TargetRules(allowing: [target])
+            } catch {
+                found.append("--allow-targets: \(error)")
+            }
+        }
+        if let file = fetchAuthorities, access(file, R_OK) != 0 {
+            found.append("--fetch-ca: cannot read \(file)")
+        }
         if !isLoopback, token == nil {
             found.append(
                 "--listen \(host): open to a network the server wants a token;"

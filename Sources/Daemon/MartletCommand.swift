@@ -3,6 +3,7 @@ import Functions
 import Glibc
 import Logging
 import Sockets
+import WebClient
 
 /// The command line.
 package struct MartletCommand: AsyncParsableCommand {
@@ -65,6 +66,21 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "File with the token that clients must send; or set MARTLET_TOKEN.")
     var tokenFile: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "What fetch may connect to beside public addresses, with commas between.",
+            discussion: "Blocks (10.0.0.0/8), addresses, host names, .example.org for all below."))
+    var allowTargets: [String] = []
+
+    @Option(help: "Transfers of fetch at once.")
+    var fetchConnections = 256
+
+    @Option(help: "Transfers of fetch at once with one host.")
+    var fetchPerHost = 100
+
+    @Option(help: "Certificates that fetch trusts (PEM) instead of the system's.")
+    var fetchCa: String?
+
     func run() async throws {
         var configuration = Configuration()
         guard let colon = listen.lastIndex(of: ":"),
@@ -80,6 +96,11 @@ struct ServeCommand: AsyncParsableCommand {
         if let processes { configuration.processes = processes }
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }
+        configuration.fetchTargets = allowTargets.flatMap {
+            $0.split(separator: ",").map(String.init)
+        }
+        configuration.fetchLimits = WebLimits(total: fetchConnections, perHost: fetchPerHost)
+        configuration.fetchAuthorities = fetchCa
         configuration.token = try token()
         let problems = configuration.problems
         guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }
@@ -104,6 +125,6 @@ struct WorkerCommand: AsyncParsableCommand {
         shouldDisplay: false)
 
     func run() async {
-        await NativeWorker(fd: 3, functions: NativeCatalogue.functions).run()
+        await NativeWorker(fd: 3, functions: NativeCatalogue().functions).run()
     }
 }

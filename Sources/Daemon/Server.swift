@@ -11,6 +11,7 @@ import RawJSON
 import SQLiteStore
 import Sockets
 import Threads
+import WebClient
 import WebServer
 
 /// Why a server does not start, for a person.
@@ -26,10 +27,12 @@ enum Server {
         let store = try openStore(configuration)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
-        catalogue.replace(.native, functions: NativeCatalogue.functions.map(\.function))
+        let web = try webClient(configuration)
+        let natives = NativeCatalogue(web: web)
+        catalogue.replace(.native, functions: natives.functions.map(\.function))
 
         let runtimes = try Runtimes(
-            configuration, catalogue: catalogue, loop: engineLoop, logger: logger)
+            configuration, natives: natives, catalogue: catalogue, loop: engineLoop, logger: logger)
         await runtimes.start()
         var settings = EngineSettings()
         settings.openJobs = configuration.maxQueued
@@ -57,6 +60,7 @@ enum Server {
         care.cancel()
         await server.stop(grace: .seconds(configuration.drainSeconds))
         await queue.stop(within: .seconds(configuration.drainSeconds))
+        web.close()
         store.close()
         logger.notice("stopped")
     }
@@ -67,6 +71,15 @@ enum Server {
         } catch {
             throw Refusal(description: "\(error)")
         }
+    }
+
+    private static func webClient(_ configuration: Configuration) throws -> WebClient {
+        WebClient(
+            on: try EventLoop(name: "web"),
+            access: WebAccess(
+                try TargetRules(allowing: configuration.fetchTargets),
+                authorities: configuration.fetchAuthorities),
+            limits: configuration.fetchLimits)
     }
 
     private static func http(_ configuration: Configuration) -> HTTPServerConfiguration {

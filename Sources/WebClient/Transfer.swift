@@ -207,8 +207,8 @@ final class Transfer: @unchecked Sendable {
 
     private func error(_ code: CURLcode) -> WebError {
         if let refusal { return refusal }
-        let detail = message[0] == 0 ? curl_easy_strerror(code) : UnsafePointer(message)
-        let text = String(cString: detail)
+        let general = curl_easy_strerror(code).map { String(cString: $0) }
+        let text = message[0] == 0 ? general ?? "" : String(cString: message)
         switch code {
         case CURLE_UNSUPPORTED_PROTOCOL: return .refusedScheme(effectiveURL ?? request.url)
         case CURLE_URL_MALFORMAT: return .badRequest(text)
