@@ -1,14 +1,13 @@
-import Glibc
 import JobEngine
 import Pools
-import WebClient
+import Sockets
 
 /// How a server is set up.
 ///
 /// `problems` says everything wrong at once.
 struct Configuration {
-    var host = "127.0.0.1"
-    var port = 8080
+    /// Where the server listens.
+    var listen = [ListenAddress.internet(host: "127.0.0.1", port: 8080)]
     /// Folder of the store, made if it is not there.
     var data = "martlet-data"
     /// Folder or file of functions; nil for the native ones alone.
@@ -26,45 +25,39 @@ struct Configuration {
     var drainSeconds = 10.0
     /// Jobs waiting and running in all; past it submissions are refused with 503.
     var maxQueued = EngineSettings().openJobs
+    /// Certificate and key of the internet addresses, and whose clients are let in; nil for no TLS.
+    var tls: TLSContext.Files?
+    /// Proxies whose word on the client's address is taken.
+    var trustedProxies: [AddressRange] = []
+    /// File for a line a response, `-` for the standard error; nil for none.
+    var accessLog: String?
+    /// Bounds and times of connections and requests.
+    var http = HTTPBounds()
     /// Wanted from every client but for health checks; nil for none.
     var token: String?
+    var fetch = FetchSettings()
 
-    /// What the function fetch may connect to beside public addresses.
-    var fetchTargets: [String] = []
-    var fetchLimits = WebLimits()
-    /// File of the certificates that fetch trusts; nil for the system's.
-    var fetchAuthorities: String?
-
-    var isLoopback: Bool { host == "127.0.0.1" || host == "::1" || host == "localhost" }
+    /// What of the HTTP server can be set; nil for its default.
+    struct HTTPBounds {
+        var connections: Int?
+        var connectionsPerAddress: Int?
+        var bodyBytes: Int?
+        var idleSeconds: Double?
+    }
 
     /// Sentences for a person; empty when all is well.
     var problems: [String] {
         var found: [String] = []
-        if !(0...65535).contains(port) { found.append("--listen: the port must be 0 to 65535") }
         if !(1...1024).contains(threads) { found.append("--threads must be 1 to 1024") }
         if !(1...1024).contains(processes) { found.append("--processes must be 1 to 1024") }
         if !(1...1_000_000).contains(asyncLimit) {
             found.append("--async-limit must be 1 to 1000000")
         }
         if maxQueued < 1 { found.append("--max-queued must be 1 or more") }
-        for (flag, value) in [
-            ("--fetch-connections", fetchLimits.total), ("--fetch-per-host", fetchLimits.perHost),
-        ] where !(1...100_000).contains(value) {
-            found.append("\(flag) must be 1 to 100000")
-        }
-        for target in fetchTargets {
-            do throws(WebError) {
-                _ = try TargetRules(allowing: [target])
-            } catch {
-                found.append("--allow-targets: \(error)")
-            }
-        }
-        if let file = fetchAuthorities, access(file, R_OK) != 0 {
-            found.append("--fetch-ca: cannot read \(file)")
-        }
-        if !isLoopback, token == nil {
+        found += fetch.problems
+        for address in listen where !address.isLocal && token == nil {
             found.append(
-                "--listen \(host): open to a network the server wants a token;"
+                "--listen \(address): open to a network the server wants a token;"
                     + " give --token-file FILE or MARTLET_TOKEN, or listen on 127.0.0.1")
         }
         if let token, token.utf8.count < 8 { found.append("the token must have 8 bytes or more") }

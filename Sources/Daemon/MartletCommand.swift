@@ -3,7 +3,6 @@ import Functions
 import Glibc
 import Logging
 import Sockets
-import WebClient
 
 /// The command line.
 package struct MartletCommand: AsyncParsableCommand {
@@ -21,7 +20,7 @@ package struct MartletCommand: AsyncParsableCommand {
     /// would wait on it with all signals unblocked.
     package static func launch() -> Never {
         if CommandLine.arguments.dropFirst().first != "worker" {
-            SignalWatch.block([SIGTERM, SIGINT])
+            SignalWatch.block([SIGTERM, SIGINT, SIGHUP])
         }
         // A task of its own, since there is no asynchronous caller above.
         Task.detached {
@@ -35,9 +34,6 @@ package struct MartletCommand: AsyncParsableCommand {
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Starts the server; ends on SIGTERM or Ctrl-C.")
-
-    @Option(help: "Address to listen on, HOST:PORT; port 0 lets the system choose.")
-    var listen = "127.0.0.1:8080"
 
     @Option(help: "Folder of the store.")
     var data = "martlet-data"
@@ -66,28 +62,16 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "File with the token that clients must send; or set MARTLET_TOKEN.")
     var tokenFile: String?
 
-    @Option(
-        help: ArgumentHelp(
-            "What fetch may connect to beside public addresses, with commas between.",
-            discussion: "Blocks (10.0.0.0/8), addresses, host names, .example.org for all below."))
-    var allowTargets: [String] = []
+    @OptionGroup(title: "HTTP")
+    var http: HTTPOptions
 
-    @Option(help: "Transfers of fetch at once.")
-    var fetchConnections = 256
-
-    @Option(help: "Transfers of fetch at once with one host.")
-    var fetchPerHost = 100
-
-    @Option(help: "Certificates that fetch trusts (PEM) instead of the system's.")
-    var fetchCa: String?
+    @OptionGroup(title: "Fetch")
+    var fetch: FetchOptions
 
     func run() async throws {
         var configuration = Configuration()
-        guard let colon = listen.lastIndex(of: ":"),
-            let port = Int(listen[listen.index(after: colon)...])
-        else { throw ValidationError("--listen takes HOST:PORT, not \"\(listen)\"") }
-        configuration.host = listen[..<colon].filter { $0 != "[" && $0 != "]" }
-        configuration.port = port
+        try http.apply(to: &configuration)
+        configuration.fetch = fetch.settings
         configuration.data = data
         configuration.functions = functions
         configuration.python = python
@@ -96,11 +80,6 @@ struct ServeCommand: AsyncParsableCommand {
         if let processes { configuration.processes = processes }
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }
-        configuration.fetchTargets = allowTargets.flatMap {
-            $0.split(separator: ",").map(String.init)
-        }
-        configuration.fetchLimits = WebLimits(total: fetchConnections, perHost: fetchPerHost)
-        configuration.fetchAuthorities = fetchCa
         configuration.token = try token()
         let problems = configuration.problems
         guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }

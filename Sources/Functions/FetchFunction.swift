@@ -78,6 +78,7 @@ private struct FetchCall: Sendable {
     /// - Parameters:
     ///   - target: a URL, or an object whose members go before `others`.
     ///   - others: the other arguments by name.
+    /// - Throws: what is wrong with which argument.
     init(_ target: RawJSON, _ others: (String) -> RawJSON?) throws(Failure) {
         let own = target.members()
         if let odd = own.first(where: { !Self.names.contains($0.name) }) {

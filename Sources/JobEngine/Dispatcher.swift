@@ -21,6 +21,7 @@ actor Dispatcher {
     private let slots: [PoolKind: Int]
     private let catalogue: FunctionCatalogue
     private let waiters: JobWaiters
+    private let savedItems: JobWaiters
     private let live: LiveJobs
     private let open: OpenJobs
     private let settings: EngineSettings
@@ -37,11 +38,16 @@ actor Dispatcher {
     private var unnoted = Deque<(id: JobID, attempt: Int, at: Timestamp)>()
     /// Jobs that are not in memory and are just being cancelled in the store.
     private var cancelling: Set<JobID> = []
+    /// Seconds that an item took when the function was last mapped.
+    private var itemSeconds: [String: Double] = [:]
     private var isDraining = false
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-    init(_ parts: EngineParts, waiters: JobWaiters, live: LiveJobs, open: OpenJobs) {
+    init(
+        _ parts: EngineParts, waiters: JobWaiters, savedItems: JobWaiters, live: LiveJobs,
+        open: OpenJobs,
+    ) {
         store = parts.store
         pools = parts.pools
         slots = parts.slots
@@ -50,6 +56,7 @@ actor Dispatcher {
         loop = parts.loop
         logger = parts.logger
         self.waiters = waiters
+        self.savedItems = savedItems
         self.live = live
         self.open = open
     }
@@ -226,17 +233,21 @@ actor Dispatcher {
         if !unnoted.isEmpty { scheduleNotes() }
     }
 
-    func progress(of id: JobID, done: Int, failed: Int) {
+    func progress(of id: JobID, done: Int, failed: Int, running: Int) {
         live.change(id) { job in
             job.itemsDone = done
             job.itemsFailed = failed
+            job.itemsRunning = running
         }
     }
 
     func save(_ segments: [ItemSegment], of id: JobID) async {
         let store = self.store
         await persist(id) { () async throws(StoreError) in try await store.saveItems(id, segments) }
+        if let job = live.job(id) { savedItems.tell(job) }
     }
+
+    func noteItemSeconds(_ seconds: Double, of function: String) { itemSeconds[function] = seconds }
 
     /// Writes what work has been done for, again and again until the store takes it.
     private func persist(_ id: JobID, _ write: () async throws(StoreError) -> Void) async {
@@ -271,7 +282,7 @@ actor Dispatcher {
         }
         return MapRun(
             job: job, function: function, timeout: timeout, slots: slots[job.pool] ?? 1,
-            ended: ended, dispatcher: self, loop: loop)
+            ended: ended, itemSeconds: itemSeconds[function.name], dispatcher: self, loop: loop)
     }
 
     func retryPolicy(of job: Job, _ function: Function?) -> RetryPolicy {
@@ -291,6 +302,7 @@ actor Dispatcher {
         if job.state.isEnd {
             open.leave(1)
             waiters.tell(job)
+            savedItems.tell(job)
         } else if !isDraining {
             add(job)
         }

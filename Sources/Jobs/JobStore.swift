@@ -26,7 +26,7 @@ package protocol JobStore: Sendable {
     /// with segments not saved before. A job that is not there any more is left alone.
     func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError)
 
-    /// Drops a job's item segments: all, or those with a failed item.
+    /// Drops a job's items: all, or the failed ones.
     func dropItems(_ id: JobID, onlyFailed: Bool) async throws(StoreError)
 
     /// Forgets a job and all that belongs to it; false when there is none.
@@ -35,10 +35,11 @@ package protocol JobStore: Sendable {
     /// The job with its result or failure.
     func job(_ id: JobID) async throws(StoreError) -> Job?
 
-    /// Segments in the order of their items, from the one that holds item `first` on, at least
-    /// one if there is any and no more than about `maxBytes` of results.
-    func items(_ id: JobID, from first: Int, maxBytes: Int) async throws(StoreError)
-        -> [ItemSegment]
+    /// Segments from the cursor on, at least one if there is any and no more than about `maxBytes`
+    /// of results; with `onlyFailed` those that hold a failed item.
+    func items(
+        _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
+    ) async throws(StoreError) -> ItemPage
 
     /// First item and count of every segment, in order, without the results.
     func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>]

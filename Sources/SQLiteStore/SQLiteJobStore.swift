@@ -130,7 +130,6 @@ package final class SQLiteJobStore: JobStore {
                         row.add(attempt)
                         row.add(time.microseconds)
                         row.add(id.sequence)
-                        row.add(attempt)
                     }
                 },
                 done: { _ in
@@ -183,10 +182,17 @@ package final class SQLiteJobStore: JobStore {
     }
 
     package func dropItems(_ id: JobID, onlyFailed: Bool) async throws(StoreError) {
-        try await writer.perform { database, _ in
-            try database.execute(
-                sql: "DELETE FROM items WHERE job = ? AND (? = 0 OR failures IS NOT NULL)",
-                arguments: [id.sequence, onlyFailed])
+        try await writer.perform { database, statements in
+            let condition = "job = \(id.sequence)" + (onlyFailed ? " AND failures IS NOT NULL" : "")
+            var kept: [ItemSegment] = []
+            if onlyFailed {
+                kept = try Row.fetchAll(
+                    database,
+                    sql: "SELECT first, count, results, failures FROM items WHERE \(condition)"
+                ).flatMap { Self.segment($0).withoutFailed() }
+            }
+            try database.execute(sql: "DELETE FROM items WHERE \(condition)")
+            try Self.save(kept, of: id, statements)
         }
     }
 
@@ -273,30 +279,56 @@ package final class SQLiteJobStore: JobStore {
     }
 
     package func items(
-        _ id: JobID, from first: Int, maxBytes: Int,
-    ) async throws(StoreError) -> [ItemSegment] {
+        _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
+    ) async throws(StoreError) -> ItemPage {
         try await read { database in
+            let (condition, place): (String, Int64) =
+                switch cursor {
+                case .index(let first):
+                    // From the segment that begins last at or before the item.
+                    (
+                        """
+                        first >= (SELECT coalesce(max(first), 0) FROM items
+                            WHERE job = ?1 AND first <= ?2)
+                            AND first + count > ?2
+                            \(onlyFailed ? "AND failures IS NOT NULL" : "") ORDER BY first
+                        """, Int64(first)
+                    )
+                case .written(let after):
+                    (
+                        """
+                        rowid > ?2 \(onlyFailed ? "AND failures IS NOT NULL" : "") ORDER BY rowid
+                        """, after
+                    )
+                }
             let rows = try Row.fetchCursor(
                 database,
                 sql: """
-                    SELECT first, count, results, failures FROM items
-                    WHERE job = ? AND first + count > ? ORDER BY first
-                    """, arguments: [id.sequence, first])
-            var found: [ItemSegment] = []
+                    SELECT rowid, first, count, results, failures FROM items
+                    WHERE job = ?1 AND \(condition)
+                    """, arguments: [id.sequence, place])
+            var page = ItemPage(segments: [], next: cursor)
             var size = 0
-            while found.isEmpty || size < maxBytes, let row = try rows.next() {
-                let failures = (row["failures"] as String?).map { text in
-                    RawJSON(trusted: Array(text.utf8)[...]).elements().compactMap(
-                        Failure.init(json:))
-                }
-                let segment = ItemSegment(
-                    first: row["first"], count: row["count"], results: JobRow.bytes(row["results"]),
-                    failures: failures ?? [])
+            while page.segments.isEmpty || size < maxBytes, let row = try rows.next() {
+                let segment = Self.segment(row)
                 size += segment.results.count
-                found.append(segment)
+                page.segments.append(segment)
+                page.next =
+                    if case .index = cursor { .index(segment.end) } else {
+                        .written(after: row["rowid"])
+                    }
             }
-            return found
+            return page
         }
+    }
+
+    private static func segment(_ row: Row) -> ItemSegment {
+        let failures = (row["failures"] as String?).map { text in
+            RawJSON(trusted: Array(text.utf8)[...]).elements().compactMap(Failure.init(json:))
+        }
+        return ItemSegment(
+            first: row["first"], count: row["count"], results: JobRow.bytes(row["results"]),
+            failures: failures ?? [])
     }
 
     package func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>] {

@@ -54,5 +54,7 @@ enum Schema {
             failures BLOB,
             UNIQUE (job, first)
         );
+        -- In the order of writing.
+        CREATE INDEX items_written ON items (job);
         """
 }

@@ -73,6 +73,7 @@ final class Transfer: @unchecked Sendable {
         ccurl_set_size(easy, CURLOPT_MAXFILESIZE_LARGE, Int(request.maxBytes))
         ccurl_set_text(easy, CURLOPT_USERAGENT, "martlet/0.1")
         if request.isDecompressed { ccurl_set_text(easy, CURLOPT_ACCEPT_ENCODING, "") }
+        if let path = access.socket { ccurl_set_text(easy, CURLOPT_UNIX_SOCKET_PATH, path) }
         if let file = access.authorities { ccurl_set_text(easy, CURLOPT_CAINFO, file) }
         setMethod(easy)
         setHeaders(easy)
@@ -147,14 +148,19 @@ final class Transfer: @unchecked Sendable {
 
     /// Opens a socket for an address if the rules allow it; -1 if not.
     fileprivate func open(_ target: UnsafePointer<curl_sockaddr>) -> curl_socket_t {
+        if target.pointee.family == AF_UNIX, access.socket != nil { return openSocket(target) }
         let host = effectiveHost
-        guard let address = NetworkAddress(ccurl_address(target)),
-            access.rules.allow(address, host: host)
-        else {
-            let address = NetworkAddress(ccurl_address(target))?.description ?? "no IP address"
-            refusal = .refusedTarget(host: host, address: address)
+        let address = NetworkAddress(ccurl_address(target))
+        guard let address, access.rules.allow(address, host: host) else {
+            let shown = address?.description ?? "no IP address"
+            refusal = .refusedTarget(host: host, address: shown)
             return -1
         }
+        return openSocket(target)
+    }
+
+    /// Closed on exec, so that no process that the server starts inherits it.
+    private func openSocket(_ target: UnsafePointer<curl_sockaddr>) -> curl_socket_t {
         let target = target.pointee
         return socket(
             target.family, target.socktype | Int32(SOCK_CLOEXEC.rawValue), target.protocol)

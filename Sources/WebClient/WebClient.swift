@@ -73,8 +73,12 @@ package struct WebAccess: Sendable {
     /// File of certificates in PEM that secured servers must descend from; nil for the system's.
     package var authorities: String?
 
-    package init(_ rules: TargetRules, authorities: String? = nil) {
+    /// Path of a Unix socket that everything is asked of instead; nil for none.
+    package var socket: String?
+
+    package init(_ rules: TargetRules, authorities: String? = nil, socket: String? = nil) {
         self.rules = rules
         self.authorities = authorities
+        self.socket = socket
     }
 }

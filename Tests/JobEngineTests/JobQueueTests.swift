@@ -45,9 +45,9 @@ private final class RefusingStore: JobStore {
     func delete(_ id: JobID) async throws(StoreError) -> Bool { try await inner.delete(id) }
     func job(_ id: JobID) async throws(StoreError) -> Job? { try await inner.job(id) }
     func items(
-        _ id: JobID, from first: Int, maxBytes: Int,
-    ) async throws(StoreError) -> [ItemSegment] {
-        try await inner.items(id, from: first, maxBytes: maxBytes)
+        _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
+    ) async throws(StoreError) -> ItemPage {
+        try await inner.items(id, cursor, onlyFailed: onlyFailed, maxBytes: maxBytes)
     }
     func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>] {
         try await inner.itemRanges(id)
