@@ -32,7 +32,7 @@ class Server:
         deadline = time.time() + 20
         while time.time() < deadline:
             self.log.seek(0)
-            found = re.search(r"address=http://127.0.0.1:(\d+)", self.log.read())
+            found = re.search(r"address=https?://127.0.0.1:(\d+)", self.log.read())
             if found:
                 self.port = int(found[1])
                 return

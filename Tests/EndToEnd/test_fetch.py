@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "Examples"))
 sys.path.insert(0, os.path.dirname(__file__))
 from server import Server  # noqa: E402
-from site_of_tests import Site  # noqa: E402
+from website import Site  # noqa: E402
 
 BINARY = ".build/debug/martlet"
 FUNCTIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "functions")
@@ -42,6 +43,8 @@ def answer(path, headers, body):
             await asyncio.sleep(30)
             return 200, {}, b""
         return late()
+    if path.startswith("/part/"):
+        return 200, {}, b"\xfa" * int(path[6:])
     if path == "/busy":
         return 503, {"Retry-After": "3600"}, b"busy"
     return 404, {}, b"nothing here"
@@ -99,9 +102,9 @@ class FetchTests(unittest.TestCase):
         self.assertEqual(base64.b64decode(self.fetch("/liar")["base64"]), b"\xff\xfe")
         self.assertEqual(self.fetch("/liar", **{"as": "text"})["text"], "\ufffd\ufffd")
         self.assertEqual(self.fetch("/packed")["text"], "hé\n\"")
-        for size in range(5):
-            page = self.fetch("/nowhere", **{"as": "base64"})
-            self.assertEqual(base64.b64decode(page["base64"]), b"nothing here")
+        for size in range(1, 5):
+            page = self.fetch("/part/%d" % size, **{"as": "base64"})
+            self.assertEqual(base64.b64decode(page["base64"], validate=True), b"\xfa" * size)
 
     def test_lists_and_maps(self):
         bad = "http://127.0.0.1:1/"
@@ -187,25 +190,44 @@ class FetchTests(unittest.TestCase):
 
     def test_http2_and_the_authorities_one_trusts(self):
         with tempfile.TemporaryDirectory() as folder:
-            key, certificate, page = folder + "/key", folder + "/certificate", folder + "/page.txt"
+            key, certificate = folder + "/key", folder + "/certificate"
             subprocess.run(
                 ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key,
                  "-out", certificate, "-days", "2", "-subj", "/CN=localhost",
                  "-addext", "subjectAltName=DNS:localhost"],
                 check=True, capture_output=True)
-            with open(page, "w") as file:
+            with open(folder + "/page.txt", "w") as file:
                 file.write("over HTTP/2")
-            more = ["--tls-cert", certificate, "--tls-key", key]
-            with Server(BINARY, FUNCTIONS, more=more, scheme="https") as secured:
-                url = "https://localhost:%d/healthz" % secured.port
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            secured = subprocess.Popen(
+                ["nghttpd", "-a", "127.0.0.1", "-d", folder, str(port), key, certificate],
+                stdout=subprocess.DEVNULL)
+            try:
+                url = "https://localhost:%d/page.txt" % port
+                self.await_connection(port)
                 allow = ["--allow-targets", "localhost"]
                 with Server(BINARY, FUNCTIONS, more=allow) as server:
                     error = self.failure(server, url=url, retries=0)
                     self.assertEqual(error["type"], "TLSFailed", error)
                 with Server(BINARY, FUNCTIONS, more=allow + ["--fetch-ca", certificate]) as server:
-                    pages = server.run(function="fetch", map=[url] * 50)
-                    self.assertEqual({(page["status"], page["version"]) for page in pages},
-                                     {(200, "2")})
+                    pages = server.run(function="fetch", map=[url] * 200)
+                    self.assertEqual(
+                        {(page["status"], page["version"], page["text"]) for page in pages},
+                        {(200, "2", "over HTTP/2")})
+            finally:
+                secured.terminate()
+                secured.wait(10)
+
+    def await_connection(self, port):
+        deadline = time.time() + 10
+        while True:
+            try:
+                return socket.create_connection(("127.0.0.1", port), 1).close()
+            except OSError:
+                self.assertLess(time.time(), deadline)
+                time.sleep(0.01)
 
 
 class CrawlTests(unittest.TestCase):
