@@ -35,6 +35,7 @@ struct Configuration {
     var http = HTTPBounds()
     /// Wanted from every client but for health checks; nil for none.
     var token: String?
+    var fetch = FetchSettings()
 
     /// What of the HTTP server can be set; nil for its default.
     struct HTTPBounds {
@@ -53,6 +54,7 @@ struct Configuration {
             found.append("--async-limit must be 1 to 1000000")
         }
         if maxQueued < 1 { found.append("--max-queued must be 1 or more") }
+        found += fetch.problems
         for address in listen where !address.isLocal && token == nil {
             found.append(
                 "--listen \(address): open to a network the server wants a token;"
