@@ -27,6 +27,9 @@ struct Configuration {
     /// Wanted from every client but for health checks; nil for none.
     var token: String?
 
+    /// Whether clients may send pickled calls, which can do all that the server's user can.
+    var allowsPickle = false
+
     var isLoopback: Bool { host == "127.0.0.1" || host == "::1" || host == "localhost" }
 
     /// Sentences for a person; empty when all is well.
@@ -43,6 +46,11 @@ struct Configuration {
             found.append(
                 "--listen \(host): open to a network the server wants a token;"
                     + " give --token-file FILE or MARTLET_TOKEN, or listen on 127.0.0.1")
+        }
+        if allowsPickle, !isLoopback, token == nil {
+            found.append(
+                "--allow-pickle runs any code that a client sends, so that"
+                    + " open to a network it wants a token; give one, or listen on 127.0.0.1")
         }
         if let token, token.utf8.count < 8 { found.append("the token must have 8 bytes or more") }
         return found
