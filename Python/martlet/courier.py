@@ -70,8 +70,21 @@ class CallFuture(RemoteFuture):
         self._is_posted = False
 
 
+class Piece:
+    """What one job of a map has come to: results, and exceptions in the places of failed items.
+
+    A result is a list if an item is made up of several calls.
+    """
+
+    __slots__ = ("are_lists", "outcomes")
+
+    def __init__(self, are_lists, outcomes):
+        self.are_lists = are_lists
+        self.outcomes = outcomes
+
+
 class MapFuture(RemoteFuture):
-    """The end of a map: its value is the list of outcomes if it collects them, else None.
+    """The end of a map: its value is the list of its pieces if it collects them, else None.
 
     `jobs` are futures of the ids of its jobs.
     """
@@ -233,13 +246,13 @@ class Courier:
                 document = await self.client._run(operations.submit(parcel.body))
                 posted.set_result(document["id"])
             for (parcel, counts), posted in zip(future._pieces, future.jobs):
-                parcel.body = None
+                parcel.body = None  # it is stored; only the outcome is waited for
                 if future._collects:
                     outcomes = await self.client._run(
                         operations.outcomes(posted.result(), parcel.unpickles))
-                    found.append([
+                    found.append(Piece(counts[0] is not None, [
                         each if isinstance(each, BaseException) else parcel.open(each)
-                        for each in outcomes])
+                        for each in outcomes]))
                 else:
                     await self.client._run(operations.wait(posted.result(), None))
         except Exception as error:

@@ -1,7 +1,5 @@
 """`martlet.Pool`: the methods of multiprocessing.Pool, with a Martlet server's workers."""
 
-import collections
-import itertools
 import multiprocessing
 import os
 import threading
@@ -9,13 +7,9 @@ import weakref
 
 from .courier import KEEP_SECONDS, Courier
 from .executor import CALLS_UNDER_WAY, Executor
-from .operations import Pace
+from .imap import Feed, Results
 
 RUN, CLOSE, TERMINATE = "RUN", "CLOSE", "TERMINATE"
-# Items of an imap that are with the server, or whose results nobody has taken, at most.
-READ_AHEAD = 8192
-# Map jobs of an imap that are under way at once.
-WINDOWS = 32
 
 
 class Pool:
@@ -42,7 +36,7 @@ class Pool:
         self._client = executor._client
         self._processes = processes
         self._courier = Courier(url, token, processes or CALLS_UNDER_WAY, retry_for)
-        self._feeders = weakref.WeakSet()
+        self._feeds = weakref.WeakSet()
         self._state = RUN
         self._slots = None
         weakref.finalize(self, self._courier.close)
@@ -110,9 +104,9 @@ class Pool:
                 func, [(item,) for item in items], chunksize, False, concurrency=self._processes))
             return self._courier.map(pieces, collects=True)
 
-        feeder = Feeder(send, iterable, chunksize, is_ordered)
-        self._feeders.add(feeder)
-        return feeder.results
+        feed = Feed(send, iterable, chunksize, is_ordered)
+        self._feeds.add(feed)
+        return Results(feed)
 
     # --- Its end
 
@@ -124,8 +118,8 @@ class Pool:
     def terminate(self):
         """Cancels all that is under way."""
         self._state = TERMINATE
-        for feeder in list(self._feeders):
-            feeder.stop()
+        for feed in list(self._feeds):
+            feed.stop()
         self._courier.cancel_all()
         self._courier.close()
 
@@ -133,8 +127,8 @@ class Pool:
         """Waits for the end of all that is under way, after close() or terminate()."""
         if self._state == RUN:
             raise ValueError("Pool is still running")
-        for feeder in list(self._feeders):
-            feeder.thread.join()
+        for feed in list(self._feeds):
+            feed.finish()
         self._courier.join()
         self._courier.close()
 
@@ -160,18 +154,17 @@ class Pool:
 
 
 def flattened(pieces):
-    """The results of a map's pieces as one list; raises the first failure."""
-    return list(itertools.chain.from_iterable(values(piece) for piece in pieces))
-
-
-def values(outcomes):
-    for outcome in outcomes.found:
-        if isinstance(outcome, BaseException):
-            raise outcome
-        if outcomes.are_lists:
-            yield from outcome
-        else:
-            yield outcome
+    """The results of a map as one list; raises the first failure."""
+    found = []
+    for piece in pieces:
+        for outcome in piece.outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if piece.are_lists:
+                found.extend(outcome)
+            else:
+                found.append(outcome)
+    return found
 
 
 class AsyncResult:
@@ -227,171 +220,3 @@ class AsyncResult:
         if self._error is not None:
             raise self._error
         return self._value
-
-
-class Feeder:
-    """Reads the items of an imap and sends them as map jobs, whose size follows their time.
-
-    Its thread holds no reference to the results' iterator: when the caller drops that, it stops.
-    """
-
-    def __init__(self, send, iterable, chunksize, is_ordered):
-        self.send = send
-        self.iterable = iterable
-        self.chunksize = chunksize
-        self.shared = Shared(is_ordered)
-        self.results = Results(self.shared)
-        self.thread = threading.Thread(
-            target=feed, args=(send, iterable, chunksize, self.shared),
-            name="martlet-imap", daemon=True)
-        # For the pool: it is there as long as the thread or the iterator.
-        self.results._feeder = self.thread._feeder = self
-        self.thread.start()
-        del self.results
-
-    def stop(self):
-        self.shared.stop()
-
-
-class Shared:
-    """What an imap's feeder and its iterator share."""
-
-    def __init__(self, is_ordered):
-        self.is_ordered = is_ordered
-        self.changed = threading.Condition()
-        # Futures in the order of their results; of an unordered one only those that have ended.
-        self.futures = collections.deque()
-        self.under_way = set()
-        self.ahead = 0
-        self.is_fed = False
-        self.is_stopped = False
-        self.error = None
-
-    def stop(self):
-        with self.changed:
-            self.is_stopped = True
-            futures = list(self.under_way)
-            self.changed.notify_all()
-        for future in futures:
-            future.cancel()
-
-
-def feed(send, iterable, chunksize, shared):
-    pace, items = Pace(READ_AHEAD // 8), iter(())
-    try:
-        items = iter(iterable)
-        while not shared.is_stopped:
-            count = max(1, pace.size // chunksize) * chunksize
-            window, error = [], None
-            try:
-                window.extend(itertools.islice(items, 1))
-                for item in itertools.islice(items, count - 1) if window else ():
-                    window.append(item)
-            except Exception as raised:  # of the caller's iterator: told after the results before it
-                error = raised
-            if window:
-                add(send, window, pace, shared)
-            if error is not None:
-                raise error
-            if len(window) < count:
-                break
-    except Exception as error:
-        shared.error = error
-    finally:
-        with shared.changed:
-            shared.is_fed = True
-            shared.changed.notify_all()
-
-
-def add(send, window, pace, shared):
-    with shared.changed:
-        shared.changed.wait_for(lambda: shared.is_stopped or (
-            len(shared.under_way) < WINDOWS and shared.ahead < READ_AHEAD))
-        if shared.is_stopped:
-            return
-    future = send(window)
-    future.window_size = len(window)
-
-    def done(future):
-        with shared.changed:
-            pace.note(future.window_size)
-            shared.under_way.discard(future)
-            if not shared.is_ordered:
-                shared.futures.append(future)
-            shared.changed.notify_all()
-
-    with shared.changed:
-        shared.ahead += len(window)
-        shared.under_way.add(future)
-        if shared.is_ordered:
-            shared.futures.append(future)
-    future.add_done_callback(done)
-
-
-class Results:
-    """The iterator of an imap; next() takes a timeout, as multiprocessing's."""
-
-    def __init__(self, shared):
-        self._shared = shared
-        self._outcomes = None
-
-    def __iter__(self):
-        return self
-
-    def next(self, timeout=None):
-        while True:
-            if self._outcomes is not None:
-                try:
-                    return next(self._outcomes)
-                except StopIteration:
-                    self._outcomes = None
-            self._outcomes = outcomes_of(self._head(timeout))
-
-    __next__ = next
-
-    def _head(self, timeout):
-        """The next future, when it has ended."""
-        shared = self._shared
-
-        def is_ready():
-            if shared.futures:
-                return shared.futures[0].done()
-            return shared.is_fed and not shared.under_way
-
-        with shared.changed:
-            if not shared.changed.wait_for(is_ready, timeout):
-                raise multiprocessing.TimeoutError
-            if not shared.futures:
-                error, shared.error = shared.error, None
-                raise error or StopIteration
-            future = shared.futures.popleft()
-            shared.ahead -= future.window_size
-            shared.changed.notify_all()
-            return future
-
-    def __del__(self):
-        self._shared.stop()
-
-
-class outcomes_of:
-    """Hands out a window's results; one that failed is raised, and the next follow it."""
-
-    def __init__(self, future):
-        self.results = iter(())
-        self.items = iter([
-            (outcome, piece.are_lists) for piece in future.result() for outcome in piece.found])
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        for result in self.results:
-            return result
-        for outcome, is_list in self.items:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            if not is_list:
-                return outcome
-            self.results = iter(outcome)
-            return next(self)
-        raise StopIteration

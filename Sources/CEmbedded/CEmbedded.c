@@ -39,6 +39,9 @@ static const unsigned char python_courier[] = {
 static const unsigned char python_executor[] = {
 #embed "../../Python/martlet/executor.py"
 };
+static const unsigned char python_imap[] = {
+#embed "../../Python/martlet/imap.py"
+};
 static const unsigned char python_pool[] = {
 #embed "../../Python/martlet/pool.py"
 };
@@ -66,6 +69,7 @@ static const struct embedded_file python[] = {
     PYTHON("parcels", python_parcels),
     PYTHON("courier", python_courier),
     PYTHON("executor", python_executor),
+    PYTHON("imap", python_imap),
     PYTHON("pool", python_pool),
     PYTHON("joblib_backend", python_joblib_backend),
 };
