@@ -212,6 +212,10 @@ class Client:
     def __exit__(self, *unused):
         self.close()
 
+    def __del__(self):
+        for connection in getattr(self, "_idle", ()):
+            connection.close()
+
     # --- Carrying out operations
 
     def _run(self, operation):
