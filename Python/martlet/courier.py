@@ -17,12 +17,14 @@ import weakref
 
 from . import operations, parcels
 from .async_client import AsyncClient
-from .errors import JobFailed
+from .errors import Refused
 
 # Seconds that the results of calls stay on the server, for a client that has lost its connection.
 KEEP_SECONDS = 600
 # Connections beside those of the calls under way: for maps, cancels and blobs.
 SPARE_CONNECTIONS = 64
+NO_PICKLES = ("The function must travel as a pickle, and the server takes none: start it with"
+              " --allow-pickle, or use a function that the server knows by name.")
 
 
 class RemoteFuture(concurrent.futures.Future):
@@ -223,7 +225,7 @@ class Courier:
             if future.done():
                 return
             future._is_posted = True
-            document = await self.client._run(operations.complete(parcel.body, future._key))
+            document = await self._ask(operations.complete(parcel.body, future._key))
             error = document.get("error") or {}
             if error.get("type") != "BlobMissing" or is_last:
                 break
@@ -243,18 +245,18 @@ class Courier:
                 await self._send_ahead(parcel.blobs)
                 if future.done():
                     return
-                document = await self.client._run(operations.submit(parcel.body))
+                document = await self._ask(operations.submit(parcel.body))
                 posted.set_result(document["id"])
             for (parcel, counts), posted in zip(future._pieces, future.jobs):
                 parcel.body = None  # it is stored; only the outcome is waited for
                 if future._collects:
-                    outcomes = await self.client._run(
+                    outcomes = await self._ask(
                         operations.outcomes(posted.result(), parcel.unpickles))
                     found.append(Piece(counts[0] is not None, [
                         each if isinstance(each, BaseException) else parcel.open(each)
                         for each in outcomes]))
                 else:
-                    await self.client._run(operations.wait(posted.result(), None))
+                    await self._ask(operations.wait(posted.result(), None))
         except Exception as error:
             for posted in future.jobs:
                 if not posted.done():
@@ -262,12 +264,20 @@ class Courier:
             raise
         future._settle(found if future._collects else None)
 
+    async def _ask(self, operation):
+        try:
+            return await self.client._run(operation)
+        except Refused as refused:
+            if refused.code == "unknown-function" and '"martlet.' in refused.detail:
+                raise Refused(refused.status, dict(refused.document, detail=NO_PICKLES)) from None
+            raise
+
     async def _send_ahead(self, blobs):
         """Sends each blob once; who needs one that is on its way waits for it."""
         for blob in blobs:
             sending = self._blobs.get(blob.digest)
             if sending is None:
-                sending = self._loop.create_task(self.client._run(parcels.keep(blob)))
+                sending = self._loop.create_task(self._ask(parcels.keep(blob)))
                 self._blobs[blob.digest] = sending
             try:
                 await asyncio.shield(sending)
@@ -293,7 +303,7 @@ class Courier:
         """
         if parcel is None:
             return
-        document = await self.client._run(operations.submit(parcel.body, future._key))
+        document = await self._ask(operations.submit(parcel.body, future._key))
         await self._cancel(document["id"])
 
     async def _cancel_jobs(self, future):
@@ -302,14 +312,14 @@ class Courier:
                 await self._cancel(posted.result())
 
     async def _cancel(self, job):
-        await self.client._run(operations.ask_json(
+        await self._ask(operations.ask_json(
             "POST", operations.path(job, "cancel"), 200, 202, 404))
 
     async def _cancel_queued(self):
         for future in [f for f in self._under_way if isinstance(f, CallFuture) and f._is_posted]:
             parcel = future._parcel
             if parcel is not None and not future.done():
-                document = await self.client._run(operations.submit(parcel.body, future._key))
+                document = await self._ask(operations.submit(parcel.body, future._key))
                 if document["state"] == "queued":
                     future.cancel()
 
