@@ -57,6 +57,8 @@ class AsyncClient:
         self.retry_for = retry_for
         self.connections = connections
         self._idle = []
+        # Connections that are being closed.
+        self._dropped = []
         self._places = None
         self._is_closed = False
         self._has_reached = False
@@ -121,9 +123,12 @@ class AsyncClient:
         return {pool["name"]: pool for pool in document["pools"]}
 
     async def close(self):
+        """Closes the connections that nobody uses, and each other one when it is given back."""
         self._is_closed = True
         while self._idle:
-            self._idle.pop().close()
+            self._drop(self._idle.pop())
+        while not all(connection.is_lost for connection in self._dropped):
+            await asyncio.sleep(0)  # the loop closes the sockets in its next rounds
 
     async def __aenter__(self):
         return self
@@ -205,7 +210,7 @@ class AsyncClient:
                 if not is_kept:  # also when this task is cancelled
                     self._places.release()
                     if connection is not None:
-                        connection.close()
+                        self._drop(connection)
             await asyncio.sleep(delay)
 
     async def _connection(self):
@@ -213,7 +218,7 @@ class AsyncClient:
             connection = self._idle.pop()
             if not connection.is_lost:
                 return connection
-            connection.close()
+            self._drop(connection)
         loop, address = asyncio.get_running_loop(), self.address
         if address.socket_path:
             making = loop.create_unix_connection(Connection, address.socket_path)
@@ -231,7 +236,11 @@ class AsyncClient:
                                                                   self.connections // 2)):
             self._idle.append(connection)
         else:
-            connection.close()
+            self._drop(connection)
+
+    def _drop(self, connection):
+        connection.close()
+        self._dropped = [each for each in self._dropped if not each.is_lost] + [connection]
 
 
 class Connection(asyncio.Protocol):

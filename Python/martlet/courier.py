@@ -171,6 +171,8 @@ class Courier:
 
     def _add(self, future):
         with self._changed:
+            if self._is_closing:
+                raise RuntimeError("cannot send calls after the end of their pool")
             self._run_thread()
             self._open.add(future)
 
@@ -184,12 +186,21 @@ class Courier:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
-            self._loop.run_until_complete(self.client.close())
+            self._loop.run_until_complete(self._finish())
         finally:
             with self._changed:
                 self._loop.close()
 
     # --- The courier's thread
+
+    async def _finish(self):
+        """Lets the last cancels reach the server, then closes the connections."""
+        last = asyncio.all_tasks() - {asyncio.current_task()}
+        if last:
+            _, late = await asyncio.wait(last, timeout=5)
+            for task in late:
+                task.cancel()
+        await self.client.close()
 
     def _pump(self):
         self._is_pumping = False
@@ -247,6 +258,9 @@ class Courier:
                     return
                 document = await self._ask(operations.submit(parcel.body))
                 posted.set_result(document["id"])
+                if future.done():  # cancelled while its id was not known
+                    await self._cancel(document["id"])
+                    return
             for (parcel, counts), posted in zip(future._pieces, future.jobs):
                 parcel.body = None  # it is stored; only the outcome is waited for
                 if future._collects:

@@ -97,6 +97,8 @@ class Feed:
             if self.is_ordered:
                 self.futures.append(future)
         future.add_done_callback(self.ended)
+        if self.is_stopped:  # while this was being sent
+            future.cancel()
 
     def ended(self, future):
         with self.changed:

@@ -1,5 +1,6 @@
 """martlet.Pool as multiprocessing.Pool promises."""
 
+import gc
 import itertools
 import multiprocessing
 import os
@@ -186,7 +187,7 @@ class ImapTests(unittest.TestCase):
         thread.join(20)
         self.assertFalse(thread.is_alive())
         self.assertLess(next(read), 300 + 2 * 8192)
-        support.until(lambda: feed() is None)
+        support.until(lambda: gc.collect() >= 0 and feed() is None)
 
     def test_all_of_it_is_done_when_a_closed_pool_is_joined(self):
         own = new_pool(2)
