@@ -109,6 +109,8 @@ class Courier:
         self._changed = threading.Condition()
         self._blobs = {}
         self._loop = None
+        # Done when the thread has nothing more to do.
+        self._over = None
         self._is_pumping = False
         self._is_closing = False
 
@@ -167,7 +169,7 @@ class Courier:
         with self._changed:
             self._is_closing = True
             if self._loop is not None and not self._open and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._loop.call_soon_threadsafe(self._end)
 
     def _add(self, future):
         with self._changed:
@@ -179,22 +181,23 @@ class Courier:
     def _run_thread(self):
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
+            self._over = self._loop.create_future()
             threading.Thread(target=self._run, name="martlet-courier", daemon=True).start()
             _couriers.add(self)
 
     def _run(self):
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
-            self._loop.run_until_complete(self._finish())
+            self._loop.run_until_complete(self._live())
         finally:
             with self._changed:
                 self._loop.close()
 
     # --- The courier's thread
 
-    async def _finish(self):
-        """Lets the last cancels reach the server, then closes the connections."""
+    async def _live(self):
+        """At the end the last cancels still reach the server, then the connections are closed."""
+        await self._over
         last = asyncio.all_tasks() - {asyncio.current_task()}
         if last:
             _, late = await asyncio.wait(last, timeout=5)
@@ -227,7 +230,11 @@ class Courier:
             if not self._open:
                 self._changed.notify_all()
                 if self._is_closing:
-                    self._loop.stop()
+                    self._end()
+
+    def _end(self):
+        if not self._over.done():
+            self._over.set_result(None)
 
     async def _carry(self, future):
         parcel = future._parcel
@@ -330,12 +337,16 @@ class Courier:
             "POST", operations.path(job, "cancel"), 200, 202, 404))
 
     async def _cancel_queued(self):
-        for future in [f for f in self._under_way if isinstance(f, CallFuture) and f._is_posted]:
-            parcel = future._parcel
-            if parcel is not None and not future.done():
-                document = await self._ask(operations.submit(parcel.body, future._key))
-                if document["state"] == "queued":
-                    future.cancel()
+        async def cancel_if_queued(future, parcel):
+            document = await self._ask(operations.submit(parcel.body, future._key))
+            if document["state"] == "queued":
+                future.cancel()
+
+        # The latest first: the oldest begin meanwhile.
+        await asyncio.gather(*(
+            cancel_if_queued(future, future._parcel) for future in reversed(list(self._under_way))
+            if isinstance(future, CallFuture) and future._is_posted
+            and future._parcel is not None and not future.done()))
 
 
 _couriers = weakref.WeakSet()
