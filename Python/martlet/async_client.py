@@ -6,7 +6,7 @@ import ssl
 from . import operations
 from .client import FIRST_SECONDS, IDLE_CONNECTIONS, JobView, _id, is_passing
 from .errors import ConnectionLost, Unreachable
-from .operations import END, PULL, READ, Item, Patience
+from .operations import END, PULL, Item, Patience, Read
 from .wire import Address, AnswerReader, Request
 
 # Bytes of a streamed answer that wait for their reader before the server is held back.
@@ -27,17 +27,16 @@ class AsyncJob(JobView):
     async def result(self, timeout=None):
         return await self._client.result(self.id, timeout)
 
-    def items(self, first=0, timeout=None):
-        return self._client.items(self.id, first, timeout)
+    def items(self, first=0, timeout=None, order="index"):
+        return self._client.items(self.id, first, timeout, order)
 
     async def cancel(self):
         self.document = await self._client._run(operations.ask_json(
             "POST", operations.path(self.id, "cancel"), 200, 202))
         return self
 
-    async def retry(self):
-        self.document = await self._client._run(operations.ask_json(
-            "POST", operations.path(self.id, "retry"), 202, repeatable=False))
+    async def retry(self, items=None):
+        self.document = await self._client._run(operations.retry(self.id, items))
         return self
 
     async def delete(self):
@@ -95,16 +94,16 @@ class AsyncClient:
     async def result(self, job, timeout=None):
         return await self._run(operations.result(_id(job), timeout))
 
-    def items(self, job, first=0, timeout=None):
-        return self._iterate(operations.items(_id(job), first, timeout))
+    def items(self, job, first=0, timeout=None, order="index"):
+        return self._iterate(operations.items(_id(job), first, timeout, order))
 
     stream = items
 
     async def cancel(self, job):
         return await AsyncJob(self, {"id": _id(job)}).cancel()
 
-    async def retry(self, job):
-        return await AsyncJob(self, {"id": _id(job)}).retry()
+    async def retry(self, job, items=None):
+        return await AsyncJob(self, {"id": _id(job)}).retry(items)
 
     async def delete(self, job):
         await AsyncJob(self, {"id": _id(job)}).delete()
@@ -160,8 +159,8 @@ class AsyncClient:
                     sent = await items.next()
                 else:
                     try:
-                        if step is READ:
-                            sent = await stream.read()
+                        if isinstance(step, Read):
+                            sent = await stream.read(step.seconds)
                         elif step.is_streamed:
                             sent, stream = await self._exchange(step)
                         else:
@@ -323,7 +322,7 @@ class Stream:
         self.client = client
         self.connection = connection
 
-    async def read(self):
+    async def read(self, seconds):
         connection = self.connection
         while connection is not None:
             data = connection.reader.take()
@@ -333,7 +332,7 @@ class Stream:
             if connection.reader.done:
                 break
             try:
-                await connection.change(self.client.timeout)
+                await connection.change(seconds)
             except OSError:
                 self.close()
                 raise

@@ -9,7 +9,7 @@ import time
 
 from . import operations
 from .errors import ConnectionLost, Unreachable
-from .operations import END, PULL, READ, Item, Patience
+from .operations import END, PULL, Item, Patience, Read
 from .wire import Address, AnswerReader, Request
 
 # Connections that are kept when nobody uses them.
@@ -69,18 +69,17 @@ class Job(JobView):
         """What the function returned; JobFailed, JobCancelled or TimeoutError."""
         return self._client.result(self.id, timeout)
 
-    def items(self, first=0, timeout=None):
-        return self._client.items(self.id, first, timeout)
+    def items(self, first=0, timeout=None, order="index"):
+        return self._client.items(self.id, first, timeout, order)
 
     def cancel(self):
         self.document = self._client._run(operations.ask_json(
             "POST", operations.path(self.id, "cancel"), 200, 202))
         return self
 
-    def retry(self):
-        """Runs an ended job again; of a map only the items that have no result."""
-        self.document = self._client._run(operations.ask_json(
-            "POST", operations.path(self.id, "retry"), 202, repeatable=False))
+    def retry(self, items=None):
+        """Runs an ended job again; a map that failed, or with "failed", only what has no result."""
+        self.document = self._client._run(operations.retry(self.id, items))
         return self
 
     def delete(self):
@@ -164,20 +163,21 @@ class Client:
     def result(self, job, timeout=None):
         return self._run(operations.result(_id(job), timeout))
 
-    def items(self, job, first=0, timeout=None):
-        """The items of a map in their order while it runs, as dicts of index and result or error.
+    def items(self, job, first=0, timeout=None, order="index"):
+        """The items of a map while it runs, as dicts of index and result or error.
 
-        Begins at the index `first`, so that a reader can go on where it was.
+        Begins at the index `first`, so that a reader can go on where it was. With the order
+        "completion" they come as they end. After `timeout` seconds it raises TimeoutError.
         """
-        return self._iterate(operations.items(_id(job), first, timeout))
+        return self._iterate(operations.items(_id(job), first, timeout, order))
 
     stream = items
 
     def cancel(self, job):
         return Job(self, {"id": _id(job)}).cancel()
 
-    def retry(self, job):
-        return Job(self, {"id": _id(job)}).retry()
+    def retry(self, job, items=None):
+        return Job(self, {"id": _id(job)}).retry(items)
 
     def delete(self, job):
         Job(self, {"id": _id(job)}).delete()
@@ -241,8 +241,8 @@ class Client:
                     sent = next(items, END)
                 else:
                     try:
-                        if step is READ:
-                            sent = stream.read()
+                        if isinstance(step, Read):
+                            sent = stream.read(step.seconds)
                         elif step.is_streamed:
                             sent, stream = self._exchange(step)
                         else:
@@ -376,8 +376,9 @@ class Stream:
         self.connection = connection
         self.reader = reader
 
-    def read(self):
-        """The next bytes; b"" at the end."""
+    def read(self, seconds):
+        """The next bytes; b"" at the end; ConnectionLost if none come in time."""
+        self.connection.socket.settimeout(max(seconds, 0.001))
         while True:
             data = self.reader.take()
             if data or self.reader.done:

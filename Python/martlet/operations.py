@@ -1,7 +1,7 @@
 """What is asked of the server and how its answers are understood, without I/O.
 
 Each operation is a generator. It yields steps, which a client carries out: a `Request` (the client
-sends back the Answer, or throws what went wrong), `READ` (the next bytes of a streamed answer, b""
+sends back the Answer, or throws what went wrong), `Read` (the next bytes of a streamed answer, b""
 at its end), `PULL` (the next item of the caller's iterable, `END` after the last) and `Item(value)`,
 which is handed to the caller. `Client` carries them out on sockets, `AsyncClient` on asyncio.
 """
@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 from . import errors
 from .wire import Request
 
-READ, PULL, END = object(), object(), object()
+PULL, END = object(), object()
 # Seconds of one long poll; a wait for longer asks again, so that a dead connection is noticed.
 POLL_SECONDS = 30.0
 # Bytes of items in one map job; more items are sent as several jobs.
@@ -29,6 +29,15 @@ class Item:
 
     def __init__(self, value):
         self.value = value
+
+
+class Read:
+    """The next bytes of the answer, within some seconds; ConnectionLost after them."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds):
+        self.seconds = seconds
 
 
 class Patience:
@@ -126,6 +135,12 @@ def complete(body, key, seconds=None):
     return document
 
 
+def retry(job, items):
+    # Not repeatable: the first one may have been carried out, and the job have ended again.
+    query = "" if items is None else "?items=" + quote(items)
+    return (yield from ask_json("POST", path(job, "retry") + query, 202, repeatable=False))
+
+
 # --- Looking ---------------------------------------------------------------------------------
 
 class Deadline:
@@ -202,43 +217,41 @@ def listed(query):
 
 # --- Items of a map --------------------------------------------------------------------------
 
-def items(job, first=0, seconds=None):
-    """Hands out the items of a map in their order, as dicts of index and result or error.
+def items(job, first=0, seconds=None, order="index"):
+    """Hands out the items of a map while it runs, as dicts of index and result or error.
 
-    This is the one place that waits for items. The server sends those that are written when it is
-    asked, so this asks again, at growing intervals, until the job has ended.
+    This is the one place that waits for items: the server sends them as they end, and where its
+    answer breaks off or stands still, this asks for the rest.
     """
-    deadline, pause, over, document = Deadline(seconds), 0.02, False, None
+    if order not in ("index", "completion"):
+        raise ValueError('order is "index" or "completion", not %r' % (order,))
+    deadline, seen = Deadline(seconds), set()
     while True:
-        begun = first
+        # In the order of completion the server tells all from the beginning each time.
+        query = "?order=completion" if order == "completion" else "?from=%d" % first if first else ""
         try:
-            query = "?from=%d" % first if first else ""
             answer = yield Request("GET", path(job, "items") + query, is_streamed=True)
             if answer.status != 200:
                 raise answer.problem()
-            rest = b""
-            while True:
-                data = yield READ
+            rest, data = b"", None
+            while data != b"":
+                data = yield Read(deadline.poll())
                 lines = (rest + data).split(b"\n")
                 rest = lines.pop()
                 for line in lines:
                     item = json.loads(line)
-                    if item["index"] != first:
-                        break  # those between are not done yet
-                    first += 1
+                    if order == "index":
+                        first = item["index"] + 1
+                    elif item["index"] in seen:
+                        continue
+                    else:
+                        seen.add(item["index"])
                     yield Item(item)
-                if not data:
-                    break
+            document = yield from look(job)
+            if ended(document):
+                break
         except errors.ConnectionLost:
-            pass  # a new request goes on where this one ended
-        if over and first == begun:
-            break
-        if over:
-            continue
-        pause = min(1.0, pause * 1.5) if first == begun else 0.02
-        deadline.check(job)
-        document = yield from look(job, min(pause, deadline.poll()))
-        over = ended(document)
+            deadline.check(job)
     if document["state"] != "succeeded":
         raise job_failure(job, document.get("error"), document["state"])
 

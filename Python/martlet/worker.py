@@ -14,6 +14,7 @@ import time
 from . import functions
 
 encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+decode = json.JSONDecoder().raw_decode
 TRACEBACK_BYTES = 16384
 MESSAGE_BYTES = 4096
 
@@ -112,9 +113,25 @@ def failure(error):
     return made
 
 
+def quick_encoder():
+    """`encode` without the encoder that it makes anew for each value, where CPython lets us."""
+    try:
+        pieces = json.encoder.c_make_encoder(
+            None, json.JSONEncoder().default, json.encoder.encode_basestring, None, ":", ",",
+            False, False, False)
+        if "".join(pieces([1, "\u00e9", {"a": None}], 0)) == '[1,"\u00e9",{"a":null}]':
+            return lambda value: "".join(pieces(value, 0))
+    except Exception:
+        pass  # another Python: the plain one serves
+    return encode
+
+
+quick_encode = quick_encoder()
+
+
 def encoded(value, name):
     try:
-        return encode(value)
+        return quick_encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise type(error)("the result of %s cannot be JSON: %s; return numbers, strings, lists, "
                           "dicts, True, False or None" % (name, error)) from None
@@ -126,11 +143,11 @@ def bind(target, arguments):
     return target(**arguments) if isinstance(arguments, dict) else target(*arguments)
 
 
-def answer_call(number, name, call):
+def answer_call(number, name, call, *arguments):
     """Runs `call` and makes the line that answers it."""
     start = time.perf_counter()
     try:
-        body = '"result":' + encoded(call(), name)
+        body = '"result":' + encoded(call(*arguments), name)
     except BaseException as error:
         body = '"error":' + encode(failure(error))
     return ('{"call":%d,"seconds":%.9f,%s}\n' % (number, time.perf_counter() - start, body)).encode(
@@ -172,6 +189,7 @@ def run_chunk(number, registration, message):
 class Worker:
     def __init__(self, channel, found):
         self.channel = channel
+        self.send = channel.sendall
         self.found = found
 
     def handle(self, message):
@@ -179,60 +197,81 @@ class Worker:
         number, name = message["call"], message.get("function")
         registration = self.found.get(name)
         if registration is None:
-            return answer_call(number, name, lambda: missing(name))
+            return answer_call(number, name, missing, name)
         if "map" in message:
             return run_chunk(number, registration, message)
-        return answer_call(
-            number, name, lambda: bind(registration.target, message.get("args", ())))
+        return answer_call(number, name, bind, registration.target, message.get("args", ()))
 
     def messages(self):
         """Messages as they come; returns at the end of the stream."""
-        rest = b""
+        lines = Lines()
         while True:
             data = self.channel.recv(262144)
             if not data:
                 return
-            lines = (rest + data).split(b"\n") if rest else data.split(b"\n")
-            rest = lines.pop()
-            for line in lines:
-                try:
-                    yield json.loads(line)
-                except ValueError as error:  # for example an integer of over 4,300 digits
-                    head = line[:64].split(b",")[0].split(b":")
-                    if head[0] == b'{"call"':
-                        number = int(head[1])
-                        self.channel.sendall(answer_call(number, "", raiser(error)))
+            for line in lines.take(data):
+                message = read_message(line, self.send)
+                if message:
+                    yield message
+
+
+def read_message(line, send):
+    """The message of a line; None when Python cannot read it, which is then the call's failure."""
+    try:
+        return decode(line)[0]
+    except ValueError as error:  # for example an integer of over 4,300 digits
+        head = line[:64].split(",")[0].split(":")
+        if head[0] == '{"call"':
+            send(answer_call(int(head[1]), "", fail, error))
+        return None
+
+
+class Lines:
+    """Cuts what is received into lines; a line may come in many pieces."""
+
+    def __init__(self):
+        self.pieces = []
+
+    def take(self, data):
+        end = data.rfind(b"\n")
+        if end < 0:
+            self.pieces.append(data)
+            return ()
+        self.pieces.append(data[:end])
+        lines = b"".join(self.pieces).decode().split("\n")
+        self.pieces = [data[end + 1:]]
+        return lines
 
 
 def missing(name):
     raise LookupError("there is no function %r in this worker" % name)
 
 
-def raiser(error):
-    def fail():
-        raise error
-    return fail
+def fail(error):
+    raise error
 
 
 # --- The three kinds -------------------------------------------------------------------------
 
 def serve_process(worker):
-    send = worker.channel.sendall
     for message in worker.messages():
         if "call" in message:
-            send(worker.handle(message))
-        elif "recall" in message:
-            send(b'{"recalled":[]}\n')
+            worker.send(worker.handle(message))
 
 
 def serve_threads(worker, threads):
     from concurrent.futures import ThreadPoolExecutor
     # Calls that are not answered: the thread that runs each, None for one that waits.
-    lock, given, cancelled = threading.Lock(), {}, set()
+    lock, given, cancelled = threading.RLock(), {}, set()
+
+    def send(line):
+        with lock:
+            worker.channel.sendall(line)
+    worker.send = send
 
     def run(message):
         number = message["call"]
-        line = answer_call(number, "", raiser(functions.Cancelled("cancelled before it began")))
+        line = answer_call(number, "", fail, functions.Cancelled("cancelled before it began"))
         while number in given:
             # A cancel may strike a moment late, here instead of in the call; a second answer to
             # one call is passed over by the server.
@@ -242,7 +281,7 @@ def serve_threads(worker, threads):
                 if number not in cancelled:
                     line = worker.handle(message)
                 with lock:
-                    worker.channel.sendall(line)
+                    send(line)
                     cancelled.discard(number)
                     del given[number]
             except functions.Cancelled:
@@ -275,7 +314,9 @@ def serve_async(worker):
 async def run_async(worker, asyncio):
     channel, loop, found = worker.channel, asyncio.get_running_loop(), worker.found
     channel.setblocking(False)
-    tasks, output, over = {}, [], asyncio.Event()
+    # Calls that are not answered, and those of them that have not begun.
+    tasks, waiting = {}, set()
+    output, over = [], asyncio.Event()
     buffered = bytearray()
 
     def flush():
@@ -301,6 +342,7 @@ async def run_async(worker, asyncio):
 
     async def call(message):
         number, name = message["call"], message.get("function")
+        waiting.discard(number)
         start = time.perf_counter()
         try:
             registration = found.get(name) or missing(name)
@@ -319,33 +361,34 @@ async def run_async(worker, asyncio):
             number, time.perf_counter() - start, body)).encode("utf-8", "surrogatepass"))
 
     async def chunk(number, registration, message, start):
-        """The chunk's items run at once; a failed one counts in the order of the items."""
+        """The chunk's items run one after the other: the server gives as many chunks at once as
+        items may run at once."""
         spread, stop = message.get("spread"), message.get("on_error") != "continue"
-        target = registration.target
-        outcomes = await asyncio.gather(*(
-            bind(target, item) if spread else target(item) for item in message["map"]),
-            return_exceptions=True)
-        results, errors = [], {}
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                errors[str(len(results))] = failure(outcome)
+        target, results, errors = registration.target, [], {}
+        for item in message["map"]:
+            try:
+                results.append(await (bind(target, item) if spread else target(item)))
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                errors[str(len(results))] = failure(error)
                 if stop:
                     break
                 results.append(None)
-            else:
-                results.append(outcome)
         return answer_chunk(number, registration.name, results, errors, start)
 
-    def ended(task, number):
-        # A task that is cancelled before its first step never comes to the answer in its body.
-        if task.cancelled():
-            tasks.pop(number, None)
-            emit(answer_call(number, "", raiser(functions.Cancelled("cancelled before it began"))))
+    def cancel(number):
+        if number in waiting:
+            # A task that is cancelled before its first step never comes to the answer in its body.
+            waiting.discard(number)
+            emit(answer_call(number, "", fail, functions.Cancelled("cancelled before it began")))
+            tasks.pop(number).cancel()
+        elif number in tasks:
+            tasks[number].cancel()
 
-    rest = b""
+    lines = Lines()
 
     def read():
-        nonlocal rest
         try:
             data = channel.recv(262144)
         except BlockingIOError:
@@ -354,16 +397,14 @@ async def run_async(worker, asyncio):
             data = b""
         if not data:
             os._exit(0)
-        lines = (rest + data).split(b"\n")
-        rest = lines.pop()
-        for line in lines:
-            message = json.loads(line)
+        for line in lines.take(data):
+            message = read_message(line, emit) or {}
             if "call" in message:
                 number = message["call"]
-                tasks[number] = task = loop.create_task(call(message))
-                task.add_done_callback(lambda task, number=number: ended(task, number))
-            elif "cancel" in message and message["cancel"] in tasks:
-                tasks[message["cancel"]].cancel()
+                waiting.add(number)
+                tasks[number] = loop.create_task(call(message))
+            elif "cancel" in message:
+                cancel(message["cancel"])
 
     loop.add_reader(channel, read)
     await over.wait()

@@ -87,6 +87,10 @@ class Proxy:
 
     def close(self):
         self.listener.close()
+        self.cut()
+
+    def cut(self):
+        """Ends all connections, in the middle of whatever they carry."""
         for client in list(self.open):
             try:
                 client.shutdown(socket.SHUT_RDWR)

@@ -172,9 +172,13 @@ class MapTests(unittest.TestCase):
         self.assertEqual([item["index"] for item in found], [0, 1, 2])
         self.assertEqual(found[1]["error"]["type"], "ValueError")
         self.assertEqual([item["result"] for item in client.stream(job, first=2)], [3])
-        self.assertEqual(job.refresh().progress, {"total": 3, "done": 3, "failed": 1})
+        self.assertEqual(job.refresh().progress, {"total": 3, "done": 3, "failed": 1, "running": 0})
+        self.assertEqual(job.retry("failed").wait(20).progress["done"], 3)
         running = client.submit("nap", map=[0.3, 0.3, 0.3, 0.3], chunk=1)
         self.assertEqual([item["result"] for item in running.items()], [0.3] * 4)
+        order = [item["result"] for item in client.submit(
+            "nap", map=[0.6, 0, 0.1], chunk=1).items(order="completion")]
+        self.assertEqual(order, [0, 0.1, 0.6])
         slow = client.submit("nap", map=[20])
         with self.assertRaises(TimeoutError):
             list(slow.items(timeout=0.2))
@@ -190,6 +194,18 @@ class MapTests(unittest.TestCase):
 
 
 class LossTests(unittest.TestCase):
+    def test_a_stream_of_items_goes_on_where_it_was_cut(self):
+        for order in ("index", "completion"):
+            with self.subTest(order), support.Proxy(server.port) as proxy, \
+                    martlet.Client(proxy.url) as through:
+                job = through.submit("nap", map=[0.01] * 100, chunk=1)
+                found = []
+                for item in job.items(order=order):
+                    found.append(item["index"])
+                    if len(found) in (10, 30, 31, 60):
+                        proxy.cut()
+                self.assertEqual(sorted(found), list(range(100)))
+
     def test_connections_are_kept_and_reused(self):
         with support.Proxy(server.port) as proxy, martlet.Client(proxy.url) as through:
             for x in range(20):

@@ -1,13 +1,17 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,9 +86,57 @@ int clinux_epoll_control(int epoll, int operation, int fd, uint32_t events, uint
     return epoll_ctl(epoll, operation, fd, &event) == 0 ? 0 : -errno;
 }
 
-int clinux_accept(int listener) {
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+static uint64_t big_endian(const uint8_t *bytes) {
+    uint64_t number = 0;
+    for (int i = 0; i < 8; i++) number = number << 8 | bytes[i];
+    return number;
+}
+
+static void read_peer(const struct sockaddr_storage *address, struct clinux_peer *peer) {
+    *peer = (struct clinux_peer){0};
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+        peer->is_internet = true;
+        peer->low = 0xffff00000000 | ntohl(in->sin_addr.s_addr);
+    } else if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)address;
+        peer->is_internet = true;
+        peer->high = big_endian(in->sin6_addr.s6_addr);
+        peer->low = big_endian(in->sin6_addr.s6_addr + 8);
+    }
+}
+
+int clinux_accept(int listener, struct clinux_peer *peer) {
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    int fd = accept4(listener, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) return -errno;
+    read_peer(&address, peer);
+    return fd;
+}
+
+int clinux_unix_listener(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    // A socket that nobody listens on is left from a server that was killed.
+    struct stat there;
+    if (lstat(path, &there) == 0 && S_ISSOCK(there.st_mode) &&
+        connect(fd, (struct sockaddr *)&address, sizeof address) != 0 && errno == ECONNREFUSED)
+        unlink(path);
+    close(fd);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    // For the server's user and group: changing the mode after bind would leave a moment between.
+    if (fchmod(fd, 0660) != 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 4096) != 0) {
+        int failure = errno;
+        close(fd);
+        return -failure;
+    }
+    return fd;
 }
 
 int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }

@@ -1,12 +1,13 @@
 import JobEngine
 import Pools
+import Sockets
 
 /// How a server is set up.
 ///
 /// `problems` says everything wrong at once.
 struct Configuration {
-    var host = "127.0.0.1"
-    var port = 8080
+    /// Where the server listens.
+    var listen = [ListenAddress.internet(host: "127.0.0.1", port: 8080)]
     /// Folder of the store, made if it is not there.
     var data = "martlet-data"
     /// Folder or file of functions; nil for the native ones alone.
@@ -24,30 +25,43 @@ struct Configuration {
     var drainSeconds = 10.0
     /// Jobs waiting and running in all; past it submissions are refused with 503.
     var maxQueued = EngineSettings().openJobs
+    /// Certificate and key of the internet addresses, and whose clients are let in; nil for no TLS.
+    var tls: TLSContext.Files?
+    /// Proxies whose word on the client's address is taken.
+    var trustedProxies: [AddressRange] = []
+    /// File for a line a response, `-` for the standard error; nil for none.
+    var accessLog: String?
+    /// Bounds and times of connections and requests.
+    var http = HTTPBounds()
     /// Wanted from every client but for health checks; nil for none.
     var token: String?
 
     /// Whether clients may send pickled calls, which can do all that the server's user can.
     var allowsPickle = false
 
-    var isLoopback: Bool { host == "127.0.0.1" || host == "::1" || host == "localhost" }
+    /// What of the HTTP server can be set; nil for its default.
+    struct HTTPBounds {
+        var connections: Int?
+        var connectionsPerAddress: Int?
+        var bodyBytes: Int?
+        var idleSeconds: Double?
+    }
 
     /// Sentences for a person; empty when all is well.
     var problems: [String] {
         var found: [String] = []
-        if !(0...65535).contains(port) { found.append("--listen: the port must be 0 to 65535") }
         if !(1...1024).contains(threads) { found.append("--threads must be 1 to 1024") }
         if !(1...1024).contains(processes) { found.append("--processes must be 1 to 1024") }
         if !(1...1_000_000).contains(asyncLimit) {
             found.append("--async-limit must be 1 to 1000000")
         }
         if maxQueued < 1 { found.append("--max-queued must be 1 or more") }
-        if !isLoopback, token == nil {
+        for address in listen where !address.isLocal && token == nil {
             found.append(
-                "--listen \(host): open to a network the server wants a token;"
+                "--listen \(address): open to a network the server wants a token;"
                     + " give --token-file FILE or MARTLET_TOKEN, or listen on 127.0.0.1")
         }
-        if allowsPickle, !isLoopback, token == nil {
+        if allowsPickle, token == nil, !listen.allSatisfy(\.isLocal) {
             found.append(
                 "--allow-pickle runs any code that a client sends, so that"
                     + " open to a network it wants a token; give one, or listen on 127.0.0.1")

@@ -20,7 +20,7 @@ package struct MartletCommand: AsyncParsableCommand {
     /// would wait on it with all signals unblocked.
     package static func launch() -> Never {
         if CommandLine.arguments.dropFirst().first != "worker" {
-            SignalWatch.block([SIGTERM, SIGINT])
+            SignalWatch.block([SIGTERM, SIGINT, SIGHUP])
         }
         // A task of its own, since there is no asynchronous caller above.
         Task.detached {
@@ -34,9 +34,6 @@ package struct MartletCommand: AsyncParsableCommand {
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Starts the server; ends on SIGTERM or Ctrl-C.")
-
-    @Option(help: "Address to listen on, HOST:PORT; port 0 lets the system choose.")
-    var listen = "127.0.0.1:8080"
 
     @Option(help: "Folder of the store.")
     var data = "martlet-data"
@@ -68,13 +65,12 @@ struct ServeCommand: AsyncParsableCommand {
     @Flag(help: "Offer martlet.call, which runs calls that Python clients send as pickles.")
     var allowPickle = false
 
+    @OptionGroup(title: "HTTP")
+    var http: HTTPOptions
+
     func run() async throws {
         var configuration = Configuration()
-        guard let colon = listen.lastIndex(of: ":"),
-            let port = Int(listen[listen.index(after: colon)...])
-        else { throw ValidationError("--listen takes HOST:PORT, not \"\(listen)\"") }
-        configuration.host = listen[..<colon].filter { $0 != "[" && $0 != "]" }
-        configuration.port = port
+        try http.apply(to: &configuration)
         configuration.data = data
         configuration.functions = functions
         configuration.python = python

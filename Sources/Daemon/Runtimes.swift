@@ -144,6 +144,7 @@ extension WorkerLaunch {
         let path = [absolute(package), environment["PYTHONPATH"]].compactMap { $0 }
         environment["PYTHONPATH"] = path.joined(separator: ":")
         environment["MARTLET_FD"] = "3"
+        if kind == .process { environment.capThreads(workers: slots) }
         var arguments = [
             executable(python), "-m", "martlet.worker", "--kind", kind.rawValue,
             "--threads", String(slots),

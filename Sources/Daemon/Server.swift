@@ -38,12 +38,16 @@ enum Server {
                 store: store, pools: runtimes.pools, slots: runtimes.slots, catalogue: catalogue,
                 settings: settings, loop: engineLoop, logger: logger))
 
+        let tls = try configuration.tls.map { try TLSContext($0) }
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
         let server = try HTTPServer(
-            host: configuration.host, port: configuration.port, loops: loops,
-            router: Router(JobRoutes(queue: queue).routes), configuration: http(configuration))
-        logger.notice(
-            "listening", metadata: ["address": "http://\(configuration.host):\(server.port)"])
+            listen: configuration.listen, loops: loops,
+            router: Router(JobRoutes(queue: queue).routes),
+            configuration: HTTPServerConfiguration(configuration, tls: tls))
+        for address in server.addresses {
+            logger.notice(
+                "listening", metadata: ["address": "\(address.url(isSecure: tls != nil))"])
+        }
         // Care of the store and the functions goes on beside the server, until it stops.
         let care = Task {
             await withTaskGroup { group in
@@ -52,7 +56,7 @@ enum Server {
             }
         }
 
-        await firstSignal(on: engineLoop)
+        await firstSignal(on: engineLoop) { reload(tls, logger) }
         logger.notice("stopping")
         care.cancel()
         await server.stop(grace: .seconds(configuration.drainSeconds))
@@ -69,43 +73,27 @@ enum Server {
         }
     }
 
-    private static func http(_ configuration: Configuration) -> HTTPServerConfiguration {
-        var http = HTTPServerConfiguration { status, detail in
-            Problem(
-                status, "http-\(status)", HTTPStatus.reason(status), detail
-            ).response
+    /// Loads the certificate anew; one that cannot be used leaves the old one in place.
+    private static func reload(_ tls: TLSContext?, _ logger: Logger) {
+        guard let tls else { return }
+        do {
+            try tls.reload()
+            logger.notice("the certificate was loaded anew")
+        } catch {
+            logger.error("the certificate stays as it was", metadata: ["error": "\(error)"])
         }
-        if let token = configuration.token {
-            http.authorize = { request in
-                if request.head.path == "/healthz" || request.head.path == "/readyz" { return nil }
-                let sent = request.head.field("authorization") ?? ""
-                if isEqual(Array(sent.utf8), Array("Bearer \(token)".utf8)) { return nil }
-                var refused = Problem(
-                    401, "unauthorized", "A token is wanted",
-                    "Send Authorization: Bearer TOKEN with the server's token."
-                ).response
-                refused.fields.append(("WWW-Authenticate", "Bearer"))
-                return refused
-            }
-        }
-        return http
     }
 
-    /// Takes as long for a near miss as for a far one.
-    private static func isEqual(_ sent: [UInt8], _ wanted: [UInt8]) -> Bool {
-        var difference = sent.count ^ wanted.count
-        for index in wanted.indices {
-            difference |= Int(wanted[index] ^ (index < sent.count ? sent[index] : 0))
-        }
-        return difference == 0
-    }
-
-    private static func firstSignal(on loop: EventLoop) async {
+    /// Waits for SIGTERM or SIGINT; calls `onHangUp` at each SIGHUP before.
+    private static func firstSignal(
+        on loop: EventLoop, onHangUp: @escaping @Sendable () -> Void,
+    ) async {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             loop.execute {
                 var waiting: CheckedContinuation<Void, Never>? = continuation
                 do {
-                    signals = try SignalWatch([SIGTERM, SIGINT], on: loop) { _ in
+                    signals = try SignalWatch([SIGTERM, SIGINT, SIGHUP], on: loop) { signal in
+                        if signal == SIGHUP { return onHangUp() }
                         if waiting == nil { exit(1) }  // the second one hurries
                         waiting?.resume()
                         waiting = nil

@@ -34,7 +34,12 @@ package enum NativeCatalogue {
         let x = try arguments.value("x")
         var writer = JSONWriter(capacity: 48)
         if let whole = x.int {
-            writer.append(number: String(Int128(whole) * Int128(whole)))
+            let (product, overflow) = whole.multipliedReportingOverflow(by: whole)
+            if overflow {
+                writer.append(number: String(Int128(whole) * Int128(whole)))
+            } else {
+                writer.value(product)
+            }
         } else if let fraction = x.double {
             writer.value(fraction * fraction)
         } else {

@@ -4,15 +4,15 @@ package import RawJSON
 /// A function compiled into the server.
 package struct NativeFunction: Sendable {
     package let function: Function
-    /// Computes the result; long loops look at `Task.isCancelled`.
-    package let body: @Sendable (NativeArguments) async throws -> RawJSON
+    private let names: [String]
+    private let body: @Sendable (NativeArguments) async throws -> RawJSON
 
     /// - Parameters:
     ///   - name: by which it is called.
     ///   - documentation: for people.
     ///   - parameters: in the order of positional arguments.
     ///   - pools: where it may run, the default first.
-    ///   - body: computes the result.
+    ///   - body: computes the result; long loops look at `Task.isCancelled`.
     init(
         _ name: String, _ documentation: String, _ parameters: [NativeParameter],
         pools: [PoolKind], body: @escaping @Sendable (NativeArguments) async throws -> RawJSON,
@@ -20,16 +20,26 @@ package struct NativeFunction: Sendable {
         function = Function(
             name: name, runtime: .native, pool: pools.first ?? .thread, pools: pools,
             documentation: documentation, parameters: NativeParameter.schema(parameters))
-        let names = parameters.map(\.name)
-        self.body = { arguments in
-            try await body(arguments.named(names))
-        }
+        names = parameters.map(\.name)
+        self.body = body
     }
 
-    /// Runs a call to its end; never throws, errors are failures.
+    /// Runs a call, whose arguments are an array of positional or an object of named ones, to its
+    /// end; never throws, errors are failures.
     package func run(_ arguments: RawJSON) async -> Result<RawJSON, Failure> {
+        await run { () throws(Failure) in try NativeArguments(arguments, names: names) }
+    }
+
+    /// Runs a call with one positional argument.
+    package func run(item: RawJSON) async -> Result<RawJSON, Failure> {
+        await run { () throws(Failure) in try NativeArguments(item: item, names: names) }
+    }
+
+    private func run(
+        _ arguments: () throws(Failure) -> NativeArguments,
+    ) async -> Result<RawJSON, Failure> {
         do {
-            return .success(try await body(NativeArguments(arguments)))
+            return .success(try await body(try arguments()))
         } catch let failure as Failure {
             return .failure(failure)
         } catch is CancellationError {
@@ -78,15 +88,23 @@ struct NativeParameter {
 
 /// The arguments of a native call, by name.
 package struct NativeArguments: Sendable {
-    private let document: RawJSON
-    private var values: [String: RawJSON] = [:]
+    private let names: [String]
+    /// In the order of `names`, as far as given; the first by itself, so that a call with one
+    /// argument makes no array.
+    private var first: RawJSON?
+    private var others: [RawJSON?] = []
 
-    /// - Parameter document: an array of positional or an object of named arguments.
-    package init(_ document: RawJSON) { self.document = document }
+    /// One positional argument.
+    init(item: RawJSON, names: [String]) throws(Failure) {
+        guard !names.isEmpty else { throw Self.refusal("takes no arguments") }
+        self.names = names
+        first = item
+    }
 
-    /// Binds positional arguments to names, refusing what the function does not take.
-    func named(_ names: [String]) throws(Failure) -> NativeArguments {
-        var bound = self
+    /// Binds an array of positional or an object of named arguments, refusing what the function
+    /// does not take.
+    init(_ document: RawJSON, names: [String]) throws(Failure) {
+        self.names = names
         switch document.kind {
         case .array:
             let elements = document.elements()
@@ -94,28 +112,34 @@ package struct NativeArguments: Sendable {
                 throw Self.refusal(
                     "takes at most \(names.count) arguments, \(elements.count) were given")
             }
-            for (name, value) in zip(names, elements) { bound.values[name] = value }
+            first = elements.first
+            others = Array(elements.dropFirst())
         case .object:
+            others = Array(repeating: nil, count: max(0, names.count - 1))
             for (name, value) in document.members() {
-                guard names.contains(name) else {
-                    throw Self.refusal("takes no argument named \"\(name)\"")
+                switch names.firstIndex(of: name) {
+                case nil: throw Self.refusal("takes no argument named \"\(name)\"")
+                case 0?: first = value
+                case let index?: others[index - 1] = value
                 }
-                bound.values[name] = value
             }
         case .string, .number, .bool, .null:
             throw Self.refusal("takes an array or an object of arguments")
         }
-        return bound
     }
 
     package func value(_ name: String) throws(Failure) -> RawJSON {
-        guard let value = values[name] else {
+        guard let value = optional(name) else {
             throw Self.refusal("misses its argument \"\(name)\"")
         }
         return value
     }
 
-    package func optional(_ name: String) -> RawJSON? { values[name] }
+    package func optional(_ name: String) -> RawJSON? {
+        guard let index = names.firstIndex(of: name) else { return nil }
+        if index == 0 { return first }
+        return index <= others.count ? others[index - 1] : nil
+    }
 
     package func int(_ name: String, _ range: ClosedRange<Int>) throws(Failure) -> Int {
         guard let number = try value(name).int, range.contains(number) else {

@@ -34,11 +34,7 @@ package struct NativeWorker {
     }
 
     private func handle(_ message: RawJSON) async {
-        guard let number = message.member("call")?.int else {
-            // A recall comes too late: calls are begun in the order in which they come.
-            if message.member("recall") != nil { send("{\"recalled\":[]}\n") }
-            return
-        }
+        guard let number = message.member("call")?.int else { return }
         let start = ContinuousClock.now
         let name = message.member("function")?.string ?? ""
         var answer = JSONWriter()
@@ -118,8 +114,7 @@ package enum NativeChunk {
         var failures: [Failure] = []
         var count = 0
         for item in items.elements() {
-            let arguments = spread ? item : RawJSON(trusted: ([0x5b] + item.bytes + [0x5d])[...])
-            switch await function.run(arguments) {
+            switch spread ? await function.run(item) : await function.run(item: item) {
             case .success(let result):
                 if count > 0 { results.append(UInt8(ascii: ",")) }
                 results += result.bytes

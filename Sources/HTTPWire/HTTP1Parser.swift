@@ -1,162 +1,116 @@
 /// Reads HTTP/1.1 request heads by RFC 9112, strictly: what could be read in two ways is refused.
+///
+///     bytes ──► endOfHead: line by line as they come ──► whole head ──► RequestLine, FieldNotes ──► RequestHead
+///
+/// No byte of an unfinished head is looked at twice, however slowly it comes.
 package struct HTTP1Parser: Sendable {
     private let limits: HTTPLimits
+    private let admitsHTTP2: Bool
+    private var progress = Progress()
 
-    package init(limits: HTTPLimits) { self.limits = limits }
+    /// How far an unfinished head has been looked through.
+    private struct Progress {
+        /// Where the request line begins: after one empty line that is passed over.
+        var first = 0
+        var lineStart = 0
+        var scanned = 0
+        var lines = 0
+    }
+
+    /// - Parameters:
+    ///   - limits: of a head and its body.
+    ///   - admitsHTTP2: whether the version may be `HTTP/2.0`; for heads that were put together
+    ///     from HTTP/2 fields, so that one set of rules holds for both.
+    package init(limits: HTTPLimits, admitsHTTP2: Bool = false) {
+        self.limits = limits
+        self.admitsHTTP2 = admitsHTTP2
+    }
 
     /// Reads one head from the start of `bytes`.
     ///
+    /// After nil the next call is to bring the same bytes and more behind them.
+    ///
     /// - Returns: the head and its length in bytes, or nil when more bytes are needed.
     /// - Throws: the answer to a request that breaks a rule; the connection is to be closed.
-    package func parse(_ bytes: [UInt8]) throws(HTTPRefusal) -> (head: RequestHead, length: Int)? {
-        var lines: [Range<Int>] = []
-        var start = 0
-        while true {
-            guard let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) else {
-                try checkUnfinished(bytes, line: start, isFirst: lines.isEmpty)
-                return nil
-            }
-            // Section 2.2: a line ends in CRLF; a bare LF or CR is refused.
-            guard end > start, bytes[end - 1] == UInt8(ascii: "\r") else {
-                throw HTTPRefusal(400, "A line of the request does not end in CRLF.")
-            }
-            let line = start..<end - 1
-            try checkUnfinished(bytes[..<(end + 1)], line: start, isFirst: lines.isEmpty)
-            start = end + 1
-            if line.isEmpty {
-                // Section 2.2: one empty line before the request line is passed over.
-                if lines.isEmpty, start == 2 { continue }
-                break
-            }
-            lines.append(line)
-            if lines.count > limits.fields + 1 {
-                throw HTTPRefusal(431, "More than \(limits.fields) header fields.")
-            }
-        }
-        guard let first = lines.first else { throw HTTPRefusal(400, "There is no request line.") }
-        return (try head(bytes, first, lines.dropFirst()), start)
+    package mutating func parse(
+        _ bytes: Span<UInt8>,
+    ) throws(HTTPRefusal) -> (head: RequestHead, length: Int)? {
+        guard let end = try endOfHead(bytes) else { return nil }
+        let first = progress.first
+        progress = Progress()
+        return (try head(bytes.extracting(first..<end)), end)
     }
 
-    private func checkUnfinished(
-        _ bytes: some Collection<UInt8>, line: Int, isFirst: Bool,
-    ) throws(HTTPRefusal) {
-        if isFirst, bytes.count - line > limits.lineBytes {
+    // MARK: Lines
+
+    private mutating func endOfHead(_ bytes: Span<UInt8>) throws(HTTPRefusal) -> Int? {
+        while progress.scanned < bytes.count {
+            let index = progress.scanned
+            progress.scanned += 1
+            guard bytes[index] == UInt8(ascii: "\n") else { continue }
+            // Section 2.2: a line ends in CRLF; a bare LF is refused.
+            guard index > progress.lineStart, bytes[index - 1] == UInt8(ascii: "\r") else {
+                throw HTTPRefusal(400, "A line of the request does not end in CRLF.")
+            }
+            if index == progress.lineStart + 1 {
+                if progress.lines > 0 {
+                    try checkLength(index + 1)
+                    return index + 1
+                }
+                // Section 2.2: one empty line before the request line is passed over.
+                guard progress.first == 0 else {
+                    throw HTTPRefusal(400, "There is no request line.")
+                }
+                progress.first = index + 1
+            } else {
+                try checkLength(index + 1)
+                progress.lines += 1
+                if progress.lines > limits.fields + 1 {
+                    throw HTTPRefusal(431, "More than \(limits.fields) header fields.")
+                }
+            }
+            progress.lineStart = index + 1
+        }
+        // What cannot begin a request is not waited for: a TLS greeting, say.
+        if progress.first < bytes.count, progress.lines == 0, !bytes[progress.first].isToken,
+            bytes[progress.first] != UInt8(ascii: "\r")
+        {
+            throw HTTPRefusal(400, "This is no HTTP request.")
+        }
+        try checkLength(bytes.count)
+        return nil
+    }
+
+    private func checkLength(_ count: Int) throws(HTTPRefusal) {
+        if progress.lines == 0, count - progress.first > limits.lineBytes + 2 {
             throw HTTPRefusal(414, "The request line is over \(limits.lineBytes) bytes.")
         }
-        if bytes.count > limits.headBytes, !isFirst || line > 0 {
+        if count - progress.first > limits.headBytes {
             throw HTTPRefusal(431, "The request's head is over \(limits.headBytes) bytes.")
         }
     }
 
-    private func head(
-        _ bytes: [UInt8], _ first: Range<Int>, _ lines: ArraySlice<Range<Int>>,
-    ) throws(HTTPRefusal) -> RequestHead {
-        let parts = bytes[first].split(
-            separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-        // Section 3: exactly two single spaces.
-        guard parts.count == 3 else { throw HTTPRefusal(400, "The request line is malformed.") }
-        guard !parts[0].isEmpty, parts[0].allSatisfy(Self.isToken) else {
-            throw HTTPRefusal(400, "The method is malformed.")
-        }
-        guard parts[0].count <= 32 else { throw HTTPRefusal(501, "The method is not known.") }
-        let isHTTP10 = try version(parts[2])
-        var fields: [(name: String, value: String)] = []
-        for line in lines { fields.append(try field(bytes[line])) }
-        let (path, query) = try target(parts[1])
-        // Section 3.2: exactly one Host, which only HTTP/1.0 may leave out.
-        let hosts = fields.count { $0.name == "host" }
-        guard hosts == 1 || (hosts == 0 && isHTTP10) else {
-            throw HTTPRefusal(400, "There must be exactly one Host field.")
-        }
-        return RequestHead(
-            method: String(decoding: parts[0], as: UTF8.self), path: path, query: query,
-            isHTTP10: isHTTP10, fields: fields, body: try bodyLength(fields, isHTTP10: isHTTP10))
-    }
+    // MARK: The whole head
 
-    private func version(_ text: ArraySlice<UInt8>) throws(HTTPRefusal) -> Bool {
-        if text.elementsEqual("HTTP/1.1".utf8) { return false }
-        if text.elementsEqual("HTTP/1.0".utf8) { return true }
-        let isOther =
-            text.starts(with: "HTTP/".utf8) && text.count == 8
-            && text.last.map { (0x30...0x39).contains($0) } == true
-        throw isOther
-            ? HTTPRefusal(505, "This server speaks HTTP/1.1.")
-            : HTTPRefusal(400, "The HTTP version is malformed.")
-    }
-
-    // Section 3.2: origin-form, absolute-form and the asterisk.
-    private func target(_ text: ArraySlice<UInt8>) throws(HTTPRefusal) -> (String, String) {
-        guard !text.isEmpty, text.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != 0x23 }) else {
-            throw HTTPRefusal(400, "The request target is malformed.")
+    private func head(_ bytes: Span<UInt8>) throws(HTTPRefusal) -> RequestHead {
+        let line = try RequestLine(bytes, admitsHTTP2: admitsHTTP2)
+        var notes = FieldNotes()
+        var start = line.end
+        while bytes[start] != UInt8(ascii: "\r") {
+            start = try notes.readField(bytes, from: start)
         }
-        var rest = text
-        if rest.starts(with: "http://".utf8) {
-            let authority = rest.dropFirst(7)
-            rest = authority.drop { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
-        } else if rest.first != UInt8(ascii: "/"), !rest.elementsEqual("*".utf8) {
-            throw HTTPRefusal(400, "The request target must begin with a slash.")
-        }
-        let path = rest.prefix { $0 != UInt8(ascii: "?") }
-        let query = rest.dropFirst(path.count + 1)
-        return (
-            path.isEmpty ? "/" : String(decoding: path, as: UTF8.self),
-            String(decoding: query, as: UTF8.self)
-        )
-    }
-
-    private func field(
-        _ line: ArraySlice<UInt8>,
-    ) throws(HTTPRefusal) -> (name: String, value: String) {
-        let name = line.prefix { $0 != UInt8(ascii: ":") }
-        // Section 5.1: no white space before the colon; 5.2: no folded lines, which begin with it.
-        guard name.count < line.count, !name.isEmpty, name.allSatisfy(Self.isToken) else {
-            throw HTTPRefusal(400, "A header field is malformed.")
-        }
-        var value = line[(name.endIndex + 1)...]
-        while let byte = value.first, byte == 0x20 || byte == 0x09 { value.removeFirst() }
-        while let byte = value.last, byte == 0x20 || byte == 0x09 { value.removeLast() }
-        // RFC 9110, section 5.5: no control characters in values.
-        guard value.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }) else {
+        // A bare CR at a line's start: the empty line is the one that ends the head.
+        guard start + 2 == bytes.count else {
             throw HTTPRefusal(400, "A header field holds a control character.")
         }
-        return (
-            String(decoding: name.map { $0 >= 0x41 && $0 <= 0x5a ? $0 | 0x20 : $0 }, as: UTF8.self),
-            String(decoding: value, as: UTF8.self)
-        )
-    }
-
-    // Section 6.
-    private func bodyLength(
-        _ fields: [(name: String, value: String)], isHTTP10: Bool,
-    ) throws(HTTPRefusal) -> RequestHead.BodyLength {
-        let codings = fields.filter { $0.name == "transfer-encoding" }
-        let lengths = fields.filter { $0.name == "content-length" }
-        if let coding = codings.first {
-            // 6.1: both lengths are an attempt at smuggling; 1.0 knows no transfer codings.
-            guard lengths.isEmpty, !isHTTP10, codings.count == 1 else {
-                throw HTTPRefusal(400, "The length of the body is ambiguous.")
-            }
-            guard coding.value.lowercased() == "chunked" else {
-                throw HTTPRefusal(501, "The only transfer coding known is chunked.")
-            }
-            return .chunked
-        }
-        guard let first = lengths.first?.value else { return .none }
-        // 6.3: several lengths that agree could be one; nobody needs them.
-        guard lengths.count == 1, !first.isEmpty, first.utf8.allSatisfy({ (48...57).contains($0) })
-        else { throw HTTPRefusal(400, "The Content-Length is malformed.") }
-        guard let length = Int(first), length <= limits.bodyBytes else {
-            throw HTTPRefusal(413, "The body is over \(limits.bodyBytes) bytes.")
-        }
-        return length == 0 ? .none : .bytes(length)
-    }
-
-    // RFC 9110, section 5.6.2.
-    private static func isToken(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
-        case 0x21, 0x23...0x27, 0x2a, 0x2b, 0x2d, 0x2e, 0x5e, 0x5f, 0x60, 0x7c, 0x7e: true
-        default: false
-        }
+        try notes.checkHost(isHTTP10: line.version == .http10)
+        return RequestHead(
+            bytes: bytes.withUnsafeBufferPointer { Array($0) }, method: line.methodKind,
+            version: line.version, pathRange: line.path, queryRange: line.query,
+            methodRange: line.method, fieldsStart: line.end, nameLengths: notes.nameLengths,
+            body: try notes.bodyLength(line.version, limit: limits.bodyBytes),
+            keepsAlive: notes.keepsAlive(line.version),
+            expectation: try notes.expectation(line.version),
+            upgradesToHTTP2: notes.upgradesToHTTP2 && line.version == .http11)
     }
 }

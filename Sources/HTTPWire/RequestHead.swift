@@ -1,14 +1,30 @@
-/// The request line and header fields of a request.
+/// The request line and header fields of a request, checked, as the bytes that were sent.
+///
+/// Strings are made when they are asked for: most requests are routed and answered without any.
 package struct RequestHead: Sendable {
-    package let method: String
-    /// As sent, without the query.
-    package let path: String
-    /// After the `?`, as sent; empty when there is none.
-    package let query: String
-    package let isHTTP10: Bool
-    /// Names in lower case, in the order of sending.
-    package let fields: [(name: String, value: String)]
+    /// All of the head, to the end of its empty line.
+    package let bytes: [UInt8]
+    package let method: HTTPMethod
+    package let version: Version
+    /// Where the path and the query stand in `bytes`; the query without its question mark.
+    package let pathRange: Range<Int>
+    package let queryRange: Range<Int>
+    let methodRange: Range<Int>
+    let fieldsStart: Int
+    /// Bit *n* is set when a field has a name of *n* bytes (the last bit: 63 and more), so that
+    /// most questions for a field that was not sent end at once.
+    let nameLengths: UInt64
     package let body: BodyLength
+    /// Whether the connection may serve another request (RFC 9112, section 9.3).
+    package let keepsAlive: Bool
+    /// What the client wants to hear before it sends the body (RFC 9110, section 10.1.1).
+    package let expectation: Expectation
+    /// Whether `Upgrade: h2c` is asked for with all that belongs to it (RFC 7540, section 3.2).
+    package let upgradesToHTTP2: Bool
+    /// Whether the target is `*` (RFC 9112, section 3.2.4).
+    package var isAsterisk: Bool { pathRange.isEmpty }
+
+    package enum Version: Sendable { case http10, http11, http2 }
 
     /// How the end of the body is told (RFC 9112, section 6.3).
     package enum BodyLength: Sendable, Equatable {
@@ -17,49 +33,62 @@ package struct RequestHead: Sendable {
         case chunked
     }
 
+    package enum Expectation: Sendable { case nothing, `continue` }
+
+    package var isHTTP10: Bool { version == .http10 }
+
+    /// The method as sent.
+    package var methodText: String { bytes.span.extracting(methodRange).text }
+
+    /// As sent, without the query.
+    package var path: String {
+        isAsterisk ? "*" : bytes.span.extracting(pathRange).text
+    }
+
+    /// After the `?`, as sent; empty when there is none.
+    package var query: String { bytes.span.extracting(queryRange).text }
+
+    /// Compares the path, as sent, without making a string of it.
+    package func isPath(_ path: StaticString) -> Bool {
+        bytes.span.extracting(pathRange).equals(path)
+    }
+
     /// All values of a field, joined as RFC 9110, section 5.3 allows; nil when it was not sent.
-    package func field(_ name: String) -> String? {
-        let values = fields.filter { $0.name == name }.map(\.value)
-        return values.isEmpty ? nil : values.joined(separator: ", ")
-    }
-
-    /// Whether the connection may serve another request (RFC 9112, section 9.3).
-    package var keepsAlive: Bool {
-        let options = field("connection")?.lowercased().split(separator: ",").map {
-            $0.filter { $0 != " " && $0 != "\t" }
+    ///
+    /// The name is to be given in lower case.
+    package func field(_ name: StaticString) -> String? {
+        guard nameLengths & Self.lengthBit(name.utf8CodeUnitCount) != 0 else { return nil }
+        var found: String?
+        forEachField { fieldName, value in
+            guard fieldName.equalsIgnoringCase(name) else { return }
+            found = found.map { "\($0), \(value.text)" } ?? value.text
         }
-        if options?.contains("close") == true { return false }
-        return !isHTTP10 || options?.contains("keep-alive") == true
+        return found
     }
 
-    /// Whether the client waits for `100 Continue` (RFC 9110, section 10.1.1).
-    package var expectsContinue: Bool {
-        !isHTTP10 && field("expect")?.lowercased() == "100-continue"
+    /// Names in lower case, in the order of sending.
+    package var fields: [(name: String, value: String)] {
+        var all: [(name: String, value: String)] = []
+        forEachField { name, value in all.append((name.text.lowercased(), value.text)) }
+        return all
     }
-}
 
-/// Why a request is refused before anyone looks at what it asks.
-package struct HTTPRefusal: Error, Equatable, Sendable {
-    package let status: Int
-    /// For a person.
-    package let detail: String
-
-    package init(_ status: Int, _ detail: String) {
-        self.status = status
-        self.detail = detail
+    /// Calls `body` with every field, the name as sent, the value without blanks around it.
+    package func forEachField(_ body: (_ name: Span<UInt8>, _ value: Span<UInt8>) -> Void) {
+        let span = bytes.span
+        var start = fieldsStart
+        // The parser has seen to it that each line is a name, a colon, a value and CRLF.
+        while span[start] != UInt8(ascii: "\r") {
+            var colon = start
+            while span[colon] != UInt8(ascii: ":") { colon += 1 }
+            var end = colon
+            while span[end] != UInt8(ascii: "\r") { end += 1 }
+            body(
+                span.extracting(start..<colon),
+                span.extracting(span.trimmed(colon + 1..<end)))
+            start = end + 2
+        }
     }
-}
 
-/// Limits of what a request may be.
-package struct HTTPLimits: Sendable {
-    /// Bytes of the request line; past it 414.
-    package var lineBytes = 8 << 10
-    /// Bytes of request line and fields together; past it 431.
-    package var headBytes = 32 << 10
-    /// Number of fields; past it 431.
-    package var fields = 100
-    /// Bytes of a body; past it 413.
-    package var bodyBytes = 64 << 20
-
-    package init() {}
+    static func lengthBit(_ length: Int) -> UInt64 { 1 << UInt64(min(length, 63)) }
 }

@@ -2,7 +2,8 @@ import Jobs
 
 /// Cuts a map's items into chunks for the workers.
 ///
-/// With `ChunkSize.auto` it starts with one item and steers the time of a chunk to about 0.2 s, as
+/// With `ChunkSize.auto` it starts with one item, or with a cautious guess where the function has
+/// been mapped before, and steers the time of a chunk to about 0.2 s, as
 /// joblib does, at most eightfold at a time; near the end a chunk is no more than a fair share.
 struct ChunkPlanner {
     private var open: [Range<Int>]
@@ -20,7 +21,10 @@ struct ChunkPlanner {
     ///   - done: ranges that have ended already, in order.
     ///   - size: what the job asks for.
     ///   - width: how many chunks run at once.
-    init(count: Int, done: [Range<Int>], size: ChunkSize, width: Int) {
+    ///   - itemSeconds: what an item took the last time; nil if that is not known.
+    init(
+        count: Int, done: [Range<Int>], size: ChunkSize, width: Int, itemSeconds: Double? = nil,
+    ) {
         var open: [Range<Int>] = []
         var position = 0
         for range in done {
@@ -32,6 +36,10 @@ struct ChunkPlanner {
         self.size = size
         self.width = max(1, width)
         left = open.reduce(0) { $0 + $1.count }
+        if let itemSeconds {
+            // The new items may be longer ones: an eighth of the time that a chunk may take.
+            steered = max(1, Int(min(Self.targetSeconds / 8 / max(itemSeconds, 1e-8), 100_000)))
+        }
     }
 
     /// The next chunk; nil when all items have been given out.
@@ -52,9 +60,13 @@ struct ChunkPlanner {
         return chunk
     }
 
+    /// Seconds of an item, as the latest chunk showed it.
+    private(set) var itemSeconds: Double?
+
     /// Learns from a chunk that has ended.
     mutating func note(_ count: Int, seconds: Double) {
         guard count > 0 else { return }
+        itemSeconds = seconds / Double(count)
         let ideal = Self.targetSeconds / max(seconds / Double(count), 1e-8)
         let most = Double(max(steered, count) * 8)
         if count >= steered || ideal < Double(steered) {

@@ -1,3 +1,4 @@
+import DequeModule
 import Functions
 import HeapModule
 import Jobs
@@ -20,6 +21,7 @@ actor Dispatcher {
     private let slots: [PoolKind: Int]
     private let catalogue: FunctionCatalogue
     private let waiters: JobWaiters
+    private let savedItems: JobWaiters
     private let live: LiveJobs
     private let open: OpenJobs
     private let settings: EngineSettings
@@ -28,18 +30,24 @@ actor Dispatcher {
 
     private var ready: [PoolKind: Heap<Entry>] = [:]
     private var overflowed: Set<PoolKind> = []
-    private var pumping: Set<PoolKind> = []
-    private var pumpAgain: Set<PoolKind> = []
+    private var refilling: Set<PoolKind> = []
     private var attempts: [JobID: Task<Void, Never>] = [:]
     private var places: [Int: CheckedContinuation<Void, Never>] = [:]
     private var nextSequence = 0
+    /// Attempts whose beginning the store has not been told, in their order.
+    private var unnoted = Deque<(id: JobID, attempt: Int, at: Timestamp)>()
     /// Jobs that are not in memory and are just being cancelled in the store.
     private var cancelling: Set<JobID> = []
+    /// Seconds that an item took when the function was last mapped.
+    private var itemSeconds: [String: Double] = [:]
     private var isDraining = false
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-    init(_ parts: EngineParts, waiters: JobWaiters, live: LiveJobs, open: OpenJobs) {
+    init(
+        _ parts: EngineParts, waiters: JobWaiters, savedItems: JobWaiters, live: LiveJobs,
+        open: OpenJobs,
+    ) {
         store = parts.store
         pools = parts.pools
         slots = parts.slots
@@ -48,6 +56,7 @@ actor Dispatcher {
         loop = parts.loop
         logger = parts.logger
         self.waiters = waiters
+        self.savedItems = savedItems
         self.live = live
         self.open = open
     }
@@ -69,7 +78,9 @@ actor Dispatcher {
 
     func add(_ jobs: [Job]) {
         for job in jobs { add(job) }
-        for pool in Set(jobs.map(\.pool)) { pump(pool) }
+        for pool in PoolKind.allCases where jobs.contains(where: { $0.pool == pool }) {
+            pump(pool)
+        }
     }
 
     private func add(_ job: Job) {
@@ -120,48 +131,31 @@ actor Dispatcher {
 
     // MARK: Starting
 
-    private func pump(_ pool: PoolKind) {
-        guard pumping.insert(pool).inserted else {
-            pumpAgain.insert(pool)
-            return
+    /// Starts what the pool has room for.
+    private func pump(_ kind: PoolKind) {
+        guard let pool = pools[kind] else { return }
+        while let entry = ready[kind]?.max {
+            if let id = entry.job, live.state(of: id) != .queued {
+                _ = ready[kind]?.popMax()  // cancelled in the meantime
+                continue
+            }
+            if isDraining, entry.job != nil { break }
+            let function = catalogue.function(named: entry.function)
+            if let function, !pool.reserve(for: function) { break }
+            _ = ready[kind]?.popMax()
+            begin(entry, function)
         }
-        // A task of its own: whoever brought the news need not wait for what it starts.
-        Task(executorPreference: loop) { await self.start(pool) }
+        let isLow = ready[kind]?.count ?? 0 < settings.windowJobs / 2
+        if isLow, overflowed.contains(kind), refilling.insert(kind).inserted {
+            // A task of its own: whoever brought the news need not wait for the store.
+            Task(executorPreference: loop) { await self.refillOnce(kind) }
+        }
     }
 
-    private func start(_ kind: PoolKind) async {
-        guard let pool = pools[kind] else { return }
-        repeat {
-            pumpAgain.remove(kind)
-            while let entry = ready[kind]?.max {
-                if let id = entry.job, live.job(id)?.state != .queued {
-                    _ = ready[kind]?.popMax()  // cancelled in the meantime
-                    continue
-                }
-                if isDraining, entry.job != nil { break }
-                guard let function = catalogue.function(named: entry.function) else {
-                    _ = ready[kind]?.popMax()
-                    begin(entry, nil)
-                    continue
-                }
-                guard await pool.reserve(for: function) else { break }
-                guard let top = ready[kind]?.popMax() else {
-                    await pool.giveBack(for: function)
-                    break
-                }
-                if top.function == function.name {
-                    begin(top, function)
-                } else {
-                    // Another came to the front while the place was taken.
-                    await pool.giveBack(for: function)
-                    push(top, kind)
-                }
-            }
-        } while pumpAgain.contains(kind)
-        pumping.remove(kind)
-        if overflowed.contains(kind), ready[kind]?.count ?? 0 < settings.windowJobs / 2 {
-            await refill(kind)
-        }
+    private func refillOnce(_ kind: PoolKind) async {
+        await refill(kind)
+        refilling.remove(kind)
+        pump(kind)
     }
 
     private func begin(_ entry: Entry, _ function: Function?) {
@@ -169,13 +163,7 @@ actor Dispatcher {
             places.removeValue(forKey: entry.sequence)?.resume()
             return
         }
-        guard let job = live.job(id), job.state == .queued else {
-            if let function {
-                // A task of its own: giving back is not waited for.
-                Task(executorPreference: loop) { await self.giveBack(function.pool, function) }
-            }
-            return
-        }
+        guard let job = live.job(id) else { return }
         // An attempt is a task of its own: its cancelling is the job's.
         attempts[id] = Task(executorPreference: loop) {
             await JobRun(job: job, function: function, dispatcher: self).run()
@@ -197,8 +185,8 @@ actor Dispatcher {
         }
     }
 
-    func giveBack(_ kind: PoolKind, _ function: Function) async {
-        await pools[kind]?.giveBack(for: function)
+    func giveBack(_ kind: PoolKind, _ function: Function) {
+        pools[kind]?.giveBack(for: function)
         pump(kind)
     }
 
@@ -212,22 +200,54 @@ actor Dispatcher {
         return outcome
     }
 
-    func begun(_ job: Job) {
+    /// Takes note of an attempt's beginning.
+    ///
+    /// The store learns it when the attempt has run for a moment, so that a short one is written
+    /// once, at its end; but at once of a function in this process, which could take it down.
+    func begun(_ job: Job, of function: Function?) {
         live.put(job)
-        store.noteStarted(job.id, attempt: job.attempt, at: job.startedAt ?? .now())
+        let start = job.startedAt ?? .now()
+        if function?.runtime == .native, job.pool != .process {
+            return store.noteStarted(job.id, attempt: job.attempt, at: start)
+        }
+        unnoted.append((job.id, job.attempt, start))
+        if unnoted.count == 1 { scheduleNotes() }
     }
 
-    func progress(of id: JobID, done: Int, failed: Int) {
+    /// Milliseconds that an attempt may run before the store is told of its beginning.
+    private static let noteDelay = 20
+
+    private func scheduleNotes() {
+        loop.schedule(after: .milliseconds(Self.noteDelay)) {
+            self.assumeIsolated { $0.noteStarts() }
+        }
+    }
+
+    private func noteStarts() {
+        let old = Timestamp.now().adding(seconds: -Double(Self.noteDelay) / 1000)
+        while let (id, attempt, start) = unnoted.first, start <= old {
+            unnoted.removeFirst()
+            guard live.state(of: id) == .running, live.job(id)?.attempt == attempt else { continue }
+            store.noteStarted(id, attempt: attempt, at: start)
+        }
+        if !unnoted.isEmpty { scheduleNotes() }
+    }
+
+    func progress(of id: JobID, done: Int, failed: Int, running: Int) {
         live.change(id) { job in
             job.itemsDone = done
             job.itemsFailed = failed
+            job.itemsRunning = running
         }
     }
 
     func save(_ segments: [ItemSegment], of id: JobID) async {
         let store = self.store
         await persist(id) { () async throws(StoreError) in try await store.saveItems(id, segments) }
+        if let job = live.job(id) { savedItems.tell(job) }
     }
+
+    func noteItemSeconds(_ seconds: Double, of function: String) { itemSeconds[function] = seconds }
 
     /// Writes what work has been done for, again and again until the store takes it.
     private func persist(_ id: JobID, _ write: () async throws(StoreError) -> Void) async {
@@ -262,7 +282,7 @@ actor Dispatcher {
         }
         return MapRun(
             job: job, function: function, timeout: timeout, slots: slots[job.pool] ?? 1,
-            ended: ended, dispatcher: self, loop: loop)
+            ended: ended, itemSeconds: itemSeconds[function.name], dispatcher: self, loop: loop)
     }
 
     func retryPolicy(of job: Job, _ function: Function?) -> RetryPolicy {
@@ -282,6 +302,7 @@ actor Dispatcher {
         if job.state.isEnd {
             open.leave(1)
             waiters.tell(job)
+            savedItems.tell(job)
         } else if !isDraining {
             add(job)
         }

@@ -49,6 +49,8 @@ package final class JobQueue: Sendable {
     private let loop: EventLoop
     private let dispatcher: Dispatcher
     private let waiters = JobWaiters()
+    /// Those who wait for more results of a running map.
+    private let savedItems = JobWaiters()
     private let live = LiveJobs()
     private let open: OpenJobs
     private let ids: JobIDGenerator
@@ -74,7 +76,8 @@ package final class JobQueue: Sendable {
         loop = parts.loop
         ids = JobIDGenerator(after: report.lastSequence)
         open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
-        dispatcher = Dispatcher(parts, waiters: waiters, live: live, open: open)
+        dispatcher = Dispatcher(
+            parts, waiters: waiters, savedItems: savedItems, live: live, open: open)
     }
 
     // MARK: Submitting
@@ -120,26 +123,24 @@ package final class JobQueue: Sendable {
     /// - Throws: `QueueFull`, or a `StoreError`.
     package func submit(_ jobs: [Job]) async throws -> [Job] {
         try open.admit(jobs.count)
+        let (loop, dispatcher, open) = (loop, dispatcher, open)
         let outcomes: [InsertOutcome]
         do throws(StoreError) {
-            outcomes = try await store.insert(jobs)
+            outcomes = try await store.insert(jobs) { outcomes in
+                let fresh = zip(jobs, outcomes).compactMap { $1.isStored ? $0 : nil }
+                open.leave(jobs.count - fresh.count)
+                loop.execute { dispatcher.assumeIsolated { $0.add(fresh) } }
+            }
         } catch {
             open.leave(jobs.count)
             throw error
         }
-        var fresh: [Job] = []
-        let result = zip(jobs, outcomes).map { job, outcome in
+        return zip(jobs, outcomes).map { job, outcome in
             switch outcome {
-            case .stored:
-                fresh.append(job)
-                return job
-            case .existing(let existing): return existing
+            case .stored: job
+            case .existing(let existing): existing
             }
         }
-        open.leave(jobs.count - fresh.count)
-        let added = fresh
-        loop.execute { self.dispatcher.assumeIsolated { $0.add(added) } }
-        return result
     }
 
     /// Submits one job and waits for its end at most `seconds`.
@@ -168,10 +169,28 @@ package final class JobQueue: Sendable {
         return try await self.job(id)
     }
 
+    /// What is written of a map's items from the cursor on.
     package func items(
-        _ id: JobID, from first: Int, maxBytes: Int,
-    ) async throws(StoreError) -> [ItemSegment] {
-        try await store.items(id, from: first, maxBytes: maxBytes)
+        _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool = false, maxBytes: Int,
+    ) async throws(StoreError) -> ItemPage {
+        try await store.items(id, cursor, onlyFailed: onlyFailed, maxBytes: maxBytes)
+    }
+
+    /// Items of a map from the cursor on; while there are none and the job runs, waits for some.
+    ///
+    /// - Returns: the page, which is empty when `seconds` have passed, and whether the job had
+    ///   ended before it was read: then an empty page means that there is nothing more.
+    package func nextItems(
+        _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int, seconds: Double,
+    ) async throws(StoreError) -> (page: ItemPage, hasEnded: Bool) {
+        let waiter = savedItems.register(id)
+        defer { savedItems.unregister(waiter, id) }
+        let hasEnded = try await job(id)?.state.isEnd ?? true
+        var page = try await store.items(id, cursor, onlyFailed: onlyFailed, maxBytes: maxBytes)
+        // While the job runs, a gap is of items that are still to come.
+        if !hasEnded, !onlyFailed { page.cutAtGap(from: cursor) }
+        if page.isEmpty, !hasEnded { _ = await waiter.wait(seconds: seconds, on: loop) }
+        return (page, hasEnded)
     }
 
     package func list(_ query: JobQuery) async throws(StoreError) -> [Job] {
@@ -197,10 +216,11 @@ package final class JobQueue: Sendable {
         try await dispatcher.cancel(id)
     }
 
-    /// Queues a job again that has ended; a map runs only the items that have no result.
-    package func retry(_ id: JobID) async throws(StoreError) -> Job? {
+    /// Queues a job again that has ended; a map runs only the items that have no result, and with
+    /// `onlyFailed` also one that succeeded does not begin anew.
+    package func retry(_ id: JobID, onlyFailed: Bool = false) async throws(StoreError) -> Job? {
         guard var job = try await job(id), job.state.isEnd else { return try await job(id) }
-        if job.state == .succeeded {
+        if job.state == .succeeded, !onlyFailed {
             try await store.dropItems(id, onlyFailed: false)
             job.itemsDone = 0
         }

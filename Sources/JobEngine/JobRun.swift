@@ -10,7 +10,7 @@ struct JobRun: Sendable {
 
     func run() async {
         var job = begun()
-        await dispatcher.begun(job)
+        await dispatcher.begun(job, of: function)
         var segments: [ItemSegment] = []
         guard let function else {
             job.failure = Failure(

@@ -7,6 +7,8 @@ final class LiveJobs: Sendable {
 
     func job(_ id: JobID) -> Job? { jobs.withLock { $0[id] } }
 
+    func state(of id: JobID) -> JobState? { jobs.withLock { $0[id]?.state } }
+
     var count: Int { jobs.withLock { $0.count } }
 
     func put(_ job: Job) { jobs.withLock { $0[job.id] = job } }

@@ -13,21 +13,29 @@ actor MapRun {
     private let ranges: [Range<Int>]
     private let spread: Bool
     private var planner: ChunkPlanner
-    private let width: Int
+    /// Chunks under way at once: some more than the pool has slots, so that no worker waits for
+    /// its next one, unless the job bounds its concurrency.
+    private let flights: Int
     private var unsaved: [ItemSegment] = []
     private var unsavedBytes = 0
+    /// Writes what has come in, a moment later.
+    private var saveTimer: LoopTimer?
+    private var saving: Task<Void, Never>?
     private var done: Int
     private var failed = 0
+    private var running = 0
     private var stopped: Failure?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
     /// Bytes of results that are kept in memory before they are written.
     private static let unsavedLimit = 512 << 10
+    /// How long they are kept, so that whoever reads along sees them soon.
+    private static let unsavedTime = Duration.milliseconds(200)
 
     init(
         job: Job, function: Function, timeout: Double?, slots: Int, ended: [Range<Int>],
-        dispatcher: Dispatcher, loop: EventLoop,
+        itemSeconds: Double?, dispatcher: Dispatcher, loop: EventLoop,
     ) {
         self.job = job
         self.function = function
@@ -40,9 +48,14 @@ actor MapRun {
         self.items = items
         self.spread = spread
         ranges = items.elementRanges()
-        width = max(1, min(job.submission.concurrency ?? slots, slots, max(1, ranges.count)))
+        let wanted = job.submission.concurrency ?? slots
+        // As joblib counts: -1 is all slots, -2 all but one.
+        let allowed = wanted > 0 ? min(wanted, slots) : slots + 1 + wanted
+        let width = max(1, min(allowed, ranges.count))
+        flights = width < slots ? width : min(slots * 8, slots + 32)
         planner = ChunkPlanner(
-            count: ranges.count, done: ended, size: job.submission.chunk, width: width)
+            count: ranges.count, done: ended, size: job.submission.chunk, width: width,
+            itemSeconds: itemSeconds)
         done = ended.reduce(0) { $0 + $1.count }
     }
 
@@ -56,13 +69,18 @@ actor MapRun {
 
     /// Runs all items; the caller has a place in the pool for the first chunk.
     func run() async -> Ending {
-        let width = self.width
+        let flights = self.flights
         await withTaskGroup { group in
-            for number in 0..<width {
+            for number in 0..<flights {
                 group.addTask { await self.worker(hasPlace: number == 0) }
             }
         }
-        return Ending(failure: stopped, done: done, failed: failed, segments: unsaved)
+        let rest = takeUnsaved()
+        await saving?.value
+        if let seconds = planner.itemSeconds {
+            await dispatcher.noteItemSeconds(seconds, of: function.name)
+        }
+        return Ending(failure: stopped, done: done, failed: failed, segments: rest)
     }
 
     /// Takes chunks one after the other until there is none left.
@@ -89,7 +107,9 @@ actor MapRun {
             payload: .items(
                 items.bytes[first..<last], count: chunk.count, spread: spread,
                 onError: job.submission.onError), timeout: timeout)
+        running += chunk.count
         let outcome = await dispatcher.run(call, in: job.pool)
+        running -= chunk.count
         switch outcome.value {
         case .items(let results, let count, let failures):
             planner.note(chunk.count, seconds: outcome.seconds)
@@ -131,28 +151,52 @@ actor MapRun {
             ItemSegment(
                 first: chunk.lowerBound, count: count, results: Array(results),
                 failures: job.submission.onError == .stop ? [] : placed))
-        await dispatcher.progress(of: job.id, done: done, failed: failed)
-        guard unsavedBytes > Self.unsavedLimit else { return }
-        let segments = unsaved
-        unsaved = []
-        unsavedBytes = 0
-        await dispatcher.save(segments, of: job.id)
+        await dispatcher.progress(of: job.id, done: done, failed: failed, running: running)
+        if unsavedBytes > Self.unsavedLimit {
+            await dispatcher.save(takeUnsaved(), of: job.id)
+        } else if saveTimer == nil {
+            saveTimer = loop.schedule(after: Self.unsavedTime) {
+                self.assumeIsolated { $0.saveInTime() }
+            }
+        }
+    }
+
+    private func saveInTime() {
+        let before = saving
+        let segments = takeUnsaved()
+        // A task of its own: a timer cannot wait. The run waits for it before it ends.
+        saving = Task(executorPreference: loop) {
+            await before?.value
+            await self.dispatcher.save(segments, of: self.job.id)
+        }
     }
 
     /// Adds results, to those of the items just before them if these are at hand.
     private func add(_ segment: ItemSegment) {
         guard segment.count > 0 else { return }
         unsavedBytes += segment.results.count
-        if var last = unsaved.last, last.first + last.count == segment.first {
-            unsaved.removeLast()
-            last.count += segment.count
-            last.results.append(UInt8(ascii: ","))
-            last.results += segment.results
-            last.failures += segment.failures
-            unsaved.append(last)
+        if let last = unsaved.indices.last, unsaved[last].end == segment.first {
+            unsaved[last].append(segment)
         } else {
             unsaved.append(segment)
         }
+    }
+
+    /// What is to be written, neighbours joined.
+    private func takeUnsaved() -> [ItemSegment] {
+        var joined: [ItemSegment] = []
+        for segment in unsaved.sorted(by: { $0.first < $1.first }) {
+            if let last = joined.indices.last, joined[last].end == segment.first {
+                joined[last].append(segment)
+            } else {
+                joined.append(segment)
+            }
+        }
+        unsaved = []
+        unsavedBytes = 0
+        saveTimer?.cancel()
+        saveTimer = nil
+        return joined
     }
 }
 

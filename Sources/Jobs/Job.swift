@@ -21,6 +21,8 @@ package struct Job: Sendable {
     package var itemsDone: Int
     /// Items of a map that have failed.
     package var itemsFailed: Int
+    /// Items of a map that a pool has now; not kept in the store.
+    package var itemsRunning = 0
     /// Of a call that succeeded, as the function returned it; a map's results are item segments.
     package var result: RawJSON?
     /// Of the latest attempt that failed.
@@ -68,5 +70,67 @@ package struct ItemSegment: Sendable, Equatable {
         self.count = count
         self.results = results
         self.failures = failures
+    }
+
+    /// Index behind the last item.
+    package var end: Int { first + count }
+
+    /// What is left of the segment without its failed items.
+    package func withoutFailed() -> [ItemSegment] {
+        let failed = Set(failures.compactMap(\.index))
+        let list = RawJSON(trusted: ([UInt8(ascii: "[")] + results + [UInt8(ascii: "]")])[...])
+        var kept: [ItemSegment] = []
+        for (offset, result) in list.elements().enumerated()
+        where !failed.contains(first + offset) {
+            let single = ItemSegment(first: first + offset, count: 1, results: Array(result.bytes))
+            if kept.last?.end == single.first {
+                kept[kept.count - 1].append(single)
+            } else {
+                kept.append(single)
+            }
+        }
+        return kept
+    }
+
+    /// Adds the segment of the items that follow.
+    package mutating func append(_ next: ItemSegment) {
+        count += next.count
+        results.append(UInt8(ascii: ","))
+        results += next.results
+        failures += next.failures
+    }
+}
+
+/// Where a reading of a map's items goes on.
+package enum ItemCursor: Sendable, Equatable {
+    /// In the order of the items, from the segment that holds this one.
+    case index(Int)
+    /// In the order in which the segments were written, after that one.
+    case written(after: Int64)
+}
+
+/// Some segments of a map and where the next ones begin.
+package struct ItemPage: Sendable, Equatable {
+    package var segments: [ItemSegment]
+    package var next: ItemCursor
+
+    package var isEmpty: Bool { segments.isEmpty }
+
+    /// Drops what follows a gap, where the page is in the order of the items.
+    package mutating func cutAtGap(from start: ItemCursor) {
+        guard case .index(var reached) = start else { return }
+        for (place, segment) in segments.enumerated() {
+            if segment.first > reached {
+                segments.removeSubrange(place...)
+                next = .index(reached)
+                return
+            }
+            reached = segment.end
+        }
+    }
+
+    package init(segments: [ItemSegment], next: ItemCursor) {
+        self.segments = segments
+        self.next = next
     }
 }

@@ -1,6 +1,8 @@
 package import RawJSON
 
 /// Something that runs calls of functions: a thread, process or async pool.
+///
+/// It lives on the event loop of the engine that uses it, which calls it there and nowhere else.
 package protocol JobPool: Sendable {
     var kind: PoolKind { get }
 
@@ -8,10 +10,10 @@ package protocol JobPool: Sendable {
     ///
     /// A pool takes a few calls more than it can run at once, so that no worker idles between two
     /// short ones.
-    func reserve(for function: Function) async -> Bool
+    func reserve(for function: Function) -> Bool
 
     /// Gives back a place for which there will be no call.
-    func giveBack(for function: Function) async
+    func giveBack(for function: Function)
 
     /// Runs a call to its end; it is over when nothing of it runs any more.
     ///

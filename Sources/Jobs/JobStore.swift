@@ -5,8 +5,15 @@
 package protocol JobStore: Sendable {
     /// Keeps new jobs, all or none, in order.
     ///
+    /// - Parameters:
+    ///   - jobs: as they are to be stored.
+    ///   - durable: called with the outcomes, on any thread, as soon as they are durable: before
+    ///     the caller is resumed, so that work begins without its detour.
     /// - Returns: one outcome a job.
-    func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome]
+    /// - Throws: when none was kept; `full` when the disk is.
+    func insert(
+        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+    ) async throws(StoreError) -> [InsertOutcome]
 
     /// Notes that an attempt has begun, soon but without waiting for it; a short attempt's end may
     /// come first and takes the note's place.
@@ -19,7 +26,7 @@ package protocol JobStore: Sendable {
     /// with segments not saved before. A job that is not there any more is left alone.
     func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError)
 
-    /// Drops a job's item segments: all, or those with a failed item.
+    /// Drops a job's items: all, or the failed ones.
     func dropItems(_ id: JobID, onlyFailed: Bool) async throws(StoreError)
 
     /// Forgets a job and all that belongs to it; false when there is none.
@@ -28,10 +35,11 @@ package protocol JobStore: Sendable {
     /// The job with its result or failure.
     func job(_ id: JobID) async throws(StoreError) -> Job?
 
-    /// Segments in the order of their items, from the one that holds item `first` on, at least
-    /// one if there is any and no more than about `maxBytes` of results.
-    func items(_ id: JobID, from first: Int, maxBytes: Int) async throws(StoreError)
-        -> [ItemSegment]
+    /// Segments from the cursor on, at least one if there is any and no more than about `maxBytes`
+    /// of results; with `onlyFailed` those that hold a failed item.
+    func items(
+        _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
+    ) async throws(StoreError) -> ItemPage
 
     /// First item and count of every segment, in order, without the results.
     func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>]
@@ -59,11 +67,22 @@ package protocol JobStore: Sendable {
     func prune(expiredBefore time: Timestamp, forgottenBefore: Timestamp) async throws(StoreError)
 }
 
+extension JobStore {
+    /// Keeps new jobs, all or none, in order; one outcome a job.
+    package func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
+        try await insert(jobs) { _ in }
+    }
+}
+
 /// What became of a job given to `insert`.
 package enum InsertOutcome: Sendable {
     case stored
     /// A job with the same idempotency key is there already; the new one was not stored.
     case existing(Job)
+
+    package var isStored: Bool {
+        if case .stored = self { true } else { false }
+    }
 }
 
 /// What a store found when it was opened.

@@ -68,7 +68,7 @@ private struct SubmissionReader {
         case .map: try readItems(value)
         case .spread: spread = try bool(value, name)
         case .pool: submission.pool = try choice(value, name)
-        case .concurrency: submission.concurrency = try integer(value, name, 1...1_000_000)
+        case .concurrency: submission.concurrency = try concurrency(value)
         case .chunk: submission.chunk = try chunkSize(value)
         case .onError: submission.onError = try choice(value, name)
         case .queue: submission.queue = try queueName(value)
@@ -93,7 +93,7 @@ private struct SubmissionReader {
                 throw conflict("args", "map", "one call takes \"args\", many calls take \"map\"")
             }
             submission.work = .map(
-                items: items, count: items.elementRanges().count, spread: spread)
+                items: items, count: items.elementCount, spread: spread)
         } else {
             for member in [Member.spread, .concurrency, .chunk, .onError]
             where seen.contains(member) {
@@ -122,6 +122,15 @@ private struct SubmissionReader {
     private mutating func readItems(_ value: RawJSON) throws(SubmissionError) {
         guard value.kind == .array else { throw wrong("map", "an array of items", value) }
         items = value
+    }
+
+    private func concurrency(_ value: RawJSON) throws(SubmissionError) -> Int {
+        guard let number = value.int, number != 0, (-1000...1_000_000).contains(number) else {
+            throw wrong(
+                "concurrency",
+                "a whole number from 1 to 1000000, or -1 for all slots, -2 for all but one", value)
+        }
+        return number
     }
 
     private func chunkSize(_ value: RawJSON) throws(SubmissionError) -> ChunkSize {

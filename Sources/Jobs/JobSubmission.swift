@@ -6,7 +6,8 @@ package struct JobSubmission: Sendable {
     package var work: JobWork
     /// nil for the function's default.
     package var pool: PoolKind?
-    /// At most so many of a map's items at once; nil for as many as the pool has slots.
+    /// At most so many of a map's items at once; nil or -1 for as many as the pool has slots, -2
+    /// for one less, and so on.
     package var concurrency: Int?
     package var chunk = ChunkSize.auto
     package var onError = OnError.stop

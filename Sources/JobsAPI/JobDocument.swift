@@ -26,6 +26,7 @@ enum JobDocument {
             writer.member("total", count)
             writer.member("done", job.itemsDone)
             writer.member("failed", job.itemsFailed)
+            writer.member("running", job.itemsRunning)
             writer.endObject()
         }
         if withResult, let result = job.result { writer.member("result", result) }

@@ -65,7 +65,8 @@ extension JobRoutes {
             .stream {
                 guard !state.over else { return nil }
                 let first = state.next
-                let segments = try await queue.items(id, from: first, maxBytes: 256 << 10)
+                let page = try await queue.items(id, .index(first), maxBytes: 256 << 10)
+                let segments = page.segments
                 var piece: [UInt8] = first == 0 ? [UInt8(ascii: "[")] : []
                 for segment in segments {
                     if segment.first > 0 { piece.append(UInt8(ascii: ",")) }
@@ -78,48 +79,6 @@ extension JobRoutes {
                 }
                 return piece
             })
-    }
-
-    func items(_ request: HTTPRequest) async throws -> HTTPResponse {
-        let id = try id(request)
-        let from = Int(try number(request, "from", 0...1e12) ?? 0)
-        guard let job = try await queue.job(id) else { throw Problem.noJob(id.description) }
-        guard job.submission.work.isMap else {
-            throw Problem(
-                409, "not-a-map", "The job has no items",
-                "Job \(id) is a single call; its result is at /v1/jobs/\(id)/result.")
-        }
-        let state = StreamState(next: from)
-        let queue = self.queue
-        return HTTPResponse(
-            200, fields: [("Content-Type", "application/x-ndjson")],
-            .stream {
-                let first = state.next
-                let segments = try await queue.items(id, from: first, maxBytes: 256 << 10)
-                guard let last = segments.last else { return nil }
-                state.next = last.first + last.count
-                return segments.flatMap { Self.lines($0, from: first) }
-            })
-    }
-
-    static func lines(_ segment: ItemSegment, from first: Int) -> [UInt8] {
-        let results = RawJSON(trusted: ([0x5b] + segment.results + [0x5d])[...]).elements()
-        var lines: [UInt8] = []
-        for (offset, result) in results.enumerated() where segment.first + offset >= first {
-            let index = segment.first + offset
-            var writer = JSONWriter(capacity: 48)
-            writer.beginObject()
-            writer.member("index", index)
-            if let failure = segment.failures.first(where: { $0.index == index }) {
-                writer.key("error")
-                failure.write(to: &writer)
-            } else {
-                writer.member("result", result.compacted())
-            }
-            writer.endObject()
-            lines += writer.bytes + [UInt8(ascii: "\n")]
-        }
-        return lines
     }
 
     func list(_ request: HTTPRequest) async throws -> HTTPResponse {

@@ -187,7 +187,13 @@ package struct JobRoutes: Sendable {
 
     func retry(_ request: HTTPRequest) async throws -> HTTPResponse {
         let id = try id(request)
-        guard let job = try await queue.retry(id) else { throw Problem.noJob(id.description) }
+        let items = request.query("items")
+        guard items == nil || items == "failed" || items == "all" else {
+            throw badQuery("items", "failed or all")
+        }
+        guard let job = try await queue.retry(id, onlyFailed: items == "failed") else {
+            throw Problem.noJob(id.description)
+        }
         guard job.state == .queued else {
             throw Problem(
                 409, "job-not-ended", "The job has not ended",

@@ -5,11 +5,15 @@ import Sockets
 /// A call on its way through a pool, with whoever waits for its outcome.
 final class CallTicket {
     let call: Call
+    /// Its name in the messages of the worker that has it.
+    var number = 0
     private var continuation: UnsafeContinuation<CallOutcome, Never>?
     private var early: CallOutcome?
     var timer: LoopTimer?
     /// Set when the call is being stopped: what its end will be called.
     var stopping: Failure?
+    /// Whether the call may keep its worker for longer than others should wait.
+    var isLong = true
     /// Stops a call that runs in or under this server rather than in a fleet.
     private var halt: (() -> Void)?
 
@@ -63,8 +67,8 @@ final class CallTicket {
             writer.key("map")
             let list = RawJSON(trusted: ([0x5b] + items + [0x5d])[...])
             writer.append(raw: list.compacted().bytes)
-            writer.member("spread", spread)
-            writer.member("on_error", onError.rawValue)
+            if spread { writer.member("spread", true) }
+            if onError == .continue { writer.member("on_error", onError.rawValue) }
         }
         writer.endObject()
         return writer.bytes + [UInt8(ascii: "\n")]
@@ -106,7 +110,7 @@ extension CallOutcome {
         }
         let body = results.bytes.dropFirst().dropLast()
         self.init(
-            .items(results: body, count: results.elementRanges().count, failures: failures),
+            .items(results: body, count: results.elementCount, failures: failures),
             seconds: seconds)
     }
 }

@@ -125,3 +125,17 @@ package func inheritedEnvironment() -> [String: String] {
     }
     return found
 }
+
+extension [String: String] {
+    /// Bounds the threads that numerical libraries start in each of some worker processes, so that
+    /// together they have as many as there are CPUs; what the operator has set stays.
+    package mutating func capThreads(workers: Int) {
+        let threads = String(Swift.max(1, HostCapacity.cpus() / Swift.max(1, workers)))
+        for name in [
+            "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+            "VECLIB_MAXIMUM_THREADS",
+        ] where self[name] == nil {
+            self[name] = threads
+        }
+    }
+}

@@ -96,19 +96,23 @@ package actor RuntimePool: JobPool {
 
     // MARK: Calls
 
-    package func giveBack(for function: Function) {
-        if let fleet = fleets[function.runtime] {
-            fleet.giveBack()
-        } else {
-            localReserved = max(0, localReserved - 1)
+    package nonisolated func giveBack(for function: Function) {
+        assumeIsolated { pool in
+            if let fleet = pool.fleets[function.runtime] {
+                fleet.giveBack()
+            } else {
+                pool.localReserved = max(0, pool.localReserved - 1)
+            }
         }
     }
 
-    package func reserve(for function: Function) -> Bool {
-        if let fleet = fleets[function.runtime] { return fleet.reserve(function.name) }
-        guard local + localReserved < slots else { return false }
-        localReserved += 1
-        return true
+    package nonisolated func reserve(for function: Function) -> Bool {
+        assumeIsolated { pool in
+            if let fleet = pool.fleets[function.runtime] { return fleet.reserve(function.name) }
+            guard pool.local + pool.localReserved < pool.slots else { return false }
+            pool.localReserved += 1
+            return true
+        }
     }
 
     package func run(_ call: Call) async -> CallOutcome {

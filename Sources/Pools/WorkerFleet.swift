@@ -41,7 +41,7 @@ final class WorkerFleet {
     private var isStarted = false
     /// Whoever stops the fleet, until its last worker is reaped.
     private var whenGone: UnsafeContinuation<Void, Never>?
-    /// Seconds that calls of a function take, smoothed.
+    /// Seconds that a call of a function is expected to take: the latest long one, fading.
     private var estimates: [String: Double] = [:]
 
     var onHello: ((RawJSON) -> Void)?
@@ -76,12 +76,28 @@ final class WorkerFleet {
     func giveBack() { reserved = max(0, reserved - 1) }
 
     /// How many calls more than it can run the fleet takes, so that no worker idles between two
-    /// short ones: a few milliseconds of work for each worker.
+    /// short ones: a few milliseconds of work for each worker that is not in a long call.
     private func prefetch(_ function: String) -> Int {
-        guard callsPerWorker == 1, let seconds = estimates[function], seconds < 0.002 else {
+        guard callsPerWorker == 1, let seconds = estimates[function], seconds < Self.short else {
             return 0
         }
-        return size * Int(min(16, 0.004 / max(seconds, 0.000_01)))
+        let each = Int(min(Double(Self.lineLimit - 1), 2 * Self.short / max(seconds, 1e-5)))
+        return each * workers.count(where: takesAnother)
+    }
+
+    /// Seconds up to which a call is worth waiting behind.
+    private static let short = 0.002
+    /// Calls given to one worker that runs one at a time.
+    private static let lineLimit = 17
+
+    /// Whether a call may be given to the worker now.
+    private func takesAnother(_ worker: WorkerProcess) -> Bool {
+        guard worker.isReady, !worker.isRetiring else { return false }
+        if callsPerWorker > 1 { return worker.tickets.count < callsPerWorker }
+        if worker.tickets.isEmpty { return true }
+        // Behind a call that is, or turns out to be, a long one nobody is made to wait.
+        let isSoonFree = loop.now - worker.headSince < .milliseconds(5)
+        return worker.longCalls == 0 && isSoonFree && worker.tickets.count < Self.lineLimit
     }
 
     func run(_ ticket: CallTicket) async -> CallOutcome {
@@ -96,33 +112,31 @@ final class WorkerFleet {
     }
 
     private func note(_ outcome: CallOutcome, of ticket: CallTicket) {
-        var seconds = outcome.seconds
-        if case .items(_, let count, _) = outcome.value { seconds /= Double(max(1, count)) }
         let name = ticket.call.function.name
-        estimates[name] = (estimates[name] ?? seconds) * 0.75 + seconds * 0.25
+        // All functions of the clients go by this name: nothing is known of the next one.
+        if name == "martlet.call" { return }
+        let faded = (estimates[name] ?? 0) * 0.75 + outcome.seconds * 0.25
+        estimates[name] = max(outcome.seconds, faded)
     }
 
     /// Gives the call to the worker with the fewest, or lets it wait for one.
     private func place(_ ticket: CallTicket) {
-        let limit = callsPerWorker == 1 ? 17 : callsPerWorker
-        let free = workers.filter { $0.isReady && !$0.isRetiring && $0.tickets.count < limit }
-        guard let worker = free.min(by: { $0.tickets.count < $1.tickets.count }) else {
-            waiting.append(ticket)
-            return
+        var chosen: WorkerProcess?
+        for worker in workers where takesAnother(worker) {
+            if chosen.map({ worker.tickets.count < $0.tickets.count }) ?? true { chosen = worker }
         }
-        worker.send(ticket, number: nextNumber)
+        guard let chosen else { return waiting.append(ticket) }
+        ticket.isLong = (estimates[ticket.call.function.name] ?? 1) >= Self.short
+        chosen.send(ticket, number: nextNumber)
         nextNumber += 1
-        armTimers(of: worker)
+        startClock(callsPerWorker == 1 ? chosen.first : ticket)
     }
 
-    /// Starts the clock of calls that now run: the first of a worker that runs one at a time.
-    private func armTimers(of worker: WorkerProcess) {
-        let running = callsPerWorker == 1 ? worker.tickets.prefix(1) : worker.tickets[...]
-        for (_, ticket) in running where ticket.timer == nil {
-            guard let seconds = ticket.call.timeout else { continue }
-            ticket.timer = loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) {
-                self.stop(ticket, as: .timeout(seconds))
-            }
+    /// Starts the clock of a call that now runs.
+    private func startClock(_ ticket: CallTicket?) {
+        guard let ticket, ticket.timer == nil, let seconds = ticket.call.timeout else { return }
+        ticket.timer = loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) {
+            self.stop(ticket, as: .timeout(seconds))
         }
     }
 
@@ -135,13 +149,13 @@ final class WorkerFleet {
         }
         guard ticket.stopping == nil,
             let worker = (workers + retiring).first(where: { worker in
-                worker.tickets.contains { $0.ticket === ticket }
+                worker.tickets[ticket.number] === ticket
             })
         else { return }
         ticket.stopping = failure
         if callsPerWorker > 1 {
             worker.cancel(ticket)
-        } else if worker.tickets.first?.ticket === ticket {
+        } else if worker.first === ticket {
             terminate(worker)
         }
         // Else it is behind another call; `answered` ends it when its turn comes.
@@ -161,8 +175,10 @@ final class WorkerFleet {
         } else {
             ticket.finish(outcome)
         }
-        if callsPerWorker == 1, worker.tickets.first?.ticket.stopping != nil { terminate(worker) }
-        armTimers(of: worker)
+        if callsPerWorker == 1, let next = worker.first {
+            if next.stopping != nil { terminate(worker) }
+            startClock(next)
+        }
         if let next = waiting.popFirst() { place(next) }
     }
 
@@ -290,14 +306,14 @@ final class WorkerFleet {
         isStopped = true
         while let ticket = waiting.popFirst() { ticket.fail(.lost) }
         for worker in workers + retiring {
-            for (_, ticket) in worker.tickets { ticket.stopping = ticket.stopping ?? .lost }
+            for ticket in worker.tickets.values { ticket.stopping = ticket.stopping ?? .lost }
             worker.kill(SIGKILL)
         }
     }
 }
 
 /// Carries a value that belongs to a loop's thread through another thread, which does not use it.
-private struct LoopConfined<Value>: @unchecked Sendable {
+struct LoopConfined<Value>: @unchecked Sendable {
     let value: Value
 
     init(_ value: Value) { self.value = value }

@@ -22,10 +22,18 @@ final class WorkerProcess: EventHandler {
     private var inbox: [UInt8] = []
     private var outbox: [UInt8] = []
     private var sent = 0
+    private var willFlush = false
+    private var isWaitingToWrite = false
+    private let scratch = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: 64 << 10, alignment: 16)
     private var hasExited = false
 
-    /// Calls given and not answered, by number, oldest first.
-    private(set) var tickets: [(number: Int, ticket: CallTicket)] = []
+    /// Calls given and not answered, by number.
+    private(set) var tickets: [Int: CallTicket] = [:]
+    /// How many of them may take long.
+    private(set) var longCalls = 0
+    /// When the oldest of them came to the front.
+    private(set) var headSince = LoopInstant.current()
     private(set) var isReady = false
     /// Takes no new calls and is ended when it has answered the ones it has.
     private(set) var isRetiring = false
@@ -43,11 +51,14 @@ final class WorkerProcess: EventHandler {
         pidfd = clinux_pidfd_open(pid)
         guard pidfd >= 0 else { throw .system("pidfd_open", -pidfd) }
         exitWatch = ExitWatch()
-        let events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
-        try loop.watch(fd, events, handler: self)
+        try loop.watch(fd, Self.events, handler: self)
         exitWatch.action = { [weak self] in self?.exited() }
         try loop.watch(pidfd, EPOLLIN.rawValue, handler: exitWatch)
     }
+
+    deinit { scratch.deallocate() }
+
+    private static let events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
 
     private final class ExitWatch: EventHandler {
         var action: (() -> Void)?
@@ -56,15 +67,20 @@ final class WorkerProcess: EventHandler {
 
     // MARK: Calls
 
+    /// The oldest call; for workers that run one at a time, which have few.
+    var first: CallTicket? { tickets.min { $0.key < $1.key }?.value }
+
     func send(_ ticket: CallTicket, number: Int) {
-        tickets.append((number, ticket))
+        if tickets.isEmpty { headSince = loop.now }
+        ticket.number = number
+        tickets[number] = ticket
+        if ticket.isLong { longCalls += 1 }
         append(ticket.line(number: number))
     }
 
     /// Asks the worker to stop one of its calls; the answer comes when it has ended.
     func cancel(_ ticket: CallTicket) {
-        guard let number = tickets.first(where: { $0.ticket === ticket })?.number else { return }
-        append(Array("{\"cancel\":\(number)}\n".utf8))
+        append(Array("{\"cancel\":\(ticket.number)}\n".utf8))
     }
 
     func retire() {
@@ -79,9 +95,16 @@ final class WorkerProcess: EventHandler {
 
     // MARK: Bytes
 
+    /// Calls given in one round of the loop leave together.
     private func append(_ line: [UInt8]) {
         outbox += line
-        flush()
+        guard !willFlush else { return }
+        willFlush = true
+        let box = LoopConfined(self)
+        loop.execute {
+            box.value.willFlush = false
+            if !box.value.hasExited { box.value.flush() }
+        }
     }
 
     private func flush() {
@@ -92,12 +115,23 @@ final class WorkerProcess: EventHandler {
             }
             if count > 0 {
                 sent += count
+            } else if errno == EAGAIN {
+                return wakeWhenWritable(true)
             } else if errno != EINTR {
-                return  // full, or dead: the exit is seen by its own watch
+                return  // dead: the exit is seen by its own watch
             }
         }
+        wakeWhenWritable(false)
         outbox.removeAll(keepingCapacity: outbox.count <= 64 << 10)
         sent = 0
+    }
+
+    /// Only while there is something to write: else each message that the worker reads would wake
+    /// the loop.
+    private func wakeWhenWritable(_ wanted: Bool) {
+        guard wanted != isWaitingToWrite else { return }
+        isWaitingToWrite = wanted
+        loop.change(fd, wanted ? Self.events | EPOLLOUT.rawValue : Self.events)
     }
 
     func ready(_ events: UInt32) {
@@ -106,31 +140,29 @@ final class WorkerProcess: EventHandler {
     }
 
     private func receive() {
-        var scanned = inbox.count
         while true {
-            let start = inbox.count
-            let room = 256 << 10
-            var count = 0
-            inbox.reserveCapacity(start + room)
-            let piece = [UInt8](unsafeUninitializedCapacity: room) { buffer, filled in
-                count = recv(fd, buffer.baseAddress, room, 0)
-                filled = max(0, count)
-            }
-            guard count > 0 else { break }
-            inbox += piece
-            if count < room { break }
+            let count = recv(fd, scratch.baseAddress, scratch.count, 0)
+            guard count > 0 else { return }
+            take(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+            if count < scratch.count { return }
         }
-        var lineStart = 0
-        while let end = inbox[max(scanned, lineStart)...].firstIndex(of: UInt8(ascii: "\n")) {
-            handle(inbox[lineStart..<end])
-            lineStart = end + 1
-            scanned = lineStart
-        }
-        if lineStart > 0 { inbox.removeSubrange(..<lineStart) }
     }
 
-    private func handle(_ line: ArraySlice<UInt8>) {
-        guard let message = try? RawJSON(validating: Array(line)) else {
+    /// Handles the lines that end in `piece` and keeps the beginning of the last one.
+    private func take(_ piece: UnsafeRawBufferPointer) {
+        var rest = piece[...]
+        while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+            inbox.append(contentsOf: rest[..<end])
+            rest = rest[(end + 1)...]
+            let line = inbox
+            inbox = []
+            handle(line)
+        }
+        inbox.append(contentsOf: rest)
+    }
+
+    private func handle(_ line: [UInt8]) {
+        guard let message = try? RawJSON(validating: line) else {
             kill(SIGKILL)  // a worker that does not speak the protocol; its calls are handed on
             return
         }
@@ -141,9 +173,10 @@ final class WorkerProcess: EventHandler {
             return
         }
         guard let number = members.first(where: { $0.name == "call" })?.value.int,
-            let index = tickets.firstIndex(where: { $0.number == number })
+            let ticket = tickets.removeValue(forKey: number)
         else { return }
-        let ticket = tickets.remove(at: index).ticket
+        if ticket.isLong { longCalls -= 1 }
+        headSince = loop.now
         if isRetiring, tickets.isEmpty { shutdown(fd, Int32(SHUT_RDWR)) }
         onAnswer?(ticket, CallOutcome(answer: members))
     }
@@ -161,8 +194,8 @@ final class WorkerProcess: EventHandler {
         close(pidfd)
         exitWatch.action = nil
         let end = ProcessEnd(information)
-        let left = tickets.map(\.ticket)
-        tickets = []
+        let left = tickets.values.sorted { $0.number < $1.number }
+        tickets = [:]
         onExit?(left, end)
     }
 }

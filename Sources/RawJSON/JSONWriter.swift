@@ -12,6 +12,12 @@ package struct JSONWriter {
         needsComma = true
     }
 
+    /// Begins another document on a line of its own (NDJSON).
+    package mutating func beginLine() {
+        if !bytes.isEmpty { bytes.append(UInt8(ascii: "\n")) }
+        needsComma = false
+    }
+
     package mutating func beginObject() {
         separate()
         bytes.append(UInt8(ascii: "{"))

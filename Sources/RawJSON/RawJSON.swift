@@ -72,7 +72,17 @@ package struct RawJSON: Sendable, Hashable {
     /// The value of a number written as an integer that fits; nil for `1.0` and `1e2` too.
     package var int: Int? {
         guard kind == .number else { return nil }
-        return Int(String(decoding: bytes, as: UTF8.self))
+        let isNegative = bytes.first == UInt8(ascii: "-")
+        var value = 0
+        for byte in isNegative ? bytes.dropFirst() : bytes {
+            guard JSONText.isDigit(byte) else { return nil }
+            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
+            let digit = Int(byte - UInt8(ascii: "0"))
+            let (sum, carries) = product.addingReportingOverflow(isNegative ? -digit : digit)
+            if overflow || carries { return nil }
+            value = sum
+        }
+        return value
     }
 
     /// The nearest double; infinite for numbers past its range.
@@ -93,7 +103,32 @@ package struct RawJSON: Sendable, Hashable {
     /// Empty if this is no array.
     package func elementRanges() -> [Range<Int>] {
         guard kind == .array else { return [] }
-        return walk(membersOfObject: false).map(\.value)
+        let start = bytes.startIndex
+        return bytes.withUnsafeBufferPointer { buffer in
+            var found: [Range<Int>] = []
+            var walker = JSONWalker(buffer)
+            walker.position = 1
+            while walker.toNextMember() {
+                let value = walker.value()
+                found.append(value.lowerBound + start..<value.upperBound + start)
+            }
+            return found
+        }
+    }
+
+    /// How many elements an array has; 0 if this is none.
+    package var elementCount: Int {
+        guard kind == .array else { return 0 }
+        return bytes.withUnsafeBufferPointer { buffer in
+            var walker = JSONWalker(buffer)
+            walker.position = 1
+            var count = 0
+            while walker.toNextMember() {
+                _ = walker.value()
+                count += 1
+            }
+            return count
+        }
     }
 
     /// The elements of an array; empty if this is none.
@@ -104,9 +139,24 @@ package struct RawJSON: Sendable, Hashable {
     /// The members of an object in order, names unescaped; empty if this is none.
     package func members() -> [(name: String, value: RawJSON)] {
         guard kind == .object else { return [] }
-        return walk(membersOfObject: true).map { member in
-            let name = RawJSON(trusted: bytes[member.name]).string ?? ""
-            return (name, RawJSON(trusted: bytes[member.value]))
+        let start = bytes.startIndex
+        return bytes.withUnsafeBufferPointer { buffer in
+            var found: [(name: String, value: RawJSON)] = []
+            var walker = JSONWalker(buffer)
+            walker.position = 1
+            while walker.toNextMember() {
+                let name = walker.value()
+                walker.skipBlanks()
+                walker.position += 1
+                walker.skipBlanks()
+                let value = walker.value()
+                found.append(
+                    (
+                        RawJSON(trusted: bytes[part: name, from: start]).string ?? "",
+                        RawJSON(trusted: bytes[part: value, from: start])
+                    ))
+            }
+            return found
         }
     }
 
@@ -127,34 +177,12 @@ package struct RawJSON: Sendable, Hashable {
         let needs = body.withUnsafeBufferPointer { JSONText.hasBlankOutsideStrings($0) }
         return needs ? RawJSON(trusted: JSONText.withoutBlanks(body)[...]) : self
     }
+}
 
-    private struct Member {
-        let name: Range<Int>
-        let value: Range<Int>
-    }
-
-    private func walk(membersOfObject isObject: Bool) -> [Member] {
-        let start = bytes.startIndex
-        return bytes.withUnsafeBufferPointer { buffer in
-            var found: [Member] = []
-            var walker = JSONWalker(buffer)
-            walker.position = 1
-            while walker.toNextMember() {
-                var name = 0..<0
-                if isObject {
-                    name = walker.value()
-                    walker.skipBlanks()
-                    walker.position += 1
-                    walker.skipBlanks()
-                }
-                let value = walker.value()
-                found.append(
-                    Member(
-                        name: name.lowerBound + start..<name.upperBound + start,
-                        value: value.lowerBound + start..<value.upperBound + start))
-            }
-            return found
-        }
+extension ArraySlice {
+    /// The part at `range` of a slice that begins at `start`.
+    fileprivate subscript(part range: Range<Int>, from start: Int) -> ArraySlice {
+        self[range.lowerBound + start..<range.upperBound + start]
     }
 }
 

@@ -18,21 +18,32 @@ enum JobRow {
         NULL AS result, failure
         """
 
-    static func values(_ job: Job, queue: String) -> StatementArguments {
-        [
-            job.id.sequence, Int64(bitPattern: job.id.low), job.state.rawValue,
-            job.submission.function, queue, job.pool.rawValue, job.submission.priority,
-            job.attempt, job.createdAt.microseconds, job.notBefore?.microseconds,
-            job.startedAt?.microseconds, job.endedAt?.microseconds, job.expiresAt?.microseconds,
-            job.itemsDone, job.itemsFailed, job.idempotencyKey, data(job.submission.document),
-            job.result.map(data), job.failure.map { data($0.json) },
-        ]
+    /// Binds a new job's values in the order of `columns`.
+    static func bind(_ job: Job, to row: inout RowValues) {
+        row.add(job.id.sequence)
+        row.add(Int64(bitPattern: job.id.low))
+        row.add(job.state.rawValue)
+        row.add(job.submission.function)
+        row.add(job.submission.queue ?? "default")
+        row.add(job.pool.rawValue)
+        row.add(job.submission.priority)
+        row.add(job.attempt)
+        row.add(job.createdAt.microseconds)
+        row.add(job.notBefore?.microseconds)
+        row.add(job.startedAt?.microseconds)
+        row.add(job.endedAt?.microseconds)
+        row.add(job.expiresAt?.microseconds)
+        row.add(job.itemsDone)
+        row.add(job.itemsFailed)
+        row.add(job.idempotencyKey)
+        row.add(job.submission.document.bytes)
+        bindOutcome(job, to: &row)
     }
 
-    static func data(_ json: RawJSON) -> DatabaseValue { data(Array(json.bytes)) }
-
-    static func data(_ bytes: [UInt8]) -> DatabaseValue {
-        bytes.withUnsafeBytes { Data($0) }.databaseValue
+    /// Binds result and failure.
+    static func bindOutcome(_ job: Job, to row: inout RowValues) {
+        if let result = job.result { row.add(result.bytes) } else { row.addNull() }
+        if let failure = job.failure { row.add(failure.json.bytes) } else { row.addNull() }
     }
 
     /// The job of a row; nil when its submission cannot be read, which only damage explains.

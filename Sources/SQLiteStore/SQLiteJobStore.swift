@@ -27,6 +27,7 @@ package final class SQLiteJobStore: JobStore {
         configuration.prepareDatabase { database in
             try database.execute(sql: "PRAGMA cache_size = -8000")
         }
+        let statements: JobStatements
         do {
             pool = try DatabasePool(path: path, configuration: configuration)
             let isLater = try pool.read { try Schema.migrator.hasBeenSuperseded($0) }
@@ -36,7 +37,12 @@ package final class SQLiteJobStore: JobStore {
             // Only here: GRDB has set NORMAL when it turned write-ahead mode on, after
             // `prepareDatabase`. The first pool connection is the only one that writes.
             let level = try pool.writeWithoutTransaction { database in
-                try database.execute(sql: "PRAGMA synchronous = FULL")
+                try database.execute(
+                    sql: """
+                        PRAGMA synchronous = FULL;
+                        PRAGMA wal_autocheckpoint = \(Self.logPages);
+                        PRAGMA journal_size_limit = \(64 << 20)
+                        """)
                 return try Int.fetchOne(database, sql: "PRAGMA synchronous")
             }
             guard level == 2 else {
@@ -44,6 +50,7 @@ package final class SQLiteJobStore: JobStore {
                     "\(path): SQLite does not sync at every commit (\(level ?? -1))")
             }
             try Schema.migrator.migrate(pool)
+            statements = try pool.writeWithoutTransaction { try JobStatements($0) }
         } catch let error as StoreError {
             lock.release()
             throw error
@@ -51,9 +58,12 @@ package final class SQLiteJobStore: JobStore {
             lock.release()
             throw .failed("cannot use \(path): \(error)")
         }
-        writer = StoreWriter(pool: pool)
+        writer = StoreWriter(pool: pool, statements: statements)
         self.readers = ThreadExecutor(name: "store-reader", threads: readers)
     }
+
+    /// Pages of the write-ahead log after which it is written back into the file: 16 MB.
+    private static let logPages = 4000
 
     /// Transactions committed so far.
     package var commitCount: Int { writer.commitCount }
@@ -85,24 +95,20 @@ package final class SQLiteJobStore: JobStore {
 
     // MARK: Changes
 
-    package func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
-        try await writer.perform { database in
-            let insert = try database.cachedStatement(
-                sql: """
-                    INSERT INTO jobs (\(JobRow.columns))
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                    """)
-            return try jobs.map { job in
+    package func insert(
+        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+    ) async throws(StoreError) -> [InsertOutcome] {
+        try await writer.perform(durable: durable) { database, statements in
+            try jobs.map { job in
                 if let key = job.idempotencyKey, let existing = try Self.job(database, key: key) {
                     return .existing(existing)
                 }
-                insert.setUncheckedArguments(
-                    JobRow.values(job, queue: job.submission.queue ?? "default"))
-                try insert.execute()
+                try statements.insertJob.run { JobRow.bind(job, to: &$0) }
                 for tag in job.submission.tags {
-                    try database.execute(
-                        sql: "INSERT OR IGNORE INTO job_tags (tag, job) VALUES (?, ?)",
-                        arguments: [tag, job.id.sequence])
+                    try statements.insertTag.run { row in
+                        row.add(tag)
+                        row.add(job.id.sequence)
+                    }
                 }
                 return .stored
             }
@@ -119,16 +125,13 @@ package final class SQLiteJobStore: JobStore {
     package func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp) {
         writer.submit(
             StoreWriter.Change(
-                body: { database in
-                    let statement = try database.cachedStatement(
-                        sql: """
-                            UPDATE jobs SET state = 'running', attempt = ?, started_at = ?
-                            WHERE id = ? AND state = 'queued' AND attempt < ?
-                            """)
-                    statement.setUncheckedArguments([
-                        attempt, time.microseconds, id.sequence, attempt,
-                    ])
-                    try statement.execute()
+                body: { _, statements in
+                    try statements.noteStarted.run { row in
+                        row.add(attempt)
+                        row.add(time.microseconds)
+                        row.add(id.sequence)
+                        row.add(attempt)
+                    }
                 },
                 done: { _ in
                     // A note that was lost is written again with the attempt's end.
@@ -136,62 +139,66 @@ package final class SQLiteJobStore: JobStore {
     }
 
     package func saveItems(_ id: JobID, _ segments: [ItemSegment]) async throws(StoreError) {
-        try await writer.perform { database in
+        try await writer.perform { database, statements in
             let isThere = try Int.fetchOne(
                 database.cachedStatement(sql: "SELECT 1 FROM jobs WHERE id = ?"),
                 arguments: [id.sequence])
-            if isThere != nil { try Self.save(segments, of: id, database) }
+            if isThere != nil { try Self.save(segments, of: id, statements) }
         }
     }
 
     private static func save(
-        _ segments: [ItemSegment], of id: JobID, _ database: Database,
+        _ segments: [ItemSegment], of id: JobID, _ statements: JobStatements,
     ) throws {
         for segment in segments {
             let failures = segment.failures.map { String(decoding: $0.json.bytes, as: UTF8.self) }
-            try database.execute(
-                sql: """
-                    INSERT OR REPLACE INTO items (job, first, count, results, failures)
-                    VALUES (?, ?, ?, ?, ?)
-                    """,
-                arguments: [
-                    id.sequence, segment.first, segment.count, JobRow.data(segment.results),
-                    failures.isEmpty ? nil : "[" + failures.joined(separator: ",") + "]",
-                ])
+            try statements.saveItems.run { row in
+                row.add(id.sequence)
+                row.add(segment.first)
+                row.add(segment.count)
+                row.add(segment.results)
+                row.add(failures.isEmpty ? nil : "[" + failures.joined(separator: ",") + "]")
+            }
         }
     }
 
     package func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError) {
-        try await writer.perform { database in
-            let statement = try database.cachedStatement(
-                sql: """
-                    UPDATE jobs SET state = ?, attempt = ?, not_before = ?, started_at = ?,
-                        ended_at = ?, expires_at = ?, items_done = ?, items_failed = ?, result = ?,
-                        failure = ?
-                    WHERE id = ?
-                    """)
-            statement.setUncheckedArguments([
-                job.state.rawValue, job.attempt, job.notBefore?.microseconds,
-                job.startedAt?.microseconds, job.endedAt?.microseconds,
-                job.expiresAt?.microseconds, job.itemsDone, job.itemsFailed,
-                job.result.map(JobRow.data), job.failure.map { JobRow.data($0.json) },
-                job.id.sequence,
-            ])
-            try statement.execute()
-            if database.changesCount > 0 { try Self.save(segments, of: job.id, database) }
+        try await writer.perform { database, statements in
+            try statements.update.run { row in
+                row.add(job.state.rawValue)
+                row.add(job.attempt)
+                row.add(job.notBefore?.microseconds)
+                row.add(job.startedAt?.microseconds)
+                row.add(job.endedAt?.microseconds)
+                row.add(job.expiresAt?.microseconds)
+                row.add(job.itemsDone)
+                row.add(job.itemsFailed)
+                JobRow.bindOutcome(job, to: &row)
+                row.add(job.id.sequence)
+            }
+            if !segments.isEmpty, database.changesCount > 0 {
+                try Self.save(segments, of: job.id, statements)
+            }
         }
     }
 
     package func dropItems(_ id: JobID, onlyFailed: Bool) async throws(StoreError) {
-        try await writer.perform { database in
-            try database.execute(
-                sql: "DELETE FROM items WHERE job = ? AND (? = 0 OR failures IS NOT NULL)",
-                arguments: [id.sequence, onlyFailed])
+        try await writer.perform { database, statements in
+            let condition = "job = \(id.sequence)" + (onlyFailed ? " AND failures IS NOT NULL" : "")
+            var kept: [ItemSegment] = []
+            if onlyFailed {
+                kept = try Row.fetchAll(
+                    database,
+                    sql: "SELECT first, count, results, failures FROM items WHERE \(condition)"
+                ).flatMap { Self.segment($0).withoutFailed() }
+            }
+            try database.execute(sql: "DELETE FROM items WHERE \(condition)")
+            try Self.save(kept, of: id, statements)
         }
     }
 
     package func delete(_ id: JobID) async throws(StoreError) -> Bool {
-        try await writer.perform { database in
+        try await writer.perform { database, _ in
             try database.execute(
                 sql: "DELETE FROM jobs WHERE id = ? AND uuid_low = ?",
                 arguments: [id.sequence, Int64(bitPattern: id.low)])
@@ -207,7 +214,7 @@ package final class SQLiteJobStore: JobStore {
     }
 
     package func recover(at time: Timestamp) async throws(StoreError) -> RecoveryReport {
-        try await writer.perform { database in
+        try await writer.perform { database, _ in
             try database.execute(
                 sql: """
                     UPDATE jobs SET state = 'cancelled', ended_at = ? WHERE state = 'cancelling'
@@ -225,8 +232,12 @@ package final class SQLiteJobStore: JobStore {
         expiredBefore time: Timestamp, forgottenBefore: Timestamp,
     ) async throws(StoreError) {
         // In steps, so that the jobs submitted meanwhile do not wait for a long transaction.
-        while try await writer.perform({ try Self.forget(before: forgottenBefore, $0) }) {}
-        while try await writer.perform({ try Self.dropResults(before: time, $0) }) {}
+        while try await writer.perform({ database, _ in
+            try Self.forget(before: forgottenBefore, database)
+        }) {}
+        while try await writer.perform({ database, _ in
+            try Self.dropResults(before: time, database)
+        }) {}
     }
 
     /// How many jobs one transaction of `prune` may touch.
@@ -269,30 +280,56 @@ package final class SQLiteJobStore: JobStore {
     }
 
     package func items(
-        _ id: JobID, from first: Int, maxBytes: Int,
-    ) async throws(StoreError) -> [ItemSegment] {
+        _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
+    ) async throws(StoreError) -> ItemPage {
         try await read { database in
+            let (condition, place): (String, Int64) =
+                switch cursor {
+                case .index(let first):
+                    // From the segment that begins last at or before the item.
+                    (
+                        """
+                        first >= (SELECT coalesce(max(first), 0) FROM items
+                            WHERE job = ?1 AND first <= ?2)
+                            AND first + count > ?2
+                            \(onlyFailed ? "AND failures IS NOT NULL" : "") ORDER BY first
+                        """, Int64(first)
+                    )
+                case .written(let after):
+                    (
+                        """
+                        rowid > ?2 \(onlyFailed ? "AND failures IS NOT NULL" : "") ORDER BY rowid
+                        """, after
+                    )
+                }
             let rows = try Row.fetchCursor(
                 database,
                 sql: """
-                    SELECT first, count, results, failures FROM items
-                    WHERE job = ? AND first + count > ? ORDER BY first
-                    """, arguments: [id.sequence, first])
-            var found: [ItemSegment] = []
+                    SELECT rowid, first, count, results, failures FROM items
+                    WHERE job = ?1 AND \(condition)
+                    """, arguments: [id.sequence, place])
+            var page = ItemPage(segments: [], next: cursor)
             var size = 0
-            while found.isEmpty || size < maxBytes, let row = try rows.next() {
-                let failures = (row["failures"] as String?).map { text in
-                    RawJSON(trusted: Array(text.utf8)[...]).elements().compactMap(
-                        Failure.init(json:))
-                }
-                let segment = ItemSegment(
-                    first: row["first"], count: row["count"], results: JobRow.bytes(row["results"]),
-                    failures: failures ?? [])
+            while page.segments.isEmpty || size < maxBytes, let row = try rows.next() {
+                let segment = Self.segment(row)
                 size += segment.results.count
-                found.append(segment)
+                page.segments.append(segment)
+                page.next =
+                    if case .index = cursor { .index(segment.end) } else {
+                        .written(after: row["rowid"])
+                    }
             }
-            return found
+            return page
         }
+    }
+
+    private static func segment(_ row: Row) -> ItemSegment {
+        let failures = (row["failures"] as String?).map { text in
+            RawJSON(trusted: Array(text.utf8)[...]).elements().compactMap(Failure.init(json:))
+        }
+        return ItemSegment(
+            first: row["first"], count: row["count"], results: JobRow.bytes(row["results"]),
+            failures: failures ?? [])
     }
 
     package func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>] {

@@ -11,15 +11,19 @@ enum Schema {
     }
 
     /// `id` is `JobID.sequence`: rows are appended, and newest first is a walk from the end.
+    ///
+    /// The checks are chains of OR, because for `IN` SQLite fills a table at every row.
     private static let version1 = """
         CREATE TABLE jobs (
             id INTEGER PRIMARY KEY,
             uuid_low INTEGER NOT NULL,
-            state TEXT NOT NULL CHECK (state IN
-                ('queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled')),
+            state TEXT NOT NULL CHECK (
+                state = 'queued' OR state = 'running' OR state = 'cancelling'
+                OR state = 'succeeded' OR state = 'failed' OR state = 'cancelled'),
             function TEXT NOT NULL,
             queue TEXT NOT NULL,
-            pool TEXT NOT NULL CHECK (pool IN ('thread', 'process', 'async')),
+            pool TEXT NOT NULL CHECK (
+                pool = 'thread' OR pool = 'process' OR pool = 'async'),
             priority INTEGER NOT NULL,
             attempt INTEGER NOT NULL,
             created_at INTEGER NOT NULL,
@@ -50,5 +54,7 @@ enum Schema {
             failures BLOB,
             UNIQUE (job, first)
         );
+        -- In the order of writing.
+        CREATE INDEX items_written ON items (job);
         """
 }

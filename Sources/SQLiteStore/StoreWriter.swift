@@ -10,37 +10,43 @@ import Threads
 final class StoreWriter: Sendable {
     /// One caller's change; it runs inside the transaction.
     struct Change: Sendable {
-        let body: @Sendable (Database) throws -> Void
+        let body: @Sendable (Database, JobStatements) throws -> Void
         /// Told after the commit, or of the error that undid it.
         let done: @Sendable (StoreError?) -> Void
     }
 
     private let pool: DatabasePool
+    private let statements: JobStatements
     private let thread = ThreadExecutor(name: "store-writer", threads: 1)
     private let waiting = Mutex<[Change]>([])
     private let commits = Atomic<Int>(0)
 
-    init(pool: DatabasePool) { self.pool = pool }
+    init(pool: DatabasePool, statements: JobStatements) {
+        self.pool = pool
+        self.statements = statements
+    }
 
     /// Transactions so far.
     var commitCount: Int { commits.load(ordering: .relaxed) }
 
-    /// Makes a change and returns what it gives, once that is durable.
+    /// Makes a change and returns what it gives, once that is durable and `durable` has been told.
     func perform<Value: Sendable>(
-        _ body: @escaping @Sendable (Database) throws -> Value,
+        durable: @escaping @Sendable (Value) -> Void = { _ in },
+        _ body: @escaping @Sendable (Database, JobStatements) throws -> Value,
     ) async throws(StoreError) -> Value {
         let result: Result<Value, StoreError> = await withUnsafeContinuation { continuation in
             let box = ValueBox<Value>()
             submit(
                 Change(
-                    body: { database in
-                        let made = try body(database)
+                    body: { database, statements in
+                        let made = try body(database, statements)
                         box.set(made)
                     },
                     done: { error in
                         if let error {
                             continuation.resume(returning: .failure(error))
                         } else if let made = box.get() {
+                            durable(made)
                             continuation.resume(returning: .success(made))
                         } else {
                             continuation.resume(returning: .failure(.failed("nothing was written")))
@@ -79,7 +85,7 @@ final class StoreWriter: Sendable {
         do {
             try pool.writeWithoutTransaction { database in
                 try database.inTransaction(.immediate) {
-                    for change in changes { try change.body(database) }
+                    for change in changes { try change.body(database, statements) }
                     return .commit
                 }
             }

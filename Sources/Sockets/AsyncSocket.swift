@@ -11,20 +11,26 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     // Unchecked: used on the thread of `loop` alone, which the methods assert.
     package let loop: EventLoop
     private var fd: Int32
-    private var isReadable = true
+    private var isReadable = false
     private var isWritable = true
-    private var hasHungUp = false
+    /// Whether the other side has said that it sends no more, or the connection is broken.
+    package private(set) var hasHungUp = false
+    /// Whether nothing can be sent to the other side any more.
+    package private(set) var isBroken = false
     private var reader: UnsafeContinuation<Void, Never>?
     private var writer: UnsafeContinuation<Void, Never>?
+    private let tls: TLSSession?
     private var readExpired = false
     private var writeExpired = false
 
-    /// Called once when the other side has closed or the connection is broken.
-    package var onHangUp: (() -> Void)?
-
     /// Takes over a non-blocking descriptor, which is closed if the loop refuses it.
-    package init(_ fd: Int32, on loop: EventLoop) throws(SocketError) {
+    ///
+    /// With `secure` the first thing to do is `handshake()`.
+    package init(
+        _ fd: Int32, on loop: EventLoop, secure: TLSContext? = nil,
+    ) throws(SocketError) {
         self.fd = fd
+        tls = secure?.makeSession(fd)
         self.loop = loop
         let events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
         do {
@@ -48,22 +54,75 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
 
     package func ready(_ events: UInt32) {
         let hangUp = EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue
-        if events & hangUp != 0 { noteHangUp() }
-        if events & (EPOLLIN.rawValue | hangUp) != 0 {
-            isReadable = true
-            resumeReader()
-        }
+        if events & hangUp != 0 { hasHungUp = true }
+        if events & (EPOLLIN.rawValue | hangUp) != 0 { isReadable = true }
+        // TLS may have to write in order to read, and the other way round.
+        if tls != nil { (isReadable, isWritable) = (true, true) }
         let dead = EPOLLHUP.rawValue | EPOLLERR.rawValue
+        if events & dead != 0 { isBroken = true }
         if events & (EPOLLOUT.rawValue | dead) != 0 {
             isWritable = true
-            resumeWriter()
         }
+        if isReadable { resumeReader() }
+        if isWritable { resumeWriter() }
     }
 
-    private func noteHangUp() {
-        guard !hasHungUp else { return }
-        hasHungUp = true
-        onHangUp?()
+    // MARK: TLS
+
+    /// Whether the connection is to be encrypted.
+    package var isSecure: Bool { tls != nil }
+
+    /// The protocol that both sides have chosen (RFC 7301); nil without TLS or without a choice.
+    package var chosenProtocol: String? { tls?.chosenProtocol }
+
+    /// Agrees on keys with the other side; does nothing without TLS.
+    ///
+    /// - Throws: `timedOut` after `expireRead()`, `closed` when the other side cannot be agreed with.
+    package func handshake() async throws(SocketError) {
+        guard let tls else { return }
+        while fd >= 0 {
+            if readExpired {
+                readExpired = false
+                throw .timedOut
+            }
+            switch tls.handshake() {
+            case .done: return
+            case .wantsRead:
+                isReadable = false
+                await untilReadable()
+            case .wantsWrite:
+                (isReadable, isWritable) = (false, false)
+                await untilReadable()
+            case .ended, .failed: throw .closed
+            }
+        }
+        throw .closed
+    }
+
+    private func readNow(
+        _ tls: TLSSession, into buffer: UnsafeMutableRawBufferPointer,
+    ) throws(SocketError) -> Int? {
+        while isReadable {
+            guard fd >= 0 else { throw .closed }
+            switch tls.read(into: buffer) {
+            case .done(let count): return count
+            case .ended: return 0
+            case .wantsRead, .wantsWrite: isReadable = false
+            case .failed: throw .closed
+            }
+        }
+        guard fd >= 0 else { throw .closed }
+        return nil
+    }
+
+    private func writeNow(_ outcome: TLSSession.Outcome) throws(SocketError) -> Int {
+        switch outcome {
+        case .done(let count): return count
+        case .wantsRead, .wantsWrite:
+            isWritable = false
+            return 0
+        case .ended, .failed: throw .closed
+        }
     }
 
     // MARK: Reading
@@ -75,7 +134,18 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     package func read(into buffer: UnsafeMutableRawBufferPointer) async throws(SocketError) -> Int {
         while true {
             if let count = try readNow(into: buffer) { return count }
-            await withUnsafeContinuation { reader = $0 }
+            await untilReadable()
+        }
+    }
+
+    /// Waits until there may be something to read, or the read has expired.
+    package func untilReadable() async {
+        await withUnsafeContinuation { continuation in
+            if isReadable || readExpired || fd < 0 {
+                continuation.resume()
+            } else {
+                reader = continuation
+            }
         }
     }
 
@@ -86,6 +156,7 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
             readExpired = false
             throw .timedOut
         }
+        if let tls { return try readNow(tls, into: buffer) }
         while isReadable {
             guard fd >= 0 else { throw .closed }
             let count = recv(fd, buffer.baseAddress, buffer.count, 0)
@@ -112,14 +183,14 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
 
     // MARK: Writing
 
-    /// Writes all the bytes, waiting while the socket's buffer is full.
-    ///
-    /// - Throws: `timedOut` after `expireWrite()`, `closed` after `close()`, else `system`.
-    package func write(_ bytes: [UInt8]) async throws(SocketError) {
-        var sent = 0
-        while sent < bytes.count {
-            sent += try writeNow(bytes[sent...])
-            if sent < bytes.count { await withUnsafeContinuation { writer = $0 } }
+    /// Waits until there may be room to write, or the write has expired.
+    package func untilWritable() async {
+        await withUnsafeContinuation { continuation in
+            if isWritable || writeExpired || fd < 0 {
+                continuation.resume()
+            } else {
+                writer = continuation
+            }
         }
     }
 
@@ -134,6 +205,11 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         }
         var sent = 0
         while sent < bytes.count, isWritable {
+            if let tls, fd >= 0 {
+                let rest = bytes[(bytes.startIndex + sent)...]
+                sent += try writeNow(rest.withUnsafeBytes { tls.write($0) })
+                continue
+            }
             guard fd >= 0 else { throw .closed }
             let count = bytes.withUnsafeBytes {
                 send(fd, $0.baseAddress.map { $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL))
@@ -162,7 +238,16 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
 
     /// Says to the other side that nothing more will be sent.
     package func shutdownWrite() {
+        tls?.shutdown()
         if fd >= 0 { shutdown(fd, Int32(SHUT_WR)) }
+    }
+
+    /// Has the kernel break the connection at the close, instead of sending on what it holds.
+    package func abortOnClose() {
+        var now = linger(l_onoff: 1, l_linger: 0)
+        if fd >= 0 {
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+        }
     }
 
     /// Closes the descriptor; tasks that wait fail with `closed`.
@@ -170,10 +255,10 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     /// May be called twice.
     package func close() {
         guard fd >= 0 else { return }
-        loop.unwatch(fd)
+        tls?.shutdown()
+        loop.forget(fd)
         Glibc.close(fd)
         fd = -1
-        onHangUp = nil
         isReadable = true
         isWritable = true
         resumeReader()

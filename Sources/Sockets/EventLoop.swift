@@ -9,11 +9,13 @@ import Threads
 ///         ▲                                                                                    │
 ///         └────────────────────────────────────────────────────────────────────────────────────┘
 ///
-/// A loop is a task executor and a serial executor: tasks that prefer it, and actors that name it,
-/// run on its thread and nowhere else, so that straight-line `async` code costs no thread hop.
+/// A loop is a task executor and has a serial executor: tasks that prefer it, and actors that name
+/// it, run on its thread and nowhere else, so that straight-line `async` code costs no thread hop.
+/// The two are two objects because the runtime takes a job that runs for an actor's executor to be
+/// elsewhere than one that runs for a task's, and would queue it again at each call between functions.
 /// Work queued from the loop's own thread is an array append; from another thread it takes a lock
 /// and, if the loop had nothing queued, one write to an eventfd.
-package final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable {
+package final class EventLoop: TaskExecutor, @unchecked Sendable {
     // Unchecked: `inbox` has its mutex, `thread` is written once before any other use; all other
     // state belongs to the loop's thread.
     private let epoll: Int32
@@ -25,12 +27,15 @@ package final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable
     private var watches: [Watch?] = []
     private var generation: UInt32 = 0
     private var timers = TimerHeap()
+    private let serial = LoopSerialExecutor()
 
     /// The time when the loop last woke, from the monotonic clock.
     package private(set) var now = LoopInstant.current()
 
     enum Work {
         case job(UnownedJob)
+        /// A job of an actor on the loop.
+        case isolated(UnownedJob)
         case closure(@Sendable () -> Void)
     }
 
@@ -56,6 +61,7 @@ package final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable
             throw .system("eventfd", errno)
         }
         _ = clinux_epoll_control(epoll, EPOLL_CTL_ADD, wakeup, EPOLLIN.rawValue, Self.wakeupToken)
+        serial.loop = self
         startThread(name) { self.run() }
     }
 
@@ -75,15 +81,10 @@ package final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable
         submit(.job(UnownedJob(job)))
     }
 
+    /// For actors that live on the loop; the loop is to outlive them.
     package func asUnownedSerialExecutor() -> UnownedSerialExecutor {
-        UnownedSerialExecutor(ordinary: self)
+        serial.asUnownedSerialExecutor()
     }
-
-    package func checkIsolated() {
-        precondition(isCurrent, "not on the event loop's thread")
-    }
-
-    package func isIsolatingCurrentContext() -> Bool? { isCurrent }
 
     /// Runs a closure on the loop's thread, after what was queued before it.
     package func execute(_ body: @escaping @Sendable () -> Void) {
@@ -98,7 +99,7 @@ package final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable
         wake()
     }
 
-    private func submit(_ work: Work) {
+    fileprivate func submit(_ work: Work) {
         if isCurrent {
             local.append(work)
             return
@@ -154,12 +155,26 @@ package final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable
         }
     }
 
+    /// Changes what a watched descriptor is watched for.
+    package func change(_ fd: Int32, _ events: UInt32) {
+        assert(isCurrent)
+        guard watches.indices.contains(Int(fd)), let watch = watches[Int(fd)] else { return }
+        let token = UInt64(watch.generation) << 32 | UInt64(UInt32(bitPattern: fd))
+        _ = clinux_epoll_control(epoll, EPOLL_CTL_MOD, fd, events, token)
+    }
+
     /// Forgets a descriptor; call it before closing the descriptor.
     package func unwatch(_ fd: Int32) {
         assert(isCurrent)
         guard watches.indices.contains(Int(fd)), watches[Int(fd)] != nil else { return }
         watches[Int(fd)] = nil
         _ = clinux_epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0)
+    }
+
+    /// Forgets a descriptor that is closed next, which takes it from the kernel's list too.
+    package func forget(_ fd: Int32) {
+        assert(isCurrent)
+        if watches.indices.contains(Int(fd)) { watches[Int(fd)] = nil }
     }
 
     // MARK: The loop
@@ -211,15 +226,22 @@ package final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable
         }
     }
 
+    /// Runs what is queued and, for a few rounds, what that adds: a job's next steps need no look
+    /// at the descriptors in between, but a task that queues itself for ever must not hide them.
     private func runLocal() {
-        // What these add is run in the next round, after a look at the descriptors.
+        for _ in 0..<8 where !local.isEmpty { runBatch() }
+    }
+
+    private func runBatch() {
         var batch: [Work] = []
         swap(&batch, &local)
         let serial = asUnownedSerialExecutor()
         let executor = asUnownedTaskExecutor()
         for work in batch {
             switch work {
-            case .job(let job): job.runSynchronously(isolatedTo: serial, taskExecutor: executor)
+            case .job(let job): job.runSynchronously(on: executor)
+            case .isolated(let job):
+                job.runSynchronously(isolatedTo: serial, taskExecutor: executor)
             case .closure(let body): body()
             }
         }
@@ -228,6 +250,18 @@ package final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable
             swap(&batch, &local)
         }
     }
+}
+
+/// What actors on a loop name as their executor.
+private final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
+    // Unchecked: set once, before the loop is known to anyone.
+    unowned(unsafe) var loop: EventLoop?
+
+    func enqueue(_ job: consuming ExecutorJob) { loop?.submit(.isolated(UnownedJob(job))) }
+
+    func checkIsolated() { precondition(loop?.isCurrent == true, "not on the event loop's thread") }
+
+    func isIsolatingCurrentContext() -> Bool? { loop?.isCurrent }
 }
 
 /// Something that wants to know when its descriptor can be used; called on the loop's thread.

@@ -5,6 +5,9 @@ import Glibc
 package struct LoopInstant: Comparable, Sendable {
     package let nanoseconds: Int64
 
+    /// Later than any other.
+    package static let never = LoopInstant(nanoseconds: .max)
+
     package static func current() -> LoopInstant {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
@@ -17,10 +20,11 @@ package struct LoopInstant: Comparable, Sendable {
 
     /// A later point; a sum past the end of the clock (292 years) stays at its end.
     package static func + (instant: LoopInstant, duration: Duration) -> LoopInstant {
-        let (seconds, attoseconds) = duration.components
-        guard seconds < 9_000_000_000 else { return LoopInstant(nanoseconds: .max) }
-        let nanoseconds = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
-        let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(nanoseconds)
+        instant + LoopTime(duration)
+    }
+
+    package static func + (instant: LoopInstant, time: LoopTime) -> LoopInstant {
+        let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(time.nanoseconds)
         return LoopInstant(nanoseconds: overflow ? .max : sum)
     }
 
@@ -33,6 +37,18 @@ package struct LoopInstant: Comparable, Sendable {
         let left = nanoseconds - LoopInstant.current().nanoseconds
         guard left > 0 else { return 0 }
         return Int32(min((left + 999_999) / 1_000_000, 60_000))
+    }
+}
+
+/// A length of time ready to be added: a `Duration` is 128 bits wide and wants to be divided first.
+package struct LoopTime: Sendable {
+    let nanoseconds: Int64
+
+    /// At most 285 years.
+    package init(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        nanoseconds =
+            seconds < 9_000_000_000 ? seconds * 1_000_000_000 + attoseconds / 1_000_000_000 : .max
     }
 }
 

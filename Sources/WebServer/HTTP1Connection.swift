@@ -1,242 +1,232 @@
-import Glibc
 import HTTPWire
 import Sockets
 
-/// One client's connection: next request, handle, send; an error ends the connection, not the server.
-actor HTTP1Connection {
-    private let socket: AsyncSocket
-    private let loop: EventLoop
-    private let configuration: HTTPServerConfiguration
-    private let router: Router
-    private let drain: DrainSwitch
-    private var buffer: [UInt8] = []
-    private var deadline: LoopTimer?
+/// One client's HTTP/1.1: next request, handle, send; an error ends the connection, not the server.
+///
+///     ClientStream ──► ReceivedBytes ──► HTTP1Parser ──► HTTPService ──► HTTP1Writer ──► ClientStream
+///
+/// Answers to pipelined requests gather in the stream's output and leave together, when no whole
+/// request is left of what came.
+final class HTTP1Connection: @unchecked Sendable {
+    // Unchecked: used in the connection's task alone, on its loop's thread.
+    let stream: ClientStream
+    let home: ServerLoop
+    var input = ReceivedBytes()
+    private var parser: HTTP1Parser
+    private var isIdle = true
 
-    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
-
-    init(
-        socket: AsyncSocket, configuration: HTTPServerConfiguration, router: Router,
-        drain: DrainSwitch,
-    ) {
-        self.socket = socket
-        loop = socket.loop
-        self.configuration = configuration
-        self.router = router
-        self.drain = drain
+    init(_ stream: ClientStream) {
+        self.stream = stream
+        home = stream.home
+        parser = HTTP1Parser(limits: home.settings.limits)
     }
 
-    private enum End: Error {
+    enum End: Error {
+        /// The client is gone, or the answer cannot be finished: nobody is left to be told.
         case quietly
     }
 
     /// Serves requests until the connection ends.
     func run() async {
+        stream.onDrain = { [unowned self] in closeIfIdle() }
         do {
-            while try await serveOne() {}
+            if stream.socket.isSecure { try await shakeHands() }
+            while try await serveNext() {}
+            try await stream.flush()
         } catch let refusal as HTTPRefusal {
-            try? await send(configuration.refusal(refusal.status, refusal.detail), closing: true)
-            await linger()
+            await refuse(refusal)
         } catch {
             // The client is gone or silent; nobody is left to be told.
         }
-        deadline?.cancel()
-        socket.close()
     }
 
-    /// Ends the connection if it waits for a request; called when the server drains.
-    func closeIfIdle() {
-        if buffer.isEmpty, isIdle { socket.expireRead() }
-    }
-
-    private var isIdle = true
-
-    private func serveOne() async throws -> Bool {
-        isIdle = true
-        if drain.isDraining, buffer.isEmpty { return false }
-        guard let head = try await nextHead() else { return false }
-        isIdle = false
-        var request = HTTPRequest(head: head)
-        let handler: HTTPHandler
-        do throws(RefusedRequest) {
-            handler = try find(&request)
+    private func shakeHands() async throws {
+        stream.readDeadline = home.loop.now + home.headTime
+        do {
+            try await stream.socket.handshake()
         } catch {
+            home.counters.add(.handshakeFailures)
+            throw error
+        }
+        stream.readDeadline = .never
+    }
+
+    private func serveNext() async throws -> Bool {
+        guard let head = try await nextHead() else { return false }
+        var request = HTTPRequest(
+            head: head, client: stream.client, number: home.nextRequestNumber())
+        home.counters.add(.requests)
+        switch home.service.plan(&request) {
+        case .answer(let response):
             // The body of a refused request is not read: the connection ends with the answer.
-            let closing = head.body != .none || !head.keepsAlive || drain.isDraining
-            try await send(error.response, to: head, closing: closing)
-            if head.body != .none { await linger() }
+            let closing = head.body != .none || closes(after: head)
+            try await send(response, to: request, closing: closing)
+            if head.body != .none {
+                try await stream.flush()
+                await stream.linger()
+            }
+            return !closing
+        case .handle(let route):
+            let body = HTTP1Body(of: head, on: self)
+            let response = try await handle(&request, route, body)
+            let closing = closes(after: head) || body?.isUnread == true
+            try await send(response, to: request, closing: closing)
+            if body?.isUnread == true {
+                try await stream.flush()
+                await stream.linger()
+            }
             return !closing
         }
-        try await readBody(of: head, into: &request)
-        let response = await handler(request)
-        let closing = !head.keepsAlive || drain.isDraining
-        try await send(response, to: head, closing: closing)
-        return !closing
     }
 
-    private struct RefusedRequest: Error {
-        let response: HTTPResponse
-    }
+    private func closes(after head: RequestHead) -> Bool { !head.keepsAlive || home.isDraining }
 
-    /// Who answers the request, whose parameters it fills in.
-    private func find(_ request: inout HTTPRequest) throws(RefusedRequest) -> HTTPHandler {
-        if let refused = configuration.authorize(request) {
-            throw RefusedRequest(response: refused)
-        }
-        let head = request.head
-        switch router.find(head) {
-        case .handler(let found, let parameters):
-            request.parameters = parameters
-            return found
-        case .methods(let allowed):
-            var response =
-                head.method == "OPTIONS"
-                ? HTTPResponse(204, .bytes([]))
-                : configuration.refusal(405, "The method \(head.method) is not allowed here.")
-            response.fields.append(("Allow", allowed.joined(separator: ", ")))
-            throw RefusedRequest(response: response)
-        case .nothing:
-            throw RefusedRequest(
-                response: configuration.refusal(404, "There is nothing at \(head.path)."))
-        }
-    }
-
-    // MARK: Reading
-
-    private func nextHead() async throws -> RequestHead? {
-        let parser = HTTP1Parser(limits: configuration.limits)
-        var hasBegun = !buffer.isEmpty
-        arm(hasBegun ? configuration.headTimeout : configuration.idleTimeout)
-        defer { deadline?.cancel() }
-        while true {
-            if let (head, length) = try parser.parse(buffer) {
-                buffer.removeSubrange(..<length)
-                return head
-            }
-            do {
-                guard try await fill() else { return nil }
-            } catch SocketError.timedOut {
-                if hasBegun { throw HTTPRefusal(408, "The request's head took too long.") }
-                return nil
-            }
-            if !hasBegun {
-                hasBegun = true
-                arm(configuration.headTimeout)
-            }
-        }
-    }
-
-    private func readBody(of head: RequestHead, into request: inout HTTPRequest) async throws {
-        guard head.body != .none else { return }
-        if head.expectsContinue, buffer.isEmpty {
-            try await socket.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
-        }
-        arm(configuration.bodyTimeout)
-        defer { deadline?.cancel() }
-        do {
-            if case .bytes(let length) = head.body {
-                while buffer.count < length {
-                    guard try await fill() else { throw End.quietly }
-                }
-                request.body = Array(buffer[..<length])
-                buffer.removeSubrange(..<length)
+    /// Reads the body as the route wants it and calls the handler.
+    private func handle(
+        _ request: inout HTTPRequest, _ route: Route, _ body: HTTP1Body?,
+    ) async throws -> HTTPResponse {
+        if let body {
+            if route.takesBodyAsStream {
+                request.bodyStream = body.pieces
             } else {
-                var decoder = ChunkedDecoder(limit: configuration.limits.bodyBytes)
-                try decoder.decode(&buffer, into: &request.body)
-                while !decoder.isDone {
-                    guard try await fill() else { throw End.quietly }
-                    try decoder.decode(&buffer, into: &request.body)
+                request.body = try await body.collect()
+            }
+        }
+        stream.flushSoon()
+        stream.isHandling = true
+        let response = await home.service.answer(request, by: route)
+        stream.isHandling = false
+        // A body that broke a rule while the handler read it is answered as any such body.
+        if let failure = body?.failure { throw failure }
+        return response
+    }
+
+    // MARK: Heads
+
+    /// The next request's head; nil when the client sends no more, or the server wants no more.
+    private func nextHead() async throws -> RequestHead? {
+        if !input.isEmpty, stream.unsentBytes < home.settings.pipelinedBytes,
+            let head = try input.takeHead(&parser)
+        {
+            return head
+        }
+        try await stream.flush()
+        if !input.isEmpty, let head = try input.takeHead(&parser) { return head }
+        if home.isDraining, input.isEmpty { return nil }
+        isIdle = input.isEmpty
+        let now = home.loop.now
+        stream.readDeadline = now + (isIdle ? home.idleTime : home.headTime)
+        do {
+            while true {
+                let count = try await stream.receive()
+                guard count > 0 else { return nil }
+                if let head = try input.takeHead(&parser, adding: stream.received(count).span) {
+                    stream.readDeadline = .never
+                    isIdle = false
+                    return head
+                }
+                if isIdle {
+                    isIdle = false
+                    stream.readDeadline = home.loop.now + home.headTime
                 }
             }
         } catch SocketError.timedOut {
-            throw HTTPRefusal(408, "The request's body took too long.")
+            guard isIdle else {
+                home.counters.add(.limitHeadTime)
+                throw HTTPRefusal(408, "The request's head took too long.")
+            }
+            if !home.isDraining { home.counters.add(.limitIdleTime) }
+            return nil
         }
     }
 
-    /// Adds what the client sends next to the buffer; false at the end of the stream.
-    private func fill() async throws -> Bool {
-        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
-        defer { room.deallocate() }
-        let count = try await socket.read(into: room)
-        buffer.append(contentsOf: room[..<count])
-        return count > 0
+    /// Ends the connection if it waits for a request.
+    private func closeIfIdle() {
+        if isIdle { stream.socket.expireRead() }
     }
 
-    private func arm(_ time: Duration) {
-        deadline?.cancel()
-        let socket = self.socket
-        deadline = loop.schedule(after: time) { socket.expireRead() }
-    }
+    // MARK: Answers
 
-    // MARK: Writing
-
-    private func send(_ response: HTTPResponse, to head: RequestHead? = nil, closing: Bool)
-        async throws
-    {
-        var isChunked = false
-        var out = Array(
-            "HTTP/1.1 \(response.status) \(HTTPStatus.reason(response.status))\r\n".utf8)
-        for (name, value) in response.fields { out += "\(name): \(value)\r\n".utf8 }
-        if closing { out += "Connection: close\r\n".utf8 }
-        out += "Date: \(HTTPDate.now())\r\n".utf8
+    private func send(
+        _ response: HTTPResponse, to request: HTTPRequest, closing: Bool,
+    ) async throws {
+        let head = request.head
+        let isHead = head.method == .head
+        writeHead(response, to: request, closing: closing)
         switch response.body {
         case .bytes(let bytes):
-            if response.status != 204, response.status != 304 {
-                out += "Content-Length: \(bytes.count)\r\n".utf8
+            guard !isHead, HTTPStatus.hasContent(response.status) else { return }
+            if bytes.count <= 16 << 10 {
+                stream.output.bytes += bytes
+            } else {
+                try await stream.write(bytes)
             }
-            out += "\r\n".utf8
-            if head?.method != "HEAD" { out += bytes }
-            try await write(out)
         case .stream(let next):
-            isChunked = head?.isHTTP10 != true
-            if isChunked { out += "Transfer-Encoding: chunked\r\n".utf8 }
-            out += "\r\n".utf8
-            try await write(out)
-            guard head?.method != "HEAD" else { return }
-            while let piece = try await next() {
-                guard !piece.isEmpty else { continue }
-                try await write(
-                    isChunked
-                        ? Array("\(String(piece.count, radix: 16))\r\n".utf8) + piece + [13, 10]
-                        : piece)
+            guard !isHead else { return }
+            try await send(next, isChunked: !head.isHTTP10)
+        }
+    }
+
+    private func writeHead(_ response: HTTPResponse, to request: HTTPRequest, closing: Bool) {
+        stream.output.beginHead(response.status)
+        if let type = response.type { stream.output.field("Content-Type", type) }
+        for (name, value) in response.fields { stream.output.field(name, value) }
+        stream.output.bytes += home.date.utf8
+        switch response.body {
+        case .bytes(let bytes):
+            if HTTPStatus.hasContent(response.status) {
+                stream.output.ownField("Content-Length: ", decimal: bytes.count)
             }
-            if isChunked { try await write(Array("0\r\n\r\n".utf8)) } else { throw End.quietly }
+        case .stream:
+            // RFC 9112, section 6.1: not to HTTP/1.0, where the end of the connection ends the body.
+            if !request.head.isHTTP10 { stream.output.ownField("Transfer-Encoding: ", "chunked") }
         }
-    }
-
-    private func write(_ bytes: [UInt8]) async throws {
-        let socket = self.socket
-        let stall = loop.schedule(after: configuration.writeTimeout) { socket.expireWrite() }
-        defer { stall.cancel() }
-        try await socket.write(bytes)
-    }
-
-    /// Lets a client that is still sending read the refusal before the connection is reset.
-    private func linger() async {
-        socket.shutdownWrite()
-        arm(.seconds(2))
-        var dropped = 0
-        while dropped < 256 << 10 {
-            buffer.removeAll()
-            guard let more = try? await fill(), more else { return }
-            dropped += buffer.count
+        if let id = request.sentID { stream.output.field("X-Request-Id", id) }
+        if closing {
+            stream.output.ownField("Connection: ", "close")
+        } else if request.head.isHTTP10 {
+            stream.output.ownField("Connection: ", "keep-alive")
         }
+        stream.output.endHead()
     }
-}
 
-/// Tells connections that the server is about to stop; for the thread of one loop.
-final class DrainSwitch: @unchecked Sendable {
-    // Unchecked: read and written on its loop's thread alone.
-    var isDraining = false
-}
+    /// Sends a body piece by piece, asking for each when the client has taken the one before.
+    private func send(
+        _ next: @Sendable () async throws -> [UInt8]?, isChunked: Bool,
+    ) async throws {
+        stream.isHandling = true
+        defer { stream.isHandling = false }
+        while let piece = try await next() {
+            if isChunked {
+                stream.output.chunk(piece)
+            } else {
+                stream.output.bytes += piece
+            }
+            try await stream.flush()
+        }
+        // Without chunks the end of the connection is the end of the body.
+        guard isChunked else {
+            try await stream.flush()
+            throw End.quietly
+        }
+        stream.output.lastChunk()
+    }
 
-/// The `Date` field (RFC 9110, section 5.6.7).
-enum HTTPDate {
-    static func now() -> String {
-        var time = Glibc.time(nil)
-        var parts = tm()
-        gmtime_r(&time, &parts)
-        var text = [CChar](repeating: 0, count: 40)
-        let count = strftime(&text, text.count, "%a, %d %b %Y %H:%M:%S GMT", &parts)
-        return String(decoding: text.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    /// Says why the connection ends, so that the client can read it.
+    private func refuse(_ refusal: HTTPRefusal) async {
+        home.counters.add(.limit(refusal.status))
+        let response = home.settings.refusal(refusal.status, refusal.detail)
+        stream.output.beginHead(response.status)
+        if let type = response.type { stream.output.field("Content-Type", type) }
+        for (name, value) in response.fields { stream.output.field(name, value) }
+        stream.output.bytes += home.date.utf8
+        var content: [UInt8] = []
+        if case .bytes(let bytes) = response.body { content = bytes }
+        stream.output.ownField("Content-Length: ", decimal: content.count)
+        stream.output.ownField("Connection: ", "close")
+        stream.output.endHead()
+        stream.output.bytes += content
+        guard (try? await stream.flush()) != nil else { return }
+        await stream.linger()
     }
 }

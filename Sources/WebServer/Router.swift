@@ -7,73 +7,162 @@ package typealias HTTPHandler = @Sendable (HTTPRequest) async -> HTTPResponse
 package struct Route: Sendable {
     package let method: String
     package let path: String
-    let segments: [Segment]
+    let takesBodyAsStream: Bool
     let handler: HTTPHandler
 
-    enum Segment: Sendable, Equatable {
-        case literal(String)
-        case place(String)
+    /// How a handler gets the body of a request.
+    package enum BodyMode: Sendable {
+        /// Whole, in memory, before the handler is called.
+        case collected
+        /// Piece by piece, while it comes.
+        case streamed
     }
 
-    package init(_ method: String, _ path: String, _ handler: @escaping HTTPHandler) {
+    package init(
+        _ method: String, _ path: String, body: BodyMode = .collected,
+        _ handler: @escaping HTTPHandler,
+    ) {
         self.method = method
         self.path = path
+        takesBodyAsStream = body == .streamed
         self.handler = handler
-        segments = path.split(separator: "/").map { part in
-            part.hasPrefix("{")
-                ? .place(String(part.dropFirst().dropLast())) : .literal(String(part))
-        }
-    }
-
-    /// The values of the places; nil when the path is another one.
-    func match(_ parts: [String]) -> [String: String]? {
-        guard parts.count == segments.count else { return nil }
-        var found: [String: String] = [:]
-        for (segment, part) in zip(segments, parts) {
-            switch segment {
-            case .literal(let text):
-                guard text == part else { return nil }
-            case .place(let name): found[name] = part
-            }
-        }
-        return found
     }
 }
 
-/// Finds the route of a request.
+/// Finds the route of a request: a tree with a level for each segment of the path.
+///
+/// A literal segment goes before a place: `/v1/jobs/batch` is no job called "batch".
 package struct Router: Sendable {
     package let routes: [Route]
+    private var nodes = [Node()]
 
-    package init(_ routes: [Route]) { self.routes = routes }
+    private struct Node: Sendable {
+        var literals: [(name: [UInt8], node: Int)] = []
+        var place: Int?
+        var endpoints: [Endpoint] = []
+        /// For `Allow` (RFC 9110, section 10.2.1); empty when no route ends here.
+        var allowed = ""
+    }
+
+    private struct Endpoint: Sendable {
+        let method: HTTPMethod
+        let route: Route
+        let places: [String]
+    }
+
+    package init(_ routes: [Route]) {
+        self.routes = routes
+        for route in routes { insert(route) }
+    }
+
+    private mutating func insert(_ route: Route) {
+        guard let method = HTTPMethod(rawValue: route.method), method != .other else {
+            preconditionFailure("the method of \(route.method) \(route.path) is not known")
+        }
+        var node = 0
+        var places: [String] = []
+        for segment in route.path.split(separator: "/") {
+            if segment.hasPrefix("{") {
+                places.append(String(segment.dropFirst().dropLast()))
+                node = placeNode(below: node)
+            } else {
+                node = literalNode(Array(segment.utf8), below: node)
+            }
+        }
+        precondition(places.count <= PathParameters.most, "\(route.path) has too many places")
+        nodes[node].endpoints.append(Endpoint(method: method, route: route, places: places))
+        var methods = nodes[node].endpoints.map(\.route.method)
+        if methods.contains("GET") { methods.append("HEAD") }
+        nodes[node].allowed = (methods + ["OPTIONS"]).joined(separator: ", ")
+    }
+
+    private mutating func placeNode(below node: Int) -> Int {
+        if let known = nodes[node].place { return known }
+        nodes.append(Node())
+        nodes[node].place = nodes.count - 1
+        return nodes.count - 1
+    }
+
+    private mutating func literalNode(_ name: [UInt8], below node: Int) -> Int {
+        if let known = nodes[node].literals.first(where: { $0.name == name }) { return known.node }
+        nodes.append(Node())
+        nodes[node].literals.append((name, nodes.count - 1))
+        return nodes.count - 1
+    }
+
+    // MARK: Finding
 
     enum Finding {
-        case handler(HTTPHandler, parameters: [String: String])
+        case route(Route, PathParameters)
         /// The path is known, the method is not: those that are.
-        case methods([String])
+        case methods(String)
         case nothing
+        /// An escape of the path is malformed.
+        case malformed
     }
 
     func find(_ head: RequestHead) -> Finding {
-        guard head.path.hasPrefix("/") else { return .nothing }
-        var parts: [String] = []
-        for part in head.path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
-            guard let decoded = PercentEncoding.decode(String(part)) else { return .nothing }
-            parts.append(decoded)
+        var parameters = PathParameters()
+        let path = head.pathRange
+        let hasEscapes = head.bytes[path].contains(UInt8(ascii: "%"))
+        if hasEscapes {
+            guard let decoded = PercentEncoding.decode(head.bytes[path]),
+                String(validating: decoded, as: UTF8.self) != nil
+            else { return .malformed }
         }
-        if parts == [""] { parts = [] }
-        // A literal segment goes before a place: `/v1/jobs/batch` is no job called "batch".
-        let matches = routes.compactMap { route in
-            route.match(parts).map { (route: route, parameters: $0) }
+        let start = path.lowerBound + 1
+        let isRoot = start == path.upperBound
+        let search = Search(bytes: head.bytes, end: path.upperBound, hasEscapes: hasEscapes)
+        let found = isRoot ? 0 : walk(from: 0, at: start, search, &parameters)
+        guard let found, !nodes[found].endpoints.isEmpty else { return .nothing }
+        // HEAD is GET without the content (RFC 9110, section 9.3.2).
+        let method = head.method == .head ? .get : head.method
+        for endpoint in nodes[found].endpoints where endpoint.method == method {
+            parameters.complete(names: endpoint.places, path: head.bytes)
+            return .route(endpoint.route, parameters)
         }
-        let fewest = matches.map(\.parameters.count).min()
-        var methods: [String] = []
-        for (route, parameters) in matches where parameters.count == fewest {
-            if route.method == head.method || (route.method == "GET" && head.method == "HEAD") {
-                return .handler(route.handler, parameters: parameters)
-            }
-            methods.append(route.method)
+        return .methods(nodes[found].allowed)
+    }
+
+    private struct Search {
+        let bytes: [UInt8]
+        let end: Int
+        let hasEscapes: Bool
+    }
+
+    /// The node of the path that goes on at `start`, a segment's first byte; nil when there is none.
+    private func walk(
+        from node: Int, at start: Int, _ search: Search, _ parameters: inout PathParameters,
+    ) -> Int? {
+        var end = start
+        while end < search.end, search.bytes[end] != UInt8(ascii: "/") { end += 1 }
+        for (name, child) in nodes[node].literals where matches(name, start..<end, search) {
+            if let found = follow(child, end, search, &parameters) { return found }
         }
-        guard !methods.isEmpty else { return .nothing }
-        return .methods(methods + (methods.contains("GET") ? ["HEAD"] : []) + ["OPTIONS"])
+        guard let place = nodes[node].place, parameters.count < PathParameters.most else {
+            return nil
+        }
+        parameters.push(start..<end)
+        if let found = follow(place, end, search, &parameters) { return found }
+        parameters.pop()
+        return nil
+    }
+
+    private func follow(
+        _ node: Int, _ end: Int, _ search: Search, _ parameters: inout PathParameters,
+    ) -> Int? {
+        if end == search.end { return nodes[node].endpoints.isEmpty ? nil : node }
+        return walk(from: node, at: end + 1, search, &parameters)
+    }
+
+    private func matches(_ name: [UInt8], _ range: Range<Int>, _ search: Search) -> Bool {
+        if search.hasEscapes {
+            return PercentEncoding.decode(search.bytes[range]) == name
+        }
+        guard name.count == range.count else { return false }
+        for index in name.indices where name[index] != search.bytes[range.lowerBound + index] {
+            return false
+        }
+        return true
     }
 }

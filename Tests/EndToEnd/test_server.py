@@ -67,7 +67,7 @@ class ServerTests(unittest.TestCase):
             function="even_only", map=[0, 1, 2, 3], on_error="continue", chunk=2)
         document = self.server.wait(job)
         self.assertEqual(document["state"], "succeeded")
-        self.assertEqual(document["progress"], {"total": 4, "done": 4, "failed": 2})
+        self.assertEqual(document["progress"], {"total": 4, "done": 4, "failed": 2, "running": 0})
         self.assertEqual(self.server.result(job), [0, None, 2, None])
         lines = [json.loads(line) for line in self.server.call(
             "GET", "/v1/jobs/%s/items" % job)[2].splitlines()]

@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct HTTP1ParserTests {
     private func parse(_ text: String) throws -> (head: RequestHead, length: Int)? {
-        try HTTP1Parser(limits: HTTPLimits()).parse(Array(text.utf8))
+        var parser = HTTP1Parser(limits: HTTPLimits())
+        return try parser.parse(Array(text.utf8).span)
     }
 
     /// Request, status, section of RFC 9112 unless said otherwise.
@@ -15,6 +16,18 @@ import Testing
         ("GET / http/1.1\r\nHost: a\r\n\r\n", 400, "2.3 case"),
         ("G(T / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "3.1 token"),
         ("GET / HTTP/1.1\r\n\r\n", 400, "3.2 no Host"),
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 400, "RFC 9110 4.2.1 empty host"),
+        ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "3.2 Host with a blank"),
+        ("GET / HTTP/1.1\r\nHost: a:99999\r\n\r\n", 400, "3.2 Host with a wrong port"),
+        ("GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", 400, "3.2 Host with a user"),
+        ("GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", 400, "3.2.2 no authority"),
+        ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "3.2.4"),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 501, "3.2.3"),
+        (" GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "2.2 blank before the method"),
+        ("\u{16}\u{3}\u{1}", 400, "a TLS greeting is not waited for"),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\r\n\r\n", 400, "2.2 CR before the last line"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n", 417, "RFC 9110 10.1.1"),
+        ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", 400, "RFC 3986 2"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "3.2 two Hosts"),
         ("GET a HTTP/1.1\r\nHost: a\r\n\r\n", 400, "3.2 target"),
         ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400, "5.1 blank before colon"),
@@ -29,9 +42,15 @@ import Testing
             "6.3"
         ),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", 400, "6.2"),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "6.1"),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 501, "6.1"),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", 501, "6.1 empty"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400, "6.3"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 400, "6.3"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501, "6.1"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", 400,
+            "7.1 twice"
+        ),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", 400, "6.3 empty"),
+        ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "6.1 in HTTP/1.0"),
         (
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n", 413,
             "RFC 9110 15.5.14"
@@ -49,13 +68,13 @@ import Testing
     @Test func `a head is found whole however it comes`() throws {
         let text = "POST /v1/jobs?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
         let bytes = Array(text.utf8)
-        let parser = HTTP1Parser(limits: HTTPLimits())
+        var parser = HTTP1Parser(limits: HTTPLimits())
         for end in 0..<(bytes.count - 3) {
-            #expect(try parser.parse(Array(bytes[..<end])) == nil)
+            #expect(try parser.parse(bytes.span.extracting(..<end)) == nil)
         }
-        let found = try #require(try parser.parse(bytes))
+        let found = try #require(try parser.parse(bytes.span))
         #expect(found.length == bytes.count - 3)
-        #expect(found.head.method == "POST")
+        #expect(found.head.method == .post)
         #expect(found.head.path == "/v1/jobs")
         #expect(found.head.query == "x=1")
         #expect(found.head.body == .bytes(3))
@@ -70,26 +89,51 @@ import Testing
         #expect(refusal?.status == 431)
     }
 
-    @Test func `chunks are joined at every split`() throws {
-        let bytes = Array("3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nT: x\r\n\r\nrest".utf8)
-        for split in 0...bytes.count {
-            var decoder = ChunkedDecoder(limit: 100)
-            var body: [UInt8] = []
-            var buffer = Array(bytes[..<split])
-            try decoder.decode(&buffer, into: &body)
-            buffer += bytes[split...]
-            try decoder.decode(&buffer, into: &body)
-            #expect(decoder.isDone)
-            #expect(String(decoding: body, as: UTF8.self) == "abc0123456789")
-            #expect(String(decoding: buffer, as: UTF8.self) == "rest")
-        }
+    /// Request line and fields, path, query, whether the connection stays.
+    static let read: [(String, String, String, Bool)] = [
+        ("GET http://h/p?q HTTP/1.1\r\nHost: a", "/p", "q", true),
+        ("GET https://h:1?q HTTP/1.1\r\nHost: a", "/", "q", true),
+        ("GET HTTP://h HTTP/1.1\r\nHost: a", "/", "", true),
+        ("OPTIONS * HTTP/1.1\r\nHost: a", "*", "", true),
+        ("GET /a%20b?c?d HTTP/1.3\r\nHost: [::1]:80", "/a%20b", "c?d", true),
+        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: x , CLOSE", "/", "", false),
+        ("GET / HTTP/1.0", "/", "", false),
+        ("GET / HTTP/1.0\r\nConnection: Keep-Alive", "/", "", true),
+    ]
+
+    @Test(arguments: read)
+    func `targets and connection options are read`(
+        text: String, path: String, query: String, keepsAlive: Bool,
+    ) throws {
+        let head = try #require(try parse("\r\n" + text + "\r\n\r\n")).head
+        #expect(head.path == path)
+        #expect(head.query == query)
+        #expect(head.keepsAlive == keepsAlive)
     }
 
-    @Test(arguments: ["g\r\n", "1\n", "3\r\nabcd\r\n", "ffffffffffffffff\r\n", "\r\n", "64\r\n"])
-    func `bad chunks are refused`(text: String) {
-        var decoder = ChunkedDecoder(limit: 50)
-        var body: [UInt8] = []
-        var buffer = Array(text.utf8)
-        #expect(throws: HTTPRefusal.self) { try decoder.decode(&buffer, into: &body) }
+    @Test func `fields are found by name, joined and trimmed`() throws {
+        let text =
+            "GET / HTTP/1.1\r\nHost: a\r\nX-One:  1 \t\r\nx-ONE: 2\r\nEmpty:\r\nExpect: 100-Continue\r\n\r\n"
+        let head = try #require(try parse(text)).head
+        #expect(head.field("x-one") == "1, 2")
+        #expect(head.field("empty") == "")
+        #expect(head.field("x-two") == nil)
+        #expect(head.expectation == .continue)
+        #expect(head.fields.map(\.name) == ["host", "x-one", "x-one", "empty", "expect"])
+    }
+
+    @Test func `an upgrade to HTTP/2 wants all of its fields`() throws {
+        let all =
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+        #expect(try parse(all)?.head.upgradesToHTTP2 == true)
+        let less = all.replacing("Upgrade, HTTP2-Settings", with: "Upgrade")
+        #expect(try parse(less)?.head.upgradesToHTTP2 == false)
+    }
+}
+
+extension String {
+    fileprivate func replacing(_ part: String, with other: String) -> String {
+        guard let range = self.firstRange(of: part) else { return self }
+        return self[..<range.lowerBound] + other + self[range.upperBound...]
     }
 }

@@ -23,8 +23,10 @@ private final class RefusingStore: JobStore {
         if isRefused { throw .full("full") }
     }
 
-    func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
-        try await inner.insert(jobs)
+    func insert(
+        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+    ) async throws(StoreError) -> [InsertOutcome] {
+        try await inner.insert(jobs, durable: durable)
     }
     func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp) {
         inner.noteStarted(id, attempt: attempt, at: time)
@@ -43,9 +45,9 @@ private final class RefusingStore: JobStore {
     func delete(_ id: JobID) async throws(StoreError) -> Bool { try await inner.delete(id) }
     func job(_ id: JobID) async throws(StoreError) -> Job? { try await inner.job(id) }
     func items(
-        _ id: JobID, from first: Int, maxBytes: Int,
-    ) async throws(StoreError) -> [ItemSegment] {
-        try await inner.items(id, from: first, maxBytes: maxBytes)
+        _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
+    ) async throws(StoreError) -> ItemPage {
+        try await inner.items(id, cursor, onlyFailed: onlyFailed, maxBytes: maxBytes)
     }
     func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>] {
         try await inner.itemRanges(id)
@@ -71,8 +73,8 @@ private final class RefusingStore: JobStore {
 /// A pool that returns its items as they came.
 private struct EchoPool: JobPool {
     let kind = PoolKind.thread
-    func reserve(for function: Function) async -> Bool { true }
-    func giveBack(for function: Function) async {}
+    func reserve(for function: Function) -> Bool { true }
+    func giveBack(for function: Function) {}
     func run(_ call: Call) async -> CallOutcome {
         switch call.payload {
         case .arguments(let arguments): CallOutcome(.result(arguments))

@@ -110,11 +110,22 @@ import Testing
                 2, 2, [Failure(.exception, type: "E", message: "m", index: 3)])
             try await store.saveItems(job.id, [failed, segment(0, 2), segment(4, 1)])
             #expect(try await store.itemRanges(job.id) == [0..<2, 2..<4, 4..<5])
-            #expect(try await store.items(job.id, from: 3, maxBytes: 0) == [failed])
-            #expect(try await store.items(job.id, from: 0, maxBytes: 1_000).count == 3)
-            #expect(try await store.items(job.id, from: 5, maxBytes: 1_000).isEmpty)
+            func page(_ cursor: ItemCursor, onlyFailed: Bool = false, _ maxBytes: Int = 1_000)
+                async throws -> ItemPage
+            {
+                try await store.items(job.id, cursor, onlyFailed: onlyFailed, maxBytes: maxBytes)
+            }
+            #expect(
+                try await page(.index(3), 0) == ItemPage(segments: [failed], next: .index(4)))
+            #expect(try await page(.index(0)).segments.map(\.first) == [0, 2, 4])
+            #expect(try await page(.index(5)).isEmpty)
+            #expect(try await page(.index(0), onlyFailed: true).segments == [failed])
+            let written = try await page(.written(after: 0), 0)
+            #expect(written.segments == [failed])
+            #expect(try await page(written.next).segments.map(\.first) == [0, 4])
             try await store.dropItems(job.id, onlyFailed: true)
-            #expect(try await store.itemRanges(job.id) == [0..<2, 4..<5])
+            // The good item beside the failed one stays.
+            #expect(try await store.itemRanges(job.id) == [0..<2, 2..<3, 4..<5])
             try await store.dropItems(job.id, onlyFailed: false)
             #expect(try await store.itemRanges(job.id).isEmpty)
         }

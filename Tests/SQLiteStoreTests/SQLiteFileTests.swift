@@ -48,8 +48,9 @@ import Testing
                 try String.fetchOne(
                     database, sql: "SELECT sql FROM sqlite_master WHERE name = 'jobs'")
             }
-            let check = try #require(sql?.firstMatch(of: /state IN\s*\(([^)]*)\)/)).output.1
-            let states = check.matches(of: /'(\w+)'/).map { String($0.output.1) }
+            let states = try #require(sql).matches(of: /state = '(\w+)'/).map {
+                String($0.output.1)
+            }
             #expect(Set(states) == Set(JobState.allCases.map(\.rawValue)))
         }
     }

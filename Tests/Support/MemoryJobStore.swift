@@ -6,14 +6,18 @@ import Synchronization
 package final class MemoryJobStore: JobStore {
     private struct Contents {
         var jobs: [JobID: Job] = [:]
-        var items: [JobID: [Int: ItemSegment]] = [:]
+        /// In the order of writing.
+        var items: [JobID: [ItemSegment]] = [:]
 
         mutating func save(_ segments: [ItemSegment], of id: JobID) {
-            for segment in segments { items[id, default: [:]][segment.first] = segment }
+            for segment in segments {
+                items[id, default: []].removeAll { $0.first == segment.first }
+                items[id, default: []].append(segment)
+            }
         }
 
         func segments(_ id: JobID) -> [ItemSegment] {
-            (items[id] ?? [:]).values.sorted { $0.first < $1.first }
+            (items[id] ?? []).sorted { $0.first < $1.first }
         }
     }
 
@@ -23,7 +27,9 @@ package final class MemoryJobStore: JobStore {
 
     // MARK: Changes
 
-    package func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
+    package func insert(
+        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+    ) async throws(StoreError) -> [InsertOutcome] {
         let outcomes: [InsertOutcome]? = contents.withLock { contents in
             let before = contents.jobs
             var outcomes: [InsertOutcome] = []
@@ -43,6 +49,7 @@ package final class MemoryJobStore: JobStore {
             return outcomes
         }
         guard let outcomes else { throw .failed("an id is there already") }
+        durable(outcomes)
         return outcomes
     }
 
@@ -73,8 +80,8 @@ package final class MemoryJobStore: JobStore {
 
     package func dropItems(_ id: JobID, onlyFailed: Bool) async throws(StoreError) {
         contents.withLock { contents in
-            contents.items[id] = contents.items[id]?.filter {
-                onlyFailed && $0.value.failures.isEmpty
+            contents.items[id] = contents.items[id]?.flatMap { segment in
+                !onlyFailed ? [] : segment.failures.isEmpty ? [segment] : segment.withoutFailed()
             }
         }
     }
@@ -129,17 +136,31 @@ package final class MemoryJobStore: JobStore {
     }
 
     package func items(
-        _ id: JobID, from first: Int, maxBytes: Int,
-    ) async throws(StoreError) -> [ItemSegment] {
+        _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
+    ) async throws(StoreError) -> ItemPage {
         contents.withLock { contents in
-            var found: [ItemSegment] = []
+            let written = contents.items[id] ?? []
+            var page = ItemPage(segments: [], next: cursor)
             var size = 0
-            for segment in contents.segments(id) where segment.first + segment.count > first {
-                guard found.isEmpty || size < maxBytes else { break }
+            func take(_ segment: ItemSegment, next: ItemCursor) -> Bool {
+                guard page.segments.isEmpty || size < maxBytes else { return false }
+                guard !onlyFailed || !segment.failures.isEmpty else { return true }
                 size += segment.results.count
-                found.append(segment)
+                page.segments.append(segment)
+                page.next = next
+                return true
             }
-            return found
+            switch cursor {
+            case .index(let first):
+                for segment in contents.segments(id) where segment.end > first {
+                    guard take(segment, next: .index(segment.end)) else { break }
+                }
+            case .written(let after):
+                for (place, segment) in written.enumerated().dropFirst(Int(after)) {
+                    guard take(segment, next: .written(after: Int64(place + 1))) else { break }
+                }
+            }
+            return page
         }
     }
 

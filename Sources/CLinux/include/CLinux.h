@@ -38,8 +38,19 @@ int clinux_epoll_create(void);
 /// epoll_ctl with the token as data; 0 or -errno.
 int clinux_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t token);
 
+/// The other side of a connection: an IPv6 address, or an IPv4 address mapped to one (RFC 4291,
+/// section 2.5.5.2), in two halves; zero when it came through a Unix socket.
+struct clinux_peer {
+    uint64_t high;
+    uint64_t low;
+    bool is_internet;
+};
+
 /// Accepts one connection, non-blocking and close-on-exec; the descriptor or -errno.
-int clinux_accept(int listener);
+int clinux_accept(int listener, struct clinux_peer *peer);
+
+/// A listening Unix socket at `path`; one that a dead server left there is replaced. Or -errno.
+int clinux_unix_listener(const char *path);
 
 /// A pipe whose ends are closed on exec; 0 or -1 with errno.
 int clinux_pipe(int ends[2]);

@@ -1,0 +1,155 @@
+/// What the server itself must know of a request's fields, noted while they are read once.
+struct FieldNotes {
+    private(set) var nameLengths: UInt64 = 0
+    private var hosts = 0
+    private var isHostValid = true
+    private var lengths = 0
+    private var length = Length.malformed
+    private var codings: Codings?
+    private var saysClose = false
+    private var saysKeepAlive = false
+    private var saysUpgrade = false
+    private var saysHTTP2Settings = false
+    private var upgradesToH2C = false
+    private var settings = 0
+    private var expects: Bool?
+
+    private enum Length { case malformed, tooLong, bytes(Int) }
+
+    /// The transfer codings in the order of all their fields.
+    private struct Codings {
+        var isLastChunked = false
+        var chunked = 0
+        var others = 0
+    }
+
+    /// Reads one field line, in which there is a CRLF; returns where the next line begins.
+    mutating func readField(_ bytes: Span<UInt8>, from start: Int) throws(HTTPRefusal) -> Int {
+        var colon = start
+        while bytes[colon].isToken { colon += 1 }
+        // Section 5.1: no white space before the colon; 5.2: no folded lines, which begin with it.
+        guard colon > start, bytes[colon] == UInt8(ascii: ":") else {
+            throw HTTPRefusal(400, "A header field is malformed.")
+        }
+        var end = colon + 1
+        // RFC 9110, section 5.5: no control characters in values.
+        while bytes[end].isFieldContent { end += 1 }
+        guard bytes[end] == UInt8(ascii: "\r"), bytes[end + 1] == UInt8(ascii: "\n") else {
+            throw HTTPRefusal(400, "A header field holds a control character.")
+        }
+        nameLengths |= RequestHead.lengthBit(colon - start)
+        note(
+            bytes.extracting(start..<colon),
+            bytes.extracting(bytes.trimmed(colon + 1..<end)))
+        return end + 2
+    }
+
+    private mutating func note(_ name: Span<UInt8>, _ value: Span<UInt8>) {
+        switch name.count {
+        case 4 where name.equalsIgnoringCase("host"):
+            hosts += 1
+            isHostValid = Authority.isValid(value)
+        case 6 where name.equalsIgnoringCase("expect"):
+            expects = expects != false && value.equalsIgnoringCase("100-continue")
+        case 7 where name.equalsIgnoringCase("upgrade"):
+            value.forEachListMember { if $0.equalsIgnoringCase("h2c") { upgradesToH2C = true } }
+        case 10 where name.equalsIgnoringCase("connection"): noteConnection(value)
+        case 14 where name.equalsIgnoringCase("content-length"): noteLength(value)
+        case 14 where name.equalsIgnoringCase("http2-settings"): settings += 1
+        case 17 where name.equalsIgnoringCase("transfer-encoding"): noteCodings(value)
+        default: break
+        }
+    }
+
+    // RFC 9110, section 7.6.1: a list, whatever the case.
+    private mutating func noteConnection(_ value: Span<UInt8>) {
+        value.forEachListMember { option in
+            if option.equalsIgnoringCase("close") { saysClose = true }
+            if option.equalsIgnoringCase("keep-alive") { saysKeepAlive = true }
+            if option.equalsIgnoringCase("upgrade") { saysUpgrade = true }
+            if option.equalsIgnoringCase("http2-settings") { saysHTTP2Settings = true }
+        }
+    }
+
+    private mutating func noteLength(_ value: Span<UInt8>) {
+        lengths += 1
+        guard !value.isEmpty else { return length = .malformed }
+        var total = 0
+        var isTooLong = false
+        for index in value.indices {
+            guard value[index].isDigit else { return length = .malformed }
+            let (tenfold, overflow) = total.multipliedReportingOverflow(by: 10)
+            let (sum, more) = tenfold.addingReportingOverflow(Int(value[index] - 0x30))
+            isTooLong = isTooLong || overflow || more
+            total = isTooLong ? 0 : sum
+        }
+        length = isTooLong ? .tooLong : .bytes(total)
+    }
+
+    private mutating func noteCodings(_ value: Span<UInt8>) {
+        var noted = codings ?? Codings()
+        value.forEachListMember { coding in
+            noted.isLastChunked = coding.equalsIgnoringCase("chunked")
+            if noted.isLastChunked { noted.chunked += 1 } else { noted.others += 1 }
+        }
+        codings = noted
+    }
+
+    // MARK: What follows from them
+
+    // Section 3.2: exactly one Host, which only HTTP/1.0 may leave out.
+    func checkHost(isHTTP10: Bool) throws(HTTPRefusal) {
+        guard hosts == 1 || (hosts == 0 && isHTTP10) else {
+            throw HTTPRefusal(400, "There must be exactly one Host field.")
+        }
+        guard isHostValid else { throw HTTPRefusal(400, "The Host field is malformed.") }
+    }
+
+    // Section 6.
+    func bodyLength(
+        _ version: RequestHead.Version, limit: Int,
+    ) throws(HTTPRefusal) -> RequestHead.BodyLength {
+        if let codings {
+            // 6.1: both lengths are an attempt at smuggling; 1.0 knows no transfer codings.
+            guard lengths == 0, version == .http11 else {
+                throw HTTPRefusal(400, "The length of the body is ambiguous.")
+            }
+            // 6.3: chunked comes last, and 7.1: once.
+            guard codings.isLastChunked, codings.chunked == 1 else {
+                throw HTTPRefusal(400, "The last transfer coding must be chunked, once.")
+            }
+            guard codings.others == 0 else {
+                throw HTTPRefusal(501, "The only transfer coding known is chunked.")
+            }
+            return .chunked
+        }
+        guard lengths > 0 else { return .none }
+        // 6.3: several lengths that agree could be one; nobody needs them.
+        guard lengths == 1 else { throw HTTPRefusal(400, "There is more than one Content-Length.") }
+        switch length {
+        case .malformed: throw HTTPRefusal(400, "The Content-Length is malformed.")
+        case .bytes(let count) where count <= limit: return count == 0 ? .none : .bytes(count)
+        case .bytes, .tooLong: throw HTTPRefusal(413, "The body is over \(limit) bytes.")
+        }
+    }
+
+    // Section 9.3.
+    func keepsAlive(_ version: RequestHead.Version) -> Bool {
+        if saysClose { return false }
+        return version != .http10 || saysKeepAlive
+    }
+
+    // RFC 9110, section 10.1.1: HTTP/1.0 clients cannot mean it; others are refused what is not known.
+    func expectation(
+        _ version: RequestHead.Version,
+    ) throws(HTTPRefusal) -> RequestHead.Expectation {
+        guard let expects, version != .http10 else { return .nothing }
+        guard expects else { throw HTTPRefusal(417, "The only expectation known is 100-continue.") }
+        return .continue
+    }
+
+    // RFC 7540, section 3.2.
+    var upgradesToHTTP2: Bool {
+        upgradesToH2C && settings == 1 && saysUpgrade && saysHTTP2Settings
+    }
+}

@@ -1,0 +1,71 @@
+/// Writes response heads and chunks of HTTP/1.1 (RFC 9112, sections 4 to 7) to the end of a buffer.
+package struct HTTP1Writer {
+    /// What has been written.
+    package var bytes: [UInt8] = []
+
+    package init() {}
+
+    /// The status line.
+    package mutating func beginHead(_ status: Int) {
+        append(status == 200 ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 ")
+        guard status != 200 else { return }
+        append(decimal: status)
+        bytes.append(UInt8(ascii: " "))
+        append(HTTPStatus.phrase(status))
+        append("\r\n")
+    }
+
+    /// A field whose name and value the program itself has written.
+    package mutating func ownField(_ nameAndColon: StaticString, _ value: StaticString) {
+        append(nameAndColon)
+        append(value)
+        append("\r\n")
+    }
+
+    package mutating func ownField(_ nameAndColon: StaticString, decimal value: Int) {
+        append(nameAndColon)
+        append(decimal: value)
+        append("\r\n")
+    }
+
+    /// A field of a handler's.
+    ///
+    /// One whose name is no token is left out; what may not stand in a value, CR and LF before all,
+    /// becomes a blank (RFC 9110, section 5.5): no answer can be split in two.
+    package mutating func field(_ name: String, _ value: String) {
+        guard !name.isEmpty, name.utf8.allSatisfy(\.isToken) else { return }
+        bytes.append(contentsOf: name.utf8)
+        append(": ")
+        let start = bytes.count
+        bytes.append(contentsOf: value.utf8)
+        for index in start..<bytes.count where !bytes[index].isFieldContent { bytes[index] = 0x20 }
+        append("\r\n")
+    }
+
+    package mutating func endHead() { append("\r\n") }
+
+    /// One chunk (section 7.1); none when there is no data, which would end the body.
+    package mutating func chunk(_ data: [UInt8]) {
+        guard !data.isEmpty else { return }
+        bytes.append(contentsOf: String(data.count, radix: 16).utf8)
+        append("\r\n")
+        bytes.append(contentsOf: data)
+        append("\r\n")
+    }
+
+    package mutating func lastChunk() { append("0\r\n\r\n") }
+
+    package mutating func append(_ text: StaticString) {
+        text.withUTF8Buffer { bytes.append(contentsOf: $0) }
+    }
+
+    private mutating func append(decimal value: Int) {
+        guard value >= 10 else { return bytes.append(0x30 + UInt8(truncatingIfNeeded: value)) }
+        var divisor = 10
+        while value / divisor >= 10 { divisor *= 10 }
+        while divisor > 0 {
+            bytes.append(0x30 + UInt8(truncatingIfNeeded: value / divisor % 10))
+            divisor /= 10
+        }
+    }
+}

@@ -1,0 +1,112 @@
+/// The first line of a request (RFC 9112, section 3): where its parts stand.
+struct RequestLine {
+    let method: Range<Int>
+    let methodKind: HTTPMethod
+    let path: Range<Int>
+    let query: Range<Int>
+    let version: RequestHead.Version
+    /// Where the line after it begins.
+    let end: Int
+
+    /// Reads the line from the start of a head, in which there is a CRLF.
+    init(_ bytes: Span<UInt8>, admitsHTTP2: Bool) throws(HTTPRefusal) {
+        var index = 0
+        while bytes[index].isToken { index += 1 }
+        // Section 3: exactly two single spaces.
+        guard index > 0, bytes[index] == UInt8(ascii: " ") else {
+            throw HTTPRefusal(400, "The method is malformed.")
+        }
+        method = 0..<index
+        guard index <= HTTPLimits.methodBytes else {
+            throw HTTPRefusal(501, "The method is not known.")
+        }
+        methodKind = HTTPMethod(bytes.extracting(method))
+
+        let start = index + 1
+        index = start
+        // Section 3.2 and RFC 3986: visible ASCII without the fragment's mark.
+        while bytes[index] > 0x20, bytes[index] < 0x7f, bytes[index] != UInt8(ascii: "#") {
+            index += 1
+        }
+        guard index > start, bytes[index] == UInt8(ascii: " ") else {
+            throw HTTPRefusal(400, "The request target is malformed.")
+        }
+        let target = start..<index
+        let versionStart = index + 1
+        index = versionStart
+        while bytes[index] != UInt8(ascii: "\r") { index += 1 }
+        guard bytes[index + 1] == UInt8(ascii: "\n") else {
+            throw HTTPRefusal(400, "The HTTP version is malformed.")
+        }
+        version = try Self.version(bytes.extracting(versionStart..<index), admitsHTTP2: admitsHTTP2)
+        (path, query) = try Self.split(bytes, target, methodKind)
+        end = index + 2
+    }
+
+    // Section 2.3; RFC 9110, section 2.5: a higher minor version is read as the highest known.
+    private static func version(
+        _ text: Span<UInt8>, admitsHTTP2: Bool,
+    ) throws(HTTPRefusal) -> RequestHead.Version {
+        if text.equals("HTTP/1.1") { return .http11 }
+        if text.equals("HTTP/1.0") { return .http10 }
+        guard text.count == 8, text.hasPrefix("HTTP/"), text[5].isDigit,
+            text[6] == UInt8(ascii: "."), text[7].isDigit
+        else { throw HTTPRefusal(400, "The HTTP version is malformed.") }
+        if text[5] == UInt8(ascii: "1") { return .http11 }
+        guard admitsHTTP2, text.equals("HTTP/2.0") else {
+            throw HTTPRefusal(505, "This server speaks HTTP/1.1 and HTTP/2.")
+        }
+        return .http2
+    }
+
+    // Section 3.2: origin-form, absolute-form, authority-form and the asterisk.
+    private static func split(
+        _ bytes: Span<UInt8>, _ target: Range<Int>, _ method: HTTPMethod,
+    ) throws(HTTPRefusal) -> (path: Range<Int>, query: Range<Int>) {
+        if method == .connect {
+            throw HTTPRefusal(501, "This server is no proxy.")
+        }
+        let text = bytes.extracting(target)
+        if text.equals("*") {
+            // 3.2.4: for OPTIONS alone.
+            guard method == .options else {
+                throw HTTPRefusal(400, "The target * is for OPTIONS alone.")
+            }
+            return (target.upperBound..<target.upperBound, target.upperBound..<target.upperBound)
+        }
+        var start = target.lowerBound
+        if bytes[start] != UInt8(ascii: "/") {
+            start = try endOfAuthority(bytes, target)
+        }
+        var mark = start
+        while mark < target.upperBound, bytes[mark] != UInt8(ascii: "?") { mark += 1 }
+        var path = start..<mark
+        if path.isEmpty {
+            // The path of `http://host` is `/`: one stands after the scheme's colon.
+            let slash = target.lowerBound + (text[5] == UInt8(ascii: "/") ? 5 : 6)
+            path = slash..<slash + 1
+        }
+        return (path, min(mark + 1, target.upperBound)..<target.upperBound)
+    }
+
+    // 3.2.2: absolute-form; its authority is checked as Host is, and stands above it.
+    private static func endOfAuthority(
+        _ bytes: Span<UInt8>, _ target: Range<Int>,
+    ) throws(HTTPRefusal) -> Int {
+        let text = bytes.extracting(target)
+        var start = 0
+        while start < text.count, text[start] != UInt8(ascii: ":") { start += 1 }
+        let scheme = text.extracting(0..<start)
+        guard scheme.equalsIgnoringCase("http") || scheme.equalsIgnoringCase("https"),
+            text.extracting(start..<text.count).hasPrefix("://")
+        else { throw HTTPRefusal(400, "The request target must begin with a slash.") }
+        var end = start + 3
+        while end < text.count, text[end] != UInt8(ascii: "/"), text[end] != UInt8(ascii: "?") {
+            end += 1
+        }
+        guard Authority.isValid(text.extracting(start + 3..<end)) else {
+            throw HTTPRefusal(400, "The host of the request target is malformed.")
+        }
+        return target.lowerBound + end
+    }
+}

@@ -1,0 +1,95 @@
+import HTTPWire
+import JobEngine
+import Jobs
+import RawJSON
+import Synchronization
+import WebServer
+
+/// The items of a map, a line each, while it runs.
+extension JobRoutes {
+    func items(_ request: HTTPRequest) async throws -> HTTPResponse {
+        let id = try id(request)
+        guard let job = try await queue.job(id) else { throw Problem.noJob(id.description) }
+        guard job.submission.work.isMap else {
+            throw Problem(
+                409, "not-a-map", "The job has no items",
+                "Job \(id) is a single call; its result is at /v1/jobs/\(id)/result.")
+        }
+        let stream = ItemStream(
+            job: id, first: try itemCursor(request), onlyFailed: try wantsOnlyFailed(request),
+            queue: queue)
+        return HTTPResponse(
+            200, fields: [("Content-Type", "application/x-ndjson")],
+            .stream { try await stream.next() })
+    }
+
+    private func itemCursor(_ request: HTTPRequest) throws -> ItemCursor {
+        let from = try number(request, "from", 0...1e12)
+        switch request.query("order") {
+        case nil, "index": return .index(Int(from ?? 0))
+        case "completion":
+            guard from == nil else { throw badQuery("from", "left out with order=completion") }
+            return .written(after: 0)
+        default: throw badQuery("order", "index or completion")
+        }
+    }
+
+    private func wantsOnlyFailed(_ request: HTTPRequest) throws -> Bool {
+        switch request.query("state") {
+        case nil: return false
+        case "failed": return true
+        default: throw badQuery("state", "failed, or left out for all items")
+        }
+    }
+}
+
+/// The lines of one answer; ends when the job has ended and all its items were told.
+private final class ItemStream: Sendable {
+    private let job: JobID
+    private let onlyFailed: Bool
+    private let queue: JobQueue
+    private let cursor: Mutex<ItemCursor>
+
+    init(job: JobID, first: ItemCursor, onlyFailed: Bool, queue: JobQueue) {
+        self.job = job
+        self.onlyFailed = onlyFailed
+        self.queue = queue
+        cursor = Mutex(first)
+    }
+
+    private static let pageBytes = 256 << 10
+
+    /// The next lines; empty when nothing came for a while, nil at the end.
+    func next() async throws -> [UInt8]? {
+        let start = cursor.withLock { $0 }
+        let (page, hasEnded) = try await queue.nextItems(
+            job, start, onlyFailed: onlyFailed, maxBytes: Self.pageBytes, seconds: 10)
+        if page.isEmpty { return hasEnded ? nil : [] }
+        cursor.withLock { $0 = page.next }
+        let first = if case .index(let index) = start { index } else { 0 }
+        return page.segments.flatMap { lines($0, from: first) }
+    }
+
+    private func lines(_ segment: ItemSegment, from first: Int) -> [UInt8] {
+        let results = RawJSON(trusted: ([0x5b] + segment.results + [0x5d])[...]).elements()
+        var failures: [Int: Failure] = [:]
+        for failure in segment.failures { failures[failure.index ?? 0] = failure }
+        var writer = JSONWriter(capacity: segment.results.count + 32 * results.count)
+        for (offset, result) in results.enumerated() where segment.first + offset >= first {
+            let index = segment.first + offset
+            let failure = failures[index]
+            if onlyFailed, failure == nil { continue }
+            writer.beginLine()
+            writer.beginObject()
+            writer.member("index", index)
+            if let failure {
+                writer.key("error")
+                failure.write(to: &writer)
+            } else {
+                writer.member("result", result.compacted())
+            }
+            writer.endObject()
+        }
+        return writer.bytes.isEmpty ? [] : writer.bytes + [UInt8(ascii: "\n")]
+    }
+}

@@ -1,0 +1,148 @@
+import CLinux
+import Glibc
+
+/// Where a server listens.
+package enum ListenAddress: Hashable, Sendable {
+    case internet(host: String, port: Int)
+    case unix(path: String)
+
+    /// Reads `HOST:PORT`, `[::1]:PORT` or `unix:/path`; nil when it is none of them.
+    package init?(_ text: String) {
+        if text.hasPrefix("unix:") {
+            let path = String(text.dropFirst(5))
+            guard !path.isEmpty else { return nil }
+            self = .unix(path: path)
+            return
+        }
+        guard let colon = text.lastIndex(of: ":"),
+            let port = Int(text[text.index(after: colon)...]),
+            (0...65535).contains(port)
+        else { return nil }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        guard !host.isEmpty else { return nil }
+        self = .internet(host: host, port: port)
+    }
+
+    /// Whether nobody outside this machine can reach it.
+    package var isLocal: Bool {
+        switch self {
+        case .internet(let host, _): ["127.0.0.1", "::1", "localhost"].contains(host)
+        case .unix: true
+        }
+    }
+}
+
+extension ListenAddress: CustomStringConvertible {
+    /// As clients write it.
+    package func url(isSecure: Bool) -> String {
+        if case .unix = self { return description }
+        return "\(isSecure ? "https" : "http")://\(self)"
+    }
+
+    package var description: String {
+        switch self {
+        case .internet(let host, let port):
+            host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+}
+
+/// A listening socket; several may share an internet address, and the kernel deals out among them.
+package struct ListeningSocket: Sendable {
+    package let descriptor: Int32
+    /// As bound: with the port that the system chose where 0 was asked.
+    package let address: ListenAddress
+
+    /// Binds and listens.
+    ///
+    /// - Throws: `SocketError.system` when the address cannot be had.
+    package init(_ address: ListenAddress) throws(SocketError) {
+        switch address {
+        case .unix(let path):
+            descriptor = clinux_unix_listener(path)
+            guard descriptor >= 0 else { throw .system("listen on \(address)", -descriptor) }
+            self.address = address
+        case .internet(let host, let port):
+            descriptor = try Self.listen(host, port)
+            self.address = .internet(host: host, port: Self.port(of: descriptor))
+        }
+    }
+
+    package enum Acceptance {
+        case connection(Int32, PeerAddress)
+        /// Nobody is waiting.
+        case nobody
+        /// This process or the system has no descriptor to spare.
+        case noDescriptor
+        /// A connection that was gone before it was taken, or the like: try the next.
+        case failed
+    }
+
+    /// Takes one connection that waits.
+    package func accept() -> Acceptance {
+        var peer = clinux_peer()
+        let result = clinux_accept(descriptor, &peer)
+        if result >= 0 { return .connection(result, PeerAddress(peer)) }
+        switch -result {
+        case EAGAIN: return .nobody
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .noDescriptor
+        case EINTR, ECONNABORTED, EPROTO, EPERM: return .failed
+        default: return .nobody
+        }
+    }
+
+    /// Stops listening; the path of a Unix socket is removed.
+    package func close() {
+        Glibc.close(descriptor)
+        if case .unix(let path) = address { unlink(path) }
+    }
+
+    private static func listen(_ host: String, _ port: Int) throws(SocketError) -> Int32 {
+        var hints = addrinfo()
+        hints.ai_flags = Int32(AI_PASSIVE | AI_NUMERICSERV)
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var found: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(host, String(port), &hints, &found) == 0, let address = found else {
+            throw .system("resolve \(host)", EADDRNOTAVAIL)
+        }
+        defer { freeaddrinfo(found) }
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        let fd = socket(address.pointee.ai_family, type, 0)
+        guard fd >= 0 else { throw .system("socket", errno) }
+        set(fd, SOL_SOCKET, SO_REUSEADDR)
+        set(fd, SOL_SOCKET, SO_REUSEPORT)
+        // Accepted sockets inherit it: no answer waits for the client's delayed ACK.
+        set(fd, Int32(IPPROTO_TCP), TCP_NODELAY)
+        // An IPv6 address does not take the IPv4 port with it.
+        if address.pointee.ai_family == AF_INET6 { set(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY) }
+        guard bind(fd, address.pointee.ai_addr, address.pointee.ai_addrlen) == 0,
+            Glibc.listen(fd, 4096) == 0
+        else {
+            let code = errno
+            Glibc.close(fd)
+            throw .system("listen on \(host):\(port)", code)
+        }
+        return fd
+    }
+
+    private static func set(_ fd: Int32, _ level: Int32, _ option: Int32) {
+        var on: Int32 = 1
+        setsockopt(fd, level, option, &on, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    private static func port(of fd: Int32) -> Int {
+        var storage = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &storage) { pointer in
+            _ = pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                getsockname(fd, address, &size)
+            }
+            // The port stands at the same place in IPv4 and IPv6 addresses.
+            return pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { address in
+                Int(UInt16(bigEndian: address.pointee.sin_port))
+            }
+        }
+    }
+}

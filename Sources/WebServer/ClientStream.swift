@@ -1,0 +1,157 @@
+import HTTPWire
+import Sockets
+
+/// The bytes of one client: what is read and written, by when, and how it ends.
+///
+/// Belongs to its loop's thread. Deadlines are points that the loop looks at now and then
+/// (`ServerLoop.sweep`), not timers: a request sets and clears several of them.
+final class ClientStream: @unchecked Sendable {
+    // Unchecked: used on its loop's thread alone.
+    let home: ServerLoop
+    let socket: AsyncSocket
+    let client: HTTPClient
+    /// Its place in the ledger; nil when it is not counted against an address.
+    let countedAddress: PeerAddress?
+    /// Where it stands in the table of its loop.
+    var index = 0
+    /// What is to be sent and has not been.
+    var output = HTTP1Writer()
+    private var sent = 0
+
+    var readDeadline = LoopInstant.never
+    private(set) var writeDeadline = LoopInstant.never
+    /// The task that serves the connection, cancelled when the client leaves during a handler.
+    var task: Task<Void, Never>?
+    /// Whether a handler is at work, so that a client that leaves is to be noticed.
+    var isHandling = false
+    /// Called when the server drains.
+    var onDrain: (() -> Void)?
+    /// Called now and then, with the time.
+    var onSweep: ((LoopInstant) -> Void)?
+
+    init(socket: AsyncSocket, home: ServerLoop, client: HTTPClient, countedAddress: PeerAddress?) {
+        self.socket = socket
+        self.home = home
+        self.client = client
+        self.countedAddress = countedAddress
+    }
+
+    // MARK: Reading
+
+    /// Reads what the client sends next into the loop's scratch, where it stays until the task
+    /// suspends; 0 at the end of the stream.
+    func receive() async throws(SocketError) -> Int {
+        while true {
+            if let count = try socket.readNow(into: home.scratch) {
+                home.counters.add(.bytesReceived, count)
+                return count
+            }
+            await socket.untilReadable()
+        }
+    }
+
+    /// The first `count` bytes of what was received.
+    func received(_ count: Int) -> UnsafeBufferPointer<UInt8> {
+        UnsafeRawBufferPointer(rebasing: home.scratch[..<count])
+            .assumingMemoryBound(to: UInt8.self)
+    }
+
+    // MARK: Writing
+
+    var unsentBytes: Int { output.bytes.count - sent }
+
+    /// Sends what can be sent now; whether that was all.
+    func flushNow() throws(SocketError) -> Bool {
+        guard unsentBytes > 0 else { return true }
+        let count = try socket.writeNow(output.bytes[sent...])
+        home.counters.add(.bytesSent, count)
+        sent += count
+        guard sent == output.bytes.count else {
+            if count > 0 { startWriteClock() }
+            return false
+        }
+        sent = 0
+        // A large answer's room is given back; a small one's serves the next.
+        if output.bytes.capacity > 16 << 10 {
+            output.bytes = []
+        } else {
+            output.bytes.removeAll(keepingCapacity: true)
+        }
+        return true
+    }
+
+    /// Sends everything, waiting for the client to take it.
+    func flush() async throws(SocketError) {
+        guard try !flushNow() else { return }
+        startWriteClock()
+        defer { writeDeadline = .never }
+        repeat {
+            await socket.untilWritable()
+        } while try !flushNow()
+    }
+
+    /// Sends everything and then `bytes`, which are not copied.
+    func write(_ bytes: [UInt8]) async throws(SocketError) {
+        try await flush()
+        var position = 0
+        defer { writeDeadline = .never }
+        while position < bytes.count {
+            let count = try socket.writeNow(bytes[position...])
+            home.counters.add(.bytesSent, count)
+            position += count
+            if position < bytes.count {
+                if count > 0 || writeDeadline == .never { startWriteClock() }
+                await socket.untilWritable()
+            }
+        }
+    }
+
+    /// Sends soon what is not sent, while a handler may take its time over the next answer.
+    func flushSoon() {
+        guard unsentBytes > 0 else { return }
+        home.loop.execute { [self] in
+            // An error shows again at the next write.
+            _ = try? flushNow()
+        }
+    }
+
+    private func startWriteClock() { writeDeadline = home.loop.now + home.settings.writeTimeout }
+
+    // MARK: Time and end
+
+    /// Called by the loop now and then.
+    func sweep(_ now: LoopInstant) {
+        onSweep?(now)
+        if isHandling, socket.hasHungUp { task?.cancel() }
+        if readDeadline <= now {
+            readDeadline = .never
+            socket.expireRead()
+        }
+        if writeDeadline <= now {
+            writeDeadline = .never
+            home.counters.add(.limitWriteTime)
+            socket.abortOnClose()
+            socket.expireWrite()
+        }
+    }
+
+    /// Reads and drops what the client still sends, for a while: closing at once would make the
+    /// kernel reset the connection, and the client lose the answer (RFC 9112, section 9.6).
+    func linger() async {
+        socket.shutdownWrite()
+        readDeadline = home.loop.now + home.settings.lingerTimeout
+        var dropped = 0
+        while dropped < home.settings.lingerBytes, let count = try? await receive(), count > 0 {
+            dropped += count
+        }
+    }
+
+    func close() {
+        readDeadline = .never
+        writeDeadline = .never
+        onDrain = nil
+        onSweep = nil
+        task = nil
+        socket.close()
+    }
+}

@@ -1,0 +1,47 @@
+import Sockets
+import Synchronization
+
+/// How many connections a server has, in all and of each address; shared by its loops.
+final class ConnectionLedger: Sendable {
+    private let limit: Int
+    private let limitPerAddress: Int
+    private let state = Mutex(State())
+
+    private struct State {
+        var open = 0
+        var byAddress: [PeerAddress: Int] = [:]
+    }
+
+    init(limit: Int, perAddress: Int) {
+        self.limit = limit
+        limitPerAddress = perAddress
+    }
+
+    enum Admission { case admitted, full, tooManyOfAddress }
+
+    var open: Int { state.withLock { $0.open } }
+
+    var isFull: Bool { open >= limit }
+
+    /// Counts a connection if there is room; `address` is counted by itself too, unless it is nil.
+    func admit(_ address: PeerAddress?) -> Admission {
+        state.withLock { state in
+            guard state.open < limit else { return .full }
+            if let address {
+                let count = state.byAddress[address, default: 0]
+                guard count < limitPerAddress else { return .tooManyOfAddress }
+                state.byAddress[address] = count + 1
+            }
+            state.open += 1
+            return .admitted
+        }
+    }
+
+    func release(_ address: PeerAddress?) {
+        state.withLock { state in
+            state.open -= 1
+            guard let address, let count = state.byAddress[address] else { return }
+            state.byAddress[address] = count > 1 ? count - 1 : nil
+        }
+    }
+}

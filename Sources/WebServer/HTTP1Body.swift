@@ -1,0 +1,132 @@
+import HTTPWire
+import Sockets
+
+/// The body of one request on its connection (RFC 9112, section 6).
+///
+/// Both ways of handing it over, whole or in pieces, read it through `more(into:)`.
+final class HTTP1Body: @unchecked Sendable {
+    // Unchecked: used on the loop's thread alone, which `next` sees to.
+    private unowned let connection: HTTP1Connection
+    private let stream: ClientStream
+    private let settings: HTTPServerConfiguration
+    private var rest: Rest
+    private var awaitsContinue: Bool
+    private var received = 0
+    private let start: LoopInstant
+    /// Why the body could not be read; the answer to the request.
+    private(set) var failure: HTTPRefusal?
+
+    private enum Rest {
+        case bytes(Int)
+        case chunks(ChunkedDecoder)
+        case nothing
+    }
+
+    /// Nil when the request has no body.
+    init?(of head: RequestHead, on connection: HTTP1Connection) {
+        settings = connection.home.settings
+        switch head.body {
+        case .none: return nil
+        case .bytes(let count): rest = .bytes(count)
+        case .chunked: rest = .chunks(ChunkedDecoder(limit: settings.limits.bodyBytes))
+        }
+        self.connection = connection
+        stream = connection.stream
+        // RFC 9110, section 10.1.1: not when the body is under way already.
+        awaitsContinue = head.expectation == .continue && connection.input.isEmpty
+        start = stream.home.loop.now
+    }
+
+    /// Whether something of the body is left that nobody will read.
+    var isUnread: Bool {
+        if case .nothing = rest { false } else { true }
+    }
+
+    /// All of the body.
+    func collect() async throws -> [UInt8] {
+        var body: [UInt8] = []
+        // What a client announces is believed as far as a read goes, not as far as the limit.
+        if case .bytes(let count) = rest { body.reserveCapacity(min(count, 256 << 10)) }
+        while try await more(into: &body) {}
+        return body
+    }
+
+    /// The body in pieces, for a handler wherever it runs.
+    var pieces: HTTPBodyStream { HTTPBodyStream { try await self.next() } }
+
+    /// Runs on the loop, which the connection's task prefers.
+    @concurrent private func next() async throws -> [UInt8]? {
+        precondition(stream.home.loop.isCurrent, "a body is read in the task of its handler")
+        var piece: [UInt8] = []
+        while piece.isEmpty {
+            guard try await more(into: &piece) else { break }
+        }
+        return piece.isEmpty ? nil : piece
+    }
+
+    /// Appends what there is, waiting for something to come; false when the body is complete.
+    private func more(into body: inout [UInt8]) async throws -> Bool {
+        guard isUnread else { return false }
+        do {
+            try await read(into: &body)
+        } catch SocketError.timedOut {
+            stream.home.counters.add(.limitBodyRate)
+            throw fail(HTTPRefusal(408, "The request's body took too long."))
+        } catch let refusal as HTTPRefusal {
+            throw fail(refusal)
+        }
+        return isUnread
+    }
+
+    private func fail(_ refusal: HTTPRefusal) -> HTTPRefusal {
+        failure = refusal
+        return refusal
+    }
+
+    private func read(into body: inout [UInt8]) async throws {
+        // What came with the head is used first.
+        if !connection.input.isEmpty {
+            try connection.input.use { bytes throws(HTTPRefusal) in try take(bytes, into: &body) }
+            guard isUnread else { return }
+        }
+        try await sayContinue()
+        stream.readDeadline = deadline
+        defer { stream.readDeadline = .never }
+        let count = try await stream.receive()
+        guard count > 0 else { throw HTTP1Connection.End.quietly }
+        received += count
+        let fresh = stream.received(count).span
+        let used = try take(fresh, into: &body)
+        connection.input.keep(fresh.extracting(used...))
+    }
+
+    /// How many of the bytes belong to the body; its data are appended.
+    private func take(_ bytes: Span<UInt8>, into body: inout [UInt8]) throws(HTTPRefusal) -> Int {
+        switch rest {
+        case .nothing: return 0
+        case .bytes(let left):
+            let count = min(left, bytes.count)
+            bytes.extracting(..<count).withUnsafeBufferPointer { body.append(contentsOf: $0) }
+            rest = count == left ? .nothing : .bytes(left - count)
+            return count
+        case .chunks(var decoder):
+            rest = .nothing
+            let count = try decoder.decode(bytes, into: &body)
+            if !decoder.isDone { rest = .chunks(decoder) }
+            return count
+        }
+    }
+
+    private func sayContinue() async throws {
+        guard awaitsContinue else { return }
+        awaitsContinue = false
+        stream.output.append("HTTP/1.1 100 Continue\r\n\r\n")
+        try await stream.flush()
+    }
+
+    /// When the body is too slow if nothing more has come: a grace, then a rate on the whole.
+    private var deadline: LoopInstant {
+        let seconds = Double(received) / Double(max(1, settings.bodyRate))
+        return start + settings.bodyGrace + .seconds(seconds)
+    }
+}

@@ -1,0 +1,107 @@
+package import HTTPWire
+
+/// A request as a handler sees it.
+package struct HTTPRequest: Sendable {
+    package let head: RequestHead
+    /// What stands in the route's places, decoded when asked for.
+    package internal(set) var parameters = PathParameters()
+    /// The whole body, read within its limit; empty when the route takes it as a stream.
+    package internal(set) var body: [UInt8] = []
+    /// The body piece by piece, for a route that asked for it so.
+    package internal(set) var bodyStream: HTTPBodyStream?
+    /// Who sent it.
+    package let client: HTTPClient
+    let number: RequestNumber
+
+    init(head: RequestHead, client: HTTPClient, number: RequestNumber) {
+        self.head = head
+        self.client = client
+        self.number = number
+    }
+
+    /// What the request is called in logs and answers: the client's `X-Request-Id`, or one of ours.
+    package var id: String { sentID ?? number.description }
+
+    /// The client's own name for the request, if it is short and plain.
+    var sentID: String? {
+        guard let sent = head.field("x-request-id"), (1...128).contains(sent.utf8.count),
+            sent.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\"") })
+        else { return nil }
+        return sent
+    }
+
+    /// The trace that the request belongs to (W3C Trace Context); nil when none or malformed.
+    package var traceparent: String? {
+        guard let sent = head.field("traceparent"), TraceParent.isValid(sent) else { return nil }
+        return sent
+    }
+
+    /// The first value of a query parameter, decoded; nil when it is not there.
+    package func query(_ name: String) -> String? {
+        guard !head.queryRange.isEmpty else { return nil }
+        return queryItems.first { $0.name == name }?.value
+    }
+
+    package var queryItems: [(name: String, value: String)] {
+        head.query.split(separator: "&").map { item in
+            let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let value = parts.count > 1 ? String(parts[1]) : ""
+            func plain(_ text: String) -> String {
+                PercentEncoding.decode(String(text.map { $0 == "+" ? " " : $0 })) ?? text
+            }
+            return (plain(String(parts[0])), plain(value))
+        }
+    }
+}
+
+/// Who is at the other end of a connection.
+package final class HTTPClient: Sendable {
+    /// The address as text; `unix` for a Unix socket.
+    package let address: String
+    /// Whether the connection is encrypted.
+    package let isSecure: Bool
+
+    init(address: String, isSecure: Bool) {
+        self.address = address
+        self.isSecure = isSecure
+    }
+}
+
+/// The body of a request while it comes; the client is not read from faster than this is.
+package struct HTTPBodyStream: Sendable {
+    let pull: @Sendable () async throws -> [UInt8]?
+
+    /// The next bytes, never none of them; nil at the end.
+    ///
+    /// - Throws: when the client leaves, is too slow or breaks a rule; it is answered by the server.
+    package func next() async throws -> [UInt8]? { try await pull() }
+}
+
+/// A request's own number, unlikely to be any other's: random for the loop, then counted.
+struct RequestNumber: Sendable, CustomStringConvertible {
+    let loop: UInt64
+    let count: UInt64
+
+    var description: String { Self.hex(loop) + Self.hex(count) }
+
+    private static func hex(_ number: UInt64) -> String {
+        let digits = String(number, radix: 16)
+        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    }
+}
+
+/// W3C Trace Context, section 3.2: `00-` trace id `-` parent id `-` flags, in lower-case hexadecimal.
+enum TraceParent {
+    static func isValid(_ text: String) -> Bool {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 4, parts[0] != "ff" else { return false }
+        let widths = [2, 32, 16, 2]
+        for (part, width) in zip(parts, widths) {
+            guard part.utf8.count == width,
+                part.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
+            else { return false }
+        }
+        // All zeros are no ids.
+        return parts[1].contains { $0 != "0" } && parts[2].contains { $0 != "0" }
+    }
+}

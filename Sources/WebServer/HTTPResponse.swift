@@ -1,0 +1,43 @@
+/// What a handler answers.
+package struct HTTPResponse: Sendable {
+    package enum Body: Sendable {
+        case bytes([UInt8])
+        /// Pieces until nil; each is asked for when the client has taken the one before. An error
+        /// cuts the connection, so that the client sees that the answer is not whole.
+        case stream(@Sendable () async throws -> [UInt8]?)
+    }
+
+    package var status: Int
+    /// The `Content-Type`, which stands by itself because most answers have no other field.
+    package var type: String?
+    package var fields: [(name: String, value: String)]
+    package var body: Body
+
+    package init(_ status: Int, fields: [(name: String, value: String)] = [], _ body: Body) {
+        self.status = status
+        self.fields = fields
+        self.body = body
+    }
+
+    package init(_ status: Int, type: String, _ bytes: [UInt8]) {
+        self.status = status
+        self.type = type
+        fields = []
+        body = .bytes(bytes)
+    }
+
+    package static func json(_ status: Int, _ bytes: [UInt8]) -> HTTPResponse {
+        HTTPResponse(status, type: "application/json", bytes)
+    }
+
+    /// The first field of a name in whatever case.
+    package func field(_ name: String) -> String? {
+        fields.first { $0.name.lowercased() == name.lowercased() }?.value
+    }
+
+    /// The media type, from wherever it was given, without its parameters.
+    var mediaType: Substring {
+        let type = type ?? field("content-type") ?? ""
+        return type.prefix { $0 != ";" && $0 != " " }
+    }
+}

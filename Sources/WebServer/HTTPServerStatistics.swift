@@ -1,0 +1,70 @@
+import Synchronization
+
+/// What a server has done since its start, at one moment.
+package struct HTTPServerStatistics: Sendable {
+    private let counts: [Int]
+    /// Connections open now.
+    package let open: Int
+
+    init(counts: [Int], open: Int) {
+        self.counts = counts
+        self.open = open
+    }
+
+    package subscript(counter: Counter) -> Int { counts[counter.rawValue] }
+
+    /// What is counted; the names are those of metrics.
+    package enum Counter: Int, CaseIterable, Sendable {
+        case connectionsAccepted, requests, bytesReceived, bytesSent
+        /// Moments at which accepting paused, and connections closed at once.
+        case limitConnections, limitConnectionsPerAddress, limitDescriptors
+        case limitRequestLine, limitHead, limitBody, malformed
+        case limitHeadTime, limitBodyRate, limitIdleTime, limitWriteTime
+        case limitPipelinedBytes, limitStreams, http2Errors, handshakeFailures, hangUps
+
+        /// The limit that a refusal of this status has met.
+        static func limit(_ status: Int) -> Counter {
+            switch status {
+            case 413: .limitBody
+            case 414: .limitRequestLine
+            case 431: .limitHead
+            default: .malformed
+            }
+        }
+    }
+}
+
+/// The counters of one loop, which it alone adds to and anyone may read.
+final class LoopCounters: Sendable {
+    // An atomic each, so that reading from elsewhere is no race; adding needs no locked instruction.
+    private let counts = InlineCounters()
+
+    func add(_ counter: HTTPServerStatistics.Counter, _ number: Int = 1) {
+        let count = counts[counter.rawValue]
+        count.pointee.store(
+            count.pointee.load(ordering: .relaxed) &+ number, ordering: .relaxed)
+    }
+
+    func value(_ counter: HTTPServerStatistics.Counter) -> Int {
+        counts[counter.rawValue].pointee.load(ordering: .relaxed)
+    }
+}
+
+/// A fixed row of atomics.
+private final class InlineCounters: @unchecked Sendable {
+    // Unchecked: the pointer is never changed, and atomics stand behind it.
+    private let row: UnsafeMutablePointer<Atomic<Int>>
+    private static var count: Int { HTTPServerStatistics.Counter.allCases.count }
+
+    init() {
+        row = .allocate(capacity: Self.count)
+        for index in 0..<Self.count { (row + index).initialize(to: Atomic(0)) }
+    }
+
+    deinit {
+        row.deinitialize(count: Self.count)
+        row.deallocate()
+    }
+
+    subscript(index: Int) -> UnsafeMutablePointer<Atomic<Int>> { row + index }
+}

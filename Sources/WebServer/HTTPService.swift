@@ -1,0 +1,72 @@
+import HTTPWire
+
+/// What a server answers, whatever version of HTTP a request comes by.
+final class HTTPService: Sendable {
+    let router: Router
+    let settings: HTTPServerConfiguration
+
+    init(router: Router, settings: HTTPServerConfiguration) {
+        self.router = router
+        self.settings = settings
+    }
+
+    enum Plan {
+        /// The request is to be handed to a handler, its body with it.
+        case handle(Route)
+        /// The answer is known before the body is looked at.
+        case answer(HTTPResponse)
+    }
+
+    /// Who answers the request, whose parameters it fills in.
+    func plan(_ request: inout HTTPRequest) -> Plan {
+        if let refused = settings.authorize?(request) { return .answer(refused) }
+        let head = request.head
+        if head.isAsterisk { return .answer(options(allowed: "GET, HEAD, POST, DELETE, OPTIONS")) }
+        switch router.find(head) {
+        case .route(let route, let parameters):
+            request.parameters = parameters
+            return .handle(route)
+        case .methods(let allowed):
+            return .answer(refusedMethod(head, allowed: allowed))
+        case .nothing:
+            return .answer(settings.refusal(404, "There is nothing at \(head.path)."))
+        case .malformed:
+            return .answer(settings.refusal(400, "The path has a malformed escape."))
+        }
+    }
+
+    private func options(allowed: String) -> HTTPResponse {
+        HTTPResponse(204, fields: [("Allow", allowed)], .bytes([]))
+    }
+
+    // RFC 9110, section 9.1: 501 for a method that is not known at all, else 405 with what is.
+    private func refusedMethod(_ head: RequestHead, allowed: String) -> HTTPResponse {
+        if head.method == .options { return options(allowed: allowed) }
+        var response = settings.refusal(
+            head.method == .other ? 501 : 405,
+            "The method \(head.methodText) is not allowed here.")
+        response.fields.append(("Allow", allowed))
+        return response
+    }
+
+    /// Calls the handler; then does to its answer what the client has asked for.
+    func answer(_ request: HTTPRequest, by route: Route) async -> HTTPResponse {
+        let response = await route.handler(request)
+        return finish(response, to: request)
+    }
+
+    private func finish(_ response: HTTPResponse, to request: HTTPRequest) -> HTTPResponse {
+        var response = response
+        let isRead = request.head.method == .get || request.head.method == .head
+        // RFC 9110, section 13.2.2.
+        if response.status == 200, isRead, !response.fields.isEmpty,
+            let held = request.head.field("if-none-match"), let tag = response.field("etag"),
+            EntityTag.isNamed(tag, in: held)
+        {
+            response.status = 304
+            response.type = nil
+            response.body = .bytes([])
+        }
+        return response
+    }
+}

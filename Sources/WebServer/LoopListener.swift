@@ -1,0 +1,94 @@
+import CLinux
+import Glibc
+import Sockets
+
+/// A listening socket on one loop: takes connections while the limits allow it.
+final class LoopListener: EventHandler {
+    private unowned let home: ServerLoop
+    private let socket: ListeningSocket
+    /// Whether other loops watch the same descriptor, which they do of a Unix socket.
+    private let isShared: Bool
+    private(set) var isPaused = false
+    private var isClosed = false
+
+    init(_ socket: ListeningSocket, isShared: Bool, home: ServerLoop) {
+        self.socket = socket
+        self.isShared = isShared
+        self.home = home
+    }
+
+    func open() {
+        // Level-triggered: what is not accepted now is told again.
+        let exclusive: UInt32 = isShared ? 1 << 28 : 0  // EPOLLEXCLUSIVE: wake one loop, not all
+        try? home.loop.watch(socket.descriptor, EPOLLIN.rawValue | exclusive, handler: self)
+    }
+
+    func ready(_ events: UInt32) { accept(most: 64) }
+
+    private func accept(most: Int) {
+        for _ in 0..<most {
+            guard !home.ledger.isFull else {
+                home.counters.add(.limitConnections)
+                return pause()
+            }
+            switch socket.accept() {
+            case .connection(let descriptor, let address): take(descriptor, address)
+            case .failed: continue
+            case .nobody: return
+            case .noDescriptor:
+                home.counters.add(.limitDescriptors)
+                return pause()
+            }
+        }
+    }
+
+    private func take(_ descriptor: Int32, _ address: PeerAddress) {
+        let isTrusted = home.settings.trustedProxies.contains { $0.contains(address) }
+        let counted = address.isLocal || isTrusted ? nil : address.network
+        switch home.ledger.admit(counted) {
+        case .admitted: break
+        case .tooManyOfAddress:
+            home.counters.add(.limitConnectionsPerAddress)
+            Glibc.close(descriptor)
+            return
+        case .full:
+            home.counters.add(.limitConnections)
+            Glibc.close(descriptor)
+            return
+        }
+        let secure = address.isLocal ? nil : home.settings.tls
+        guard let connected = try? AsyncSocket(descriptor, on: home.loop, secure: secure) else {
+            return home.ledger.release(counted)
+        }
+        home.serve(
+            ClientStream(
+                socket: connected, home: home,
+                client: HTTPClient(address: address.description, isSecure: secure != nil),
+                countedAddress: counted))
+    }
+
+    /// Stops accepting until a connection ends, instead of spinning on what cannot be accepted;
+    /// looks again by itself, since what was short may be free by other means.
+    private func pause() {
+        guard !isPaused, !isClosed else { return }
+        isPaused = true
+        home.loop.unwatch(socket.descriptor)
+        home.loop.schedule(after: .milliseconds(100)) { self.resume() }
+    }
+
+    func resume() {
+        guard isPaused, !isClosed else { return }
+        isPaused = false
+        open()
+    }
+
+    func close() {
+        guard !isClosed else { return }
+        // What the kernel has accepted already is still served.
+        accept(most: 4096)
+        isClosed = true
+        home.loop.unwatch(socket.descriptor)
+        // A shared one is closed by the server when all loops have let go.
+        if !isShared { socket.close() }
+    }
+}

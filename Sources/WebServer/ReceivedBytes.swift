@@ -1,0 +1,66 @@
+import HTTPWire
+
+/// What a client has sent and nobody has used yet.
+///
+/// Nothing is kept while each read brings whole requests, so that an idle connection costs no buffer.
+struct ReceivedBytes {
+    private var bytes: [UInt8] = []
+    private var start = 0
+
+    var isEmpty: Bool { start == bytes.count }
+
+    /// Reads a head from what is kept.
+    mutating func takeHead(_ parser: inout HTTP1Parser) throws(HTTPRefusal) -> RequestHead? {
+        let found = try parser.parse(bytes.span.extracting(start...))
+        drop(found?.length ?? 0)
+        return found?.head
+    }
+
+    /// Reads a head from what is kept and `fresh` after it; keeps what is left.
+    mutating func takeHead(
+        _ parser: inout HTTP1Parser, adding fresh: Span<UInt8>,
+    ) throws(HTTPRefusal) -> RequestHead? {
+        guard isEmpty else {
+            keep(fresh)
+            return try takeHead(&parser)
+        }
+        let found = try parser.parse(fresh)
+        keep(fresh.extracting((found?.length ?? 0)...))
+        return found?.head
+    }
+
+    /// Moves as many bytes as there are, but at most `count`, to the end of `target`.
+    mutating func take(_ count: Int, into target: inout [UInt8]) -> Int {
+        let taken = min(count, bytes.count - start)
+        target += bytes[start..<start + taken]
+        drop(taken)
+        return taken
+    }
+
+    /// Lets `body` read what is kept; drops as much as it says.
+    mutating func use(
+        _ body: (Span<UInt8>) throws(HTTPRefusal) -> Int,
+    ) throws(HTTPRefusal) {
+        guard !isEmpty else { return }
+        drop(try body(bytes.span.extracting(start...)))
+    }
+
+    mutating func keep(_ fresh: Span<UInt8>) {
+        guard !fresh.isEmpty else { return }
+        if start > 0 {
+            bytes.removeSubrange(..<start)
+            start = 0
+        }
+        fresh.withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
+    }
+
+    mutating func removeAll() {
+        bytes = []
+        start = 0
+    }
+
+    private mutating func drop(_ count: Int) {
+        start += count
+        if isEmpty { removeAll() }
+    }
+}

@@ -1,0 +1,34 @@
+"""Functions for the tests of maps."""
+import os
+import signal
+import time
+
+import martlet
+
+
+@martlet.function
+def slow_square(x):
+    time.sleep(0.1)
+    return x * x
+
+
+@martlet.function
+def fail_unless_there(x, path):
+    """Fails for odd numbers until the file is there; notes each call."""
+    with open(path + ".calls", "a") as file:
+        file.write("%d\n" % x)
+    if x % 2 and not os.path.exists(path):
+        raise ValueError("odd")
+    return x
+
+
+@martlet.function
+def die_at(x, fatal):
+    if x == fatal:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x
+
+
+@martlet.function
+def thread_caps(_):
+    return [os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")]
