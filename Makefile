@@ -16,8 +16,19 @@ build: setup ## Build the release binary, .build/release/martlet.
 test: setup ## Run all tests: Swift's, the Python worker's, then end to end against the real binary.
 	swift build --build-tests
 	swift test --skip-build
-	python3 -m unittest discover -v -s Python/tests
+	$(MAKE) -s .build/client-venv/ready
+	.build/client-venv/bin/python -m unittest discover -v -s Python/tests
 	python3 -m unittest discover -v -s Tests/EndToEnd
+
+# What the tests of the Python client use from PyPI.
+.build/client-venv/ready:
+	@dpkg-query -W -f '$${db:Status-Status}' python3-venv 2>/dev/null | grep -qx installed \
+	  || python3 -c 'import ensurepip' 2>/dev/null \
+	  || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv > /dev/null
+	@python3 -m venv .build/client-venv
+	@timeout 600 .build/client-venv/bin/pip install -q --disable-pip-version-check \
+	  cloudpickle joblib scikit-learn
+	@touch $@
 
 demo: build ## Start the service, run the programs of parallel Python as jobs, stop.
 	python3 Examples/demo.py

@@ -20,8 +20,8 @@ class Server:
         self.data = data or os.path.join(self.folder.name, "data")
         self.command = [
             os.path.join(ROOT, binary), "serve", "--listen", "127.0.0.1:0", "--data", self.data,
-            "--functions", functions, "--processes", str(processes), "--threads", str(threads),
-            *more]
+            *(["--functions", functions] if functions else []), "--processes", str(processes),
+            "--threads", str(threads), *more]
         self.start()
 
     def start(self):
