@@ -186,6 +186,12 @@ class MeaningTests(HTTP2Tests):
         self.assertEqual(self.answers(frames)[3][0], 200)
 
 
+    def test_a_client_that_says_goaway_is_answered_first(self):  # 6.8
+        peer = self.peer()
+        peer.send(headers(1, request()) + frame(GOAWAY, payload=b"\0" * 8 + b"bye"))
+        self.assertEqual(self.answers(peer.until_end_of(1))[1][0], 200)
+
+
 class FlowTests(HTTP2Tests):
     def body(self, frames, stream):
         return b"".join(got.payload for got in frames if got.type == DATA and got.stream == stream)
@@ -265,8 +271,8 @@ class FlowTests(HTTP2Tests):
 
 
 class LimitTests(HTTP2Tests):
-    def ends_or_answers(self, server, data, pieces, seconds=20):
-        """Sends `data` up to `pieces` times without reading; whether the server ended it."""
+    def flood(self, server, data, pieces, seconds=20):
+        """Sends `data` up to `pieces` times without reading, until the server takes no more."""
         peer = self.peer(server)
         peer.socket.settimeout(2)
         deadline = time.monotonic() + seconds
@@ -276,10 +282,8 @@ class LimitTests(HTTP2Tests):
                     break
         except TimeoutError:
             pass  # it reads no more: that bounds its cost as well
-        return peer
 
     def test_floods_end_the_connection_or_cost_little(self):
-        table = literal(b"x", b"y" * 4_000, 0x40)  # goes into the dynamic table
         floods = {
             "pings": (PROBE * 100, 3_000),
             "settings": (setting((3, 100)) * 100, 3_000),
@@ -294,10 +298,9 @@ class LimitTests(HTTP2Tests):
             before = server.memory()
             for says, (data, pieces) in floods.items():
                 with self.subTest(says):
-                    self.ends_or_answers(server, data, pieces)
+                    self.flood(server, data, pieces)
                     self.assertTrue(server.is_well(2))
                     self.assertLess((server.memory() - before) >> 20, 100, "MiB")
-            del table
 
     def test_rapid_resets_end_the_connection(self):  # CVE-2023-44487
         with Service() as server:
