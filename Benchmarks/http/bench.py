@@ -73,7 +73,8 @@ def read_wrk(out, may_close=False):
             "p50": latency[50], "p99": latency[99]}
 
 
-def wrk(work, server, path, seconds, connections=64, body=None, fields=()):
+def wrk(work, server, path, seconds, connections=64, body=None, method="POST",
+        fields=()):
     command = ["wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds, "--timeout", "20s", "--latency"]
     for field in fields:
         command += ["-H", field]
@@ -84,7 +85,7 @@ def wrk(work, server, path, seconds, connections=64, body=None, fields=()):
         file.write(body or b"")
         file.flush()
         loaded(work, server, command, lambda out: read_wrk(out, bool(fields)),
-               {"BODY_FILE": file.name})
+               {"BODY_FILE": file.name, "METHOD": method})
 
 
 # --- Works ------------------------------------------------------------------------------------
@@ -133,7 +134,8 @@ def idle_and_active(work, server, seconds):
 
 def large_in(work, server, seconds):
     body = b'{"function":"echo","delay":3600,"args":["%s"]}' % (b"x" * LARGE)
-    wrk(work, server, server.large_in, seconds, connections=4, body=body[:LARGE - 3] + b'"]}')
+    wrk(work, server, server.large_in, seconds, connections=4, body=body[:LARGE - 3] + b'"]}',
+        method=server.method_in)
 
 
 def large_out(work, server, seconds):

@@ -26,10 +26,11 @@ def free_port():
 class Server:
     """Processes that serve HTTP at `port`, and HTTP/2 at `port2`; a context manager.
 
-    A path that is None is not served: the row stays empty.
+    `port2` is None where there is no HTTP/2.
     """
 
     get, post, large_in, large_out = "/healthz", "/jobs", "/large", "/large"
+    method_in = "POST"  # of the large body
 
     def __init__(self):
         self.port = self.port2 = free_port()
@@ -137,9 +138,9 @@ class Martlet(Server):
 
 
 class Nginx(Server):
-    """Answers from memory and reads no JSON; bodies are dropped, the large file is a file."""
+    """Answers from memory and reads no JSON; the large bodies are files."""
 
-    name, large_in = "nginx", "/taken"
+    name, large_in, method_in = "nginx", "/files/large", "PUT"
 
     def start(self):
         self.port2 = free_port()
@@ -147,7 +148,7 @@ class Nginx(Server):
             file.write(b"x" * LARGE)
         with open(DATA + "/nginx.conf", "w") as file:
             file.write("""
-                daemon off; pid %(data)s/pid; error_log stderr error; worker_processes 2;
+                %(user)s daemon off; pid %(data)s/pid; error_log stderr error; worker_processes 2;
                 worker_rlimit_nofile 16000;
                 events { worker_connections 15000; }
                 http {
@@ -164,10 +165,11 @@ class Nginx(Server):
                             return 202 '{"id":"0194","function":"echo","state":"queued"}\\n';
                         }
                         location = /large { root %(data)s; }
-                        location = /taken { return 200 'taken\\n'; }
+                        location /files/ { root %(data)s; dav_methods PUT; create_full_put_path on; }
                     }
                 }
-                """ % {"data": DATA, "port": self.port, "port2": self.port2})
+                """ % {"data": DATA, "port": self.port, "port2": self.port2,
+                       "user": "" if os.geteuid() else "user root;"})
         self.spawn(HERE + "/.peers/nginx/usr/sbin/nginx", "-c", DATA + "/nginx.conf", "-p", DATA)
 
 
