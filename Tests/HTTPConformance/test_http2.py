@@ -247,8 +247,8 @@ class FlowTests(HTTP2Tests):
             path = b"/v1/jobs/%s/result" % job.encode()
             self.assertTrue(server.is_well())
             before = server.memory()
-            for _ in range(20):
-                peer = self.peer(server, settings=setting((4, 0)))
+            held = [self.peer(server, settings=setting((4, 0))) for _ in range(20)]
+            for peer in held:
                 for i in range(50):
                     peer.send(headers(2 * i + 1, request(path)))
                 peer.send(PROBE)
@@ -256,6 +256,8 @@ class FlowTests(HTTP2Tests):
             self.assertTrue(server.is_well())
             # A thousand answers of 2 MiB each wait.
             self.assertLess((server.memory() - before) >> 20, 400, "MiB")
+            for peer in held:
+                peer.close()
 
     def test_a_large_upload_and_download(self):
         import httpx
@@ -282,6 +284,7 @@ class LimitTests(HTTP2Tests):
                     break
         except TimeoutError:
             pass  # it reads no more: that bounds its cost as well
+        return peer
 
     def test_floods_end_the_connection_or_cost_little(self):
         floods = {
@@ -297,8 +300,7 @@ class LimitTests(HTTP2Tests):
             self.assertTrue(server.is_well())
             before = server.memory()
             for says, (data, pieces) in floods.items():
-                with self.subTest(says):
-                    self.flood(server, data, pieces)
+                with self.subTest(says), self.flood(server, data, pieces):
                     self.assertTrue(server.is_well(2))
                     self.assertLess((server.memory() - before) >> 20, 100, "MiB")
 
@@ -383,14 +385,14 @@ class LimitTests(HTTP2Tests):
     def test_a_silent_peer_is_ended(self):
         """Begun and not gone on with: a preface, a block, a body."""
         with Service() as server:
-            peers = {
+            silent = {
                 "a preface": self.peer(server, preface=PREFACE[:20], settings=b""),
                 "a block": self.peer(server, settings=setting() + headers(1, request()[:9], 1)),
                 "a body": self.peer(server, settings=setting() + cases2.BEGUN),
             }
             began = time.monotonic()
-            for says, peer in peers.items():
-                with self.subTest(says):
+            for says, peer in silent.items():
+                with self.subTest(says), peer:
                     left = max(1, 20 - (time.monotonic() - began))
                     peer.frames(lambda got: got.type in (GOAWAY, RST_STREAM)
                                 or got.flags & END_STREAM and got.stream == 1, left)
