@@ -1,5 +1,5 @@
 // swift-tools-version: 6.2
-// What Martlet is measured beside; a package of its own, so that none of this is in Martlet's graph.
+// What Martlet is measured beside; a package of its own: none of this is in Martlet's graph.
 import PackageDescription
 
 let package = Package(
@@ -18,6 +18,7 @@ let package = Package(
                 .product(name: "HummingbirdHTTP2", package: "hummingbird"),
             ]),
         .executableTarget(
-            name: "flyingfox-peer", dependencies: [.product(name: "FlyingFox", package: "FlyingFox")]),
+            name: "flyingfox-peer",
+            dependencies: [.product(name: "FlyingFox", package: "FlyingFox")]),
     ]
 )

@@ -75,7 +75,8 @@ def read_wrk(out, may_close=False):
 
 def wrk(work, server, path, seconds, connections=64, body=None, method="POST",
         fields=()):
-    command = ["wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds, "--timeout", "20s", "--latency"]
+    command = ["wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds, "--timeout", "20s",
+               "--latency"]
     for field in fields:
         command += ["-H", field]
     if body:
@@ -166,7 +167,8 @@ def http2(work, server, seconds):
                 times = sorted(int(line.split()[2]) / 1e3 for line in log
                                if line.split()[1] == "200")
             if times:
-                note(work, server.name, p50=times[len(times) // 2], p99=times[len(times) * 99 // 100])
+                note(work, server.name, p50=times[len(times) // 2],
+                     p99=times[len(times) * 99 // 100])
 
 
 def memory(work, server, seconds):
@@ -184,8 +186,8 @@ def memory_of_idle(work, server, seconds):
 
 
 START, GET, POST, CONNECT, IDLE, H2, MANY = (
-    "at the start", "GET", "POST of 200 bytes", "new connection a request", "GET, 1,000 idle + 64 active",
-    "HTTP/2 GET", "with 10,000 idle connections")
+    "at the start", "GET", "POST of 200 bytes", "new connection a request",
+    "GET, 1,000 idle + 64 active", "HTTP/2 GET", "with 10,000 idle connections")
 WORKS = {
     "memory": (START, memory), "get": (GET, get), "post": (POST, post),
     "connect": (CONNECT, connect), "idle": (IDLE, idle_and_active), "h2": (H2, http2),
@@ -203,12 +205,15 @@ TARGETS = [
 ]
 
 
+WORDS = {"rate": "requests/s", "p99": "p99", "cpu": "CPU", "value": "memory, MB"}
+
+
 def tell(names):
     def cell(work, who, what):
         value = median(work, who, what)
         return "" if value is None else "%.4g" % value
 
-    print("| work | who | requests/s | p50 ms | p99 ms | CPU µs a request | requests/s of the runs |")
+    print("| work | who | requests/s | p50 ms | p99 ms | CPU µs | requests/s of the runs |")
     print("| --- | --- | ---: | ---: | ---: | ---: | --- |")
     for work, _ in WORKS.values():
         for who in names:
@@ -224,8 +229,7 @@ def tell(names):
     print("\n| target | Martlet's | asked | reached |\n| --- | ---: | ---: | --- |")
     for work, what, theirs, asked, more in TARGETS:
         ours, other = median(work, "Martlet", what), median(work, theirs, what) if theirs else 1
-        says = "%s, %s%s" % (work, {"rate": "requests/s", "cpu": "CPU", "value": "memory, MB"}.get(what, what),
-                             " / " + theirs if theirs else "")
+        says = "%s, %s%s" % (work, WORDS[what], " / " + theirs if theirs else "")
         sign = "≥" if more else "≤"
         if ours is None or other is None:
             print("| %s | | %s %.3g | not measured |" % (says, sign, asked))

@@ -165,7 +165,9 @@ class Nginx(Server):
                             return 202 '{"id":"0194","function":"echo","state":"queued"}\\n';
                         }
                         location = /large { root %(data)s; }
-                        location /files/ { root %(data)s; dav_methods PUT; create_full_put_path on; }
+                        location /files/ {
+                            root %(data)s; dav_methods PUT; create_full_put_path on;
+                        }
                     }
                 }
                 """ % {"data": DATA, "port": self.port, "port2": self.port2,

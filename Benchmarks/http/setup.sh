@@ -15,7 +15,7 @@ if [ ! -x .peers/nginx/usr/sbin/nginx ]; then
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     chmod 755 "$folder"
-    (cd "$folder" && { apt-get download -qq nginx || { apt-get update -qq && apt-get download -qq nginx; }; }) 2>/dev/null
+    (cd "$folder" && apt-get update -qq && apt-get download -qq nginx 2>/dev/null)
     mkdir -p .peers/nginx
     dpkg -x "$folder"/nginx_*.deb .peers/nginx
 fi

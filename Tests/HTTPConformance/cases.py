@@ -100,7 +100,8 @@ refused("9112, 2.2", "a bare LF ends the request line",
         b"GET /healthz HTTP/1.1\nHost: localhost\r\n\r\n")
 refused("9112, 2.2", "a bare CR ends the request line",
         b"GET /healthz HTTP/1.1\rHost: localhost\r\n\r\n")
-refused("9112, 2.2", "a bare CR in the target", b"GET /hea\rlthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+refused("9112, 2.2", "a bare CR in the target",
+        b"GET /hea\rlthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 refused("9112, 2.2", "CR CR LF ends the request line",
         b"GET /healthz HTTP/1.1\r\r\nHost: localhost\r\n\r\n")
 refused("9112, 2.2", "bare LF throughout", b"GET /healthz HTTP/1.1\nHost: localhost\n\n")
@@ -119,7 +120,8 @@ refused("9112, 3", "a method longer than any",
         b"A" * 4000 + b" /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 501)
 answered("9110, 15.5.6", "a known path without this method",
          b"DELETE /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 405)
-answered("9110, 15.5.6", "PUT of the jobs", b"PUT /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n", 405)
+answered("9110, 15.5.6", "PUT of the jobs",
+         b"PUT /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n", 405)
 answered("9110, 9.3.8", "TRACE is not given",
          b"TRACE /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", (405, 501))
 lenient("9110, 9.3.6", "CONNECT is not given",
@@ -166,7 +168,8 @@ for escape in [b"%", b"%z1", b"%1", b"%+1", b"%1g", b"%_1", b"%%", b"%c0%af",
             b"GET /v1/jobs/" + escape + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", NOT_FOUND)
 answered("9110, 4.2.3", "a path in capitals is another path",
          b"GET /HEALTHZ HTTP/1.1\r\nHost: localhost\r\n\r\n", 404)
-answered("9110, 15.5.5", "nothing is there", b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", 404)
+answered("9110, 15.5.5", "nothing is there",
+         b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", 404)
 lenient("9112, 3.2.1", "two slashes first are no authority",
         b"GET //localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", NOT_FOUND)
 for says, target in [
@@ -197,7 +200,8 @@ lenient("9112, 3.2.2", "another scheme",
 refused("9112, 3.2", "no Host", b"GET /healthz HTTP/1.1\r\n\r\n")
 refused("9112, 3.2", "no Host in a request with fields",
         b"GET /healthz HTTP/1.1\r\nAccept: */*\r\n\r\n")
-refused("9112, 3.2", "two Hosts", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: other\r\n\r\n")
+refused("9112, 3.2", "two Hosts",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: other\r\n\r\n")
 refused("9112, 3.2", "two Hosts that agree",
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nhost: localhost\r\n\r\n")
 refused("9112, 3.2", "no Host beside an absolute target",
@@ -216,7 +220,8 @@ for host in [b"localhost:80", b"127.0.0.1", b"127.0.0.1:65535", b"[::1]", b"[::1
              b"GET /healthz HTTP/1.1\r\nHost: " + host + b"\r\n\r\n", 200)
 lenient("9112, 3.2", "an empty Host", b"GET /healthz HTTP/1.1\r\nHost:\r\n\r\n", (200, 400))
 last("9112, 3.2", "HTTP/1.0 needs no Host", b"GET /healthz HTTP/1.0\r\n\r\n", 200)
-refused("9112, 3.2", "two Hosts in HTTP/1.0", b"GET /healthz HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n")
+refused("9112, 3.2", "two Hosts in HTTP/1.0",
+        b"GET /healthz HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n")
 
 # --- Fields -----------------------------------------------------------------------------------
 
@@ -265,7 +270,8 @@ answered("9110, 5.3", "a field may come twice", with_field(b"X-Name: a\r\nX-Name
 # --- Content-Length ---------------------------------------------------------------------------
 
 answered("9112, 6.2", "a body of the length told", POST + b"Content-Length: 30\r\n\r\n" + JOB, 202)
-answered("9110, 8.6", "a length with zeros first", POST + b"Content-Length: 0030\r\n\r\n" + JOB, 202)
+answered("9110, 8.6", "a length with zeros first",
+         POST + b"Content-Length: 0030\r\n\r\n" + JOB, 202)
 answered("9112, 5.1", "a length between white space",
          POST + b"Content-Length:\t 30 \t\r\n\r\n" + JOB, 202)
 answered("9112, 6.3", "a request without a length has no body",
@@ -287,8 +293,8 @@ lenient("9112, 6.3", "the body of an OPTIONS is no request",
 lenient("9112, 6.3", "the body of a wrong type is no request",
         b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 43\r\n\r\n" + SMUGGLED, 415)
 for value in [b"", b"+30", b"-30", b"-0", b"30 30", b"3 0", b"0x1e", b"30.0", b"3e1", b"abc",
-              b"30;", b"30,", b",30", b"30, 31", b"30,3", b"30 , 31", b"\xd9\xa3\xd9\xa0", b"\"30\"",
-              b"1_0", b"30\x00", b"0b11", b"'30'", b"30\x0b"]:
+              b"30;", b"30,", b",30", b"30, 31", b"30,3", b"30 , 31", b"\xd9\xa3\xd9\xa0",
+              b"\"30\"", b"1_0", b"30\x00", b"0b11", b"'30'", b"30\x0b"]:
     refused("9110, 8.6", "Content-Length is %r" % value,
             POST + b"Content-Length: " + value + b"\r\n\r\n" + JOB)
 for value in [b"9223372036854775808", b"18446744073709551616", b"18446744073709551646",
@@ -344,7 +350,8 @@ for value in [b"\x0bchunked", b"chunked\x00", b"\x00chunked", b"chunked\x0b", b"
     refused("9110, 5.5", "the coding holds a control byte: %r" % value,
             POST + b"Transfer-Encoding: " + value + b"\r\n\r\n" + CHUNKS)
 refused("9112, 6.1", "the coding twice",
-        POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS, (400, 501))
+        POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS,
+        (400, 501))
 refused("9112, 6.3", "chunked, and in a second field identity",
         POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n" + CHUNKS,
         (400, 501))
@@ -431,8 +438,8 @@ refused("6585, 5", "a field's name of 40,000 bytes", with_field(b"a" * 40_000 + 
 refused("6585, 5", "a head of 40,000 bytes in small fields",
         with_field(b"\r\n".join(b"X-%02d: " % i + b"y" * 500 for i in range(80))), 431)
 refused_at_once("6585, 5", "fields that do not end",
-                b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X-Name: yyyyyyyyyyy\r\n" * 3_000,
-                431)
+                b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+                + b"X-Name: yyyyyyyyyyy\r\n" * 3_000, 431)
 refused_at_once("6585, 5", "a field that does not end",
                 b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Name: " + b"a" * 60_000, 431)
 refused_at_once("9110, 15.5.14", "a body over the limit is refused by its length alone",
@@ -452,7 +459,8 @@ answered("9110, 10.1.1", "Expect without a body", with_field(b"Expect: 100-conti
 lenient("9110, 10.1.1", "another expectation may be refused",
         POST + b"Content-Length: 30\r\nExpect: 200-ok\r\n\r\n" + JOB, (202, 417))
 last("9110, 10.1.1", "Expect in HTTP/1.0 is passed over",
-     POST.replace(b"1.1", b"1.0") + b"Content-Length: 30\r\nExpect: 100-continue\r\n\r\n" + JOB, 202)
+     POST.replace(b"1.1", b"1.0")
+     + b"Content-Length: 30\r\nExpect: 100-continue\r\n\r\n" + JOB, 202)
 refused_at_once("9110, 10.1.1", "a body for nothing is not asked for",
                 b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n"
                 b"Expect: 100-continue\r\n\r\n", 404)

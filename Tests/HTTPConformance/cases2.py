@@ -1,4 +1,4 @@
-"""The table of HTTP/2: bad frames, the section of RFC 9113 that rules them, and the error wanted."""
+"""The table of HTTP/2: frames, the section of RFC 9113 that rules them, and the error wanted."""
 
 from dataclasses import dataclass
 
@@ -57,8 +57,10 @@ BEGUN = headers(1, request(b"/v1/jobs", b"POST", (b"content-type", b"application
 
 # --- Frames -----------------------------------------------------------------------------------
 
-fine("9113, 4.1", "a frame of an unknown type is passed over", frame(0x7F, 0xFF, 0, b"x" * 99) + REQUEST)
-fine("9113, 4.1", "an unknown type on a stream that is not there", frame(0x16, 0, 77, b"x") + REQUEST)
+fine("9113, 4.1", "a frame of an unknown type is passed over",
+     frame(0x7F, 0xFF, 0, b"x" * 99) + REQUEST)
+fine("9113, 4.1", "an unknown type on a stream that is not there",
+     frame(0x16, 0, 77, b"x") + REQUEST)
 fine("9113, 4.1", "unknown flags are passed over", headers(1, request(), 0x80 | 0x40 | 0x5))
 fine("9113, 4.1", "the reserved bit is passed over", headers(0x80000001, request()))
 fine("9113, 6.2", "HEADERS with padding",
@@ -91,7 +93,8 @@ for size, says, data in [
         (1, "a frame of an unknown type", frame(0x7F, 0, 0, b"x" * 16_385)),
         (1, "SETTINGS", frame(SETTINGS, payload=b"\0\x42\0\0\0\0" * 3_000)),
         (1, "a length of 16 MiB", frame(HEADERS, 5, 1, request(), length=0xFFFFFF))]:
-    (connection if size else stream)("9113, 4.2", says + " over the frame size", data, FRAME_SIZE_ERROR)
+    (connection if size else stream)(
+        "9113, 4.2", says + " over the frame size", data, FRAME_SIZE_ERROR)
 
 connection("9113, 6.1", "DATA on stream 0", frame(DATA, 0, 0, b"x"), PROTOCOL_ERROR)
 connection("9113, 6.1", "DATA whose padding is as long as it",
@@ -112,7 +115,8 @@ connection("9113, 6.2", "HEADERS whose padding is longer than it",
 connection("9113, 6.2", "HEADERS too short for its priority",
            frame(HEADERS, END_HEADERS | END_STREAM | HAS_PRIORITY, 1, b"\0\0"),
            (FRAME_SIZE_ERROR, PROTOCOL_ERROR))
-connection("9113, 6.3", "PRIORITY on stream 0", frame(PRIORITY, 0, 0, b"\0\0\0\1\0"), PROTOCOL_ERROR)
+connection("9113, 6.3", "PRIORITY on stream 0",
+           frame(PRIORITY, 0, 0, b"\0\0\0\1\0"), PROTOCOL_ERROR)
 stream("9113, 6.3", "PRIORITY of four bytes", BEGUN + frame(PRIORITY, 0, 1, b"\0\0\0\1"),
        FRAME_SIZE_ERROR)
 connection("9113, 6.4", "RST_STREAM on stream 0", reset(0), PROTOCOL_ERROR)
@@ -134,7 +138,8 @@ connection("9113, 6.7", "PING on a stream", frame(PING, 0, 1, b"12345678"), PROT
 connection("9113, 6.7", "PING of seven bytes", frame(PING, payload=b"1234567"), FRAME_SIZE_ERROR)
 connection("9113, 6.8", "GOAWAY on a stream", frame(GOAWAY, 0, 1, b"\0" * 8), PROTOCOL_ERROR)
 connection("9113, 6.8", "GOAWAY of seven bytes", frame(GOAWAY, payload=b"\0" * 7), FRAME_SIZE_ERROR)
-connection("9113, 6.9", "a window update of 0 of the connection", window_update(0, 0), PROTOCOL_ERROR)
+connection("9113, 6.9", "a window update of 0 of the connection",
+           window_update(0, 0), PROTOCOL_ERROR)
 stream("9113, 6.9", "a window update of 0 of a stream", BEGUN + window_update(1, 0), PROTOCOL_ERROR)
 connection("9113, 6.9", "a window update of three bytes",
            frame(WINDOW_UPDATE, payload=b"\0\0\1"), FRAME_SIZE_ERROR)
@@ -149,10 +154,12 @@ stream("9113, 6.9.2", "a setting lifts a stream's window over 2^31-1",
 connection("9113, 6.10", "CONTINUATION alone", frame(CONTINUATION, END_HEADERS, 1, request()),
            PROTOCOL_ERROR)
 connection("9113, 6.10", "CONTINUATION on stream 0",
-           headers(1, request()[:9], END_STREAM) + frame(CONTINUATION, END_HEADERS, 0, request()[9:]),
+           headers(1, request()[:9], END_STREAM)
+           + frame(CONTINUATION, END_HEADERS, 0, request()[9:]),
            PROTOCOL_ERROR)
 connection("9113, 6.10", "CONTINUATION of another stream",
-           headers(1, request()[:9], END_STREAM) + frame(CONTINUATION, END_HEADERS, 3, request()[9:]),
+           headers(1, request()[:9], END_STREAM)
+           + frame(CONTINUATION, END_HEADERS, 3, request()[9:]),
            PROTOCOL_ERROR)
 connection("9113, 6.10", "CONTINUATION after the block's end",
            BEGUN + frame(CONTINUATION, END_HEADERS, 1, request()), PROTOCOL_ERROR)
@@ -185,8 +192,10 @@ malformed("9113, 8.3.1", "no :method", SCHEME, PATH, AUTHORITY)
 malformed("9113, 8.3.1", "no :scheme", METHOD, PATH, AUTHORITY)
 malformed("9113, 8.3.1", "no :path", METHOD, SCHEME, AUTHORITY)
 malformed("9113, 8.3.1", "an empty :path", METHOD, SCHEME, (b":path", b""), AUTHORITY)
-malformed("9113, 8.3.1", "a :path without a slash", METHOD, SCHEME, (b":path", b"healthz"), AUTHORITY)
-malformed("9113, 8.3.1", "a :path of an asterisk with GET", METHOD, SCHEME, (b":path", b"*"), AUTHORITY)
+malformed("9113, 8.3.1", "a :path without a slash",
+          METHOD, SCHEME, (b":path", b"healthz"), AUTHORITY)
+malformed("9113, 8.3.1", "a :path of an asterisk with GET",
+          METHOD, SCHEME, (b":path", b"*"), AUTHORITY)
 malformed("9113, 8.3.1", "user information in :authority", METHOD, SCHEME, PATH,
           (b":authority", b"user@localhost"))
 malformed("9113, 8.3.1", ":authority and host that differ", *WHOLE, (b"host", b"other.example"))
@@ -194,11 +203,13 @@ malformed("9113, 8.3.1", "an empty :method", (b":method", b""), SCHEME, PATH, AU
 malformed("9113, 8.3.1", "a :method with a space", (b":method", b"GE T"), SCHEME, PATH, AUTHORITY)
 for field in WHOLE:
     malformed("9113, 8.3.1", "%s twice" % field[0].decode(), *WHOLE, field)
-malformed("9113, 8.3", "a pseudo-field after a field", METHOD, SCHEME, AUTHORITY, (b"x", b"y"), PATH)
+malformed("9113, 8.3", "a pseudo-field after a field",
+          METHOD, SCHEME, AUTHORITY, (b"x", b"y"), PATH)
 malformed("9113, 8.3", "an unknown pseudo-field", *WHOLE, (b":unknown", b"y"))
 malformed("9113, 8.3", "a pseudo-field of responses", *WHOLE, (b":status", b"200"))
 malformed("9113, 8.3", ":protocol without its setting", *WHOLE, (b":protocol", b"websocket"))
-malformed("9113, 8.5", "CONNECT with :path and :scheme", (b":method", b"CONNECT"), SCHEME, PATH, AUTHORITY)
+malformed("9113, 8.5", "CONNECT with :path and :scheme",
+          (b":method", b"CONNECT"), SCHEME, PATH, AUTHORITY)
 for name in [b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"]:
     malformed("9113, 8.2.2", "the field %s" % name.decode(), *WHOLE, (name, b"close"))
 malformed("9113, 8.2.2", "TE other than trailers", *WHOLE, (b"te", b"gzip"))
@@ -217,7 +228,8 @@ for length, body in [(b"1", b"{}"), (b"3", b"{}"), (b"0", b"{}"), (b"2", b"")]:
         + frame(DATA, END_STREAM, 1, body), PROTOCOL_ERROR, True)
 malformed("9113, 8.1.1", "a content-length without a body", *WHOLE, (b"content-length", b"5"))
 for value in [b"-1", b"x", b"+5", b"1,2", b"18446744073709551617"]:
-    malformed("9113, 8.1.1", "the content-length %s" % value.decode(), *WHOLE, (b"content-length", value))
+    malformed("9113, 8.1.1", "the content-length %s" % value.decode(),
+              *WHOLE, (b"content-length", value))
 malformed("9113, 8.1.1", "two content-lengths", *WHOLE, (b"content-length", b"0"),
           (b"content-length", b"1"))
 add(STREAM, "9113, 8.1", "trailers that do not end the stream",

@@ -40,7 +40,7 @@ class Soak:
         return time.monotonic() > self.end
 
     def client(self, turn):
-        """A thread that takes turns until the end; an exception is a wrong answer, three too many."""
+        """A thread that takes turns until the end; an exception is a wrong answer."""
         def run():
             failed = 0
             while not self.is_over and failed < 3:

@@ -6,7 +6,7 @@ import socket
 import time
 import unittest
 
-from service import Shared
+from service import Service, Shared
 from wire import ask, read_answers
 
 HOST = b"Host: localhost\r\n"
@@ -177,6 +177,39 @@ class PipelineTests(Dialogue):  # RFC 9112, section 9.3.2
         self.assertEqual(answer.value("connection").lower(), "keep-alive")
 
 
+class StopTests(unittest.TestCase):
+    """What clients see of a stop by SIGTERM."""
+
+    def test_requests_under_way_are_answered_and_the_idle_let_go(self):
+        with Service() as server:
+            def connect():
+                connection = socket.create_connection(("127.0.0.1", server.port), 10)
+                self.addCleanup(connection.close)
+                return connection
+
+            job = server.submit(function="sleep", args=[1])
+            idle, used, waiting, sending = connect(), connect(), connect(), connect()
+            used.sendall(GET)
+            self.assertIn(b" 200 ", used.recv(65536))
+            waiting.sendall(b"GET /v1/jobs/%s?wait=20 HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n")
+            sending.sendall(POST + b"Content-Length: 30\r\nExpect: 100-continue\r\n\r\n")
+            self.assertIn(b" 100 ", sending.recv(65536))
+            server.process.terminate()
+            self.assertEqual(idle.recv(1), b"")
+            self.assertEqual(used.recv(1), b"")
+            sending.sendall(JOB)
+            for connection, statuses in [(sending, (202, 503)), (waiting, (200,))]:
+                data = b""
+                while piece := connection.recv(65536):
+                    data += piece
+                answer, = read_answers(data)
+                self.assertIn(answer.status, statuses)
+                self.assertIn("close", answer.value("connection"))
+            with self.assertRaises(ConnectionError):
+                socket.create_connection(("127.0.0.1", server.port), 10)
+            self.assertEqual(server.process.wait(30), 0)
+
+
 class SemanticsTests(Dialogue):
     def test_head_has_the_fields_of_get(self):  # RFC 9110, section 9.3.2
         for path in [b"/healthz", b"/openapi.yaml", b"/v1/functions", b"/nothing"]:
@@ -217,7 +250,8 @@ class SemanticsTests(Dialogue):
                     answer = self.one(request.encode(), (0,) if method == "HEAD" else ())
                     self.assertEqual(answer.status, wanted)
                     self.assertEqual(answer.value("etag"), tag)  # 15.4.5
-                    self.assertEqual(answer.body, body if wanted == 200 and method == "GET" else b"")
+                    has_body = wanted == 200 and method == "GET"
+                    self.assertEqual(answer.body, body if has_body else b"")
         answer = self.one((
             "GET %s HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: \"x\"\r\n"
             "If-Modified-Since: Fri, 31 Dec 2049 23:59:59 GMT\r\n\r\n" % path).encode())

@@ -132,8 +132,9 @@ class MeaningTests(HTTP2Tests):
     def test_the_answers_are_those_of_http_1(self):
         for method, path in [("GET", "/healthz"), ("HEAD", "/healthz"), ("GET", "/nothing"),
                              ("HEAD", "/nothing"), ("DELETE", "/healthz"), ("OPTIONS", "/v1/jobs"),
-                             ("GET", "/%68ealthz?x=y"), ("GET", "/%2568ealthz"), ("BREW", "/healthz"),
-                             ("GET", "/openapi.yaml"), ("GET", "/v1/functions")]:
+                             ("GET", "/%68ealthz?x=y"), ("GET", "/%2568ealthz"),
+                             ("BREW", "/healthz"), ("GET", "/openapi.yaml"),
+                             ("GET", "/v1/functions")]:
             with self.subTest(method=method, path=path):
                 status, fields, body = self.server.call(method, path)
                 got = self.ask(request(path.encode(), method.encode()))[1]
@@ -369,7 +370,8 @@ class LimitTests(HTTP2Tests):
 
     def test_a_compressed_header_list_over_the_limit_is_refused(self):
         # One field of 4,000 bytes goes into the table; a byte each brings it back 10,000 times.
-        self.refused([[request() + literal(b"x", b"y" * 4_000, 0x40)], [request() + b"\xbe" * 10_000]])
+        self.refused([[request() + literal(b"x", b"y" * 4_000, 0x40)],
+                      [request() + b"\xbe" * 10_000]])
 
     def test_more_streams_than_were_granted_are_refused(self):  # 5.1.2
         job = self.server.submit(function="sleep", args=[2])
@@ -480,7 +482,8 @@ class ClientTests(HTTP2Tests):
             command, check=True, capture_output=True, text=True, timeout=60).stdout
 
     def test_curl(self):
-        for way, version in [("--http2-prior-knowledge", "2"), ("--http2", "2"), ("--http1.1", "1.1")]:
+        for way, version in [
+                ("--http2-prior-knowledge", "2"), ("--http2", "2"), ("--http1.1", "1.1")]:
             with self.subTest(way):
                 out = self.run_client("curl", "-sS", way, "-w", " %{http_version} %{http_code}",
                                       self.base + "/healthz")

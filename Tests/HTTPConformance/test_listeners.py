@@ -99,7 +99,8 @@ class TLSTests(unittest.TestCase):
         cls.addClassCleanup(cls.server.close)
 
     def test_versions(self):
-        for version, name in [(ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")]:
+        for version, name in [
+                (ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")]:
             with self.subTest(name):
                 context = client_context()
                 context.minimum_version = context.maximum_version = version
@@ -115,7 +116,8 @@ class TLSTests(unittest.TestCase):
                      "-cipher", "DEFAULT:@SECLEVEL=0"],
                     input="", capture_output=True, text=True, timeout=20)
                 self.assertNotEqual(tried.returncode, 0, tried.stdout)
-                self.assertRegex(tried.stdout + tried.stderr, "protocol version|Cipher is \\(NONE\\)")
+                self.assertRegex(
+                    tried.stdout + tried.stderr, "protocol version|Cipher is \\(NONE\\)")
         self.assertTrue(serves(connect(self.server, client_context())))
 
     def test_alpn(self):  # RFC 7301
@@ -300,7 +302,8 @@ class AddressTests(unittest.TestCase):
         from service import BINARY
         with tempfile.TemporaryDirectory() as data:
             refused = subprocess.run(
-                [BINARY, "serve", "--listen", "127.0.0.1:0", "--listen", "0.0.0.0:0", "--data", data],
+                [BINARY, "serve", "--listen", "127.0.0.1:0", "--listen", "0.0.0.0:0", "--data",
+                 data],
                 timeout=20, capture_output=True, text=True)
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("token", refused.stderr)

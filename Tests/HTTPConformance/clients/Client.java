@@ -15,11 +15,14 @@ public class Client {
         client = HttpClient.newBuilder().version(version).build();
         HttpResponse<String> posted = ask(request("/v1/jobs")
             .header("Content-Type", "application/json")
-            .POST(HttpRequest.BodyPublishers.ofString("{\"function\":\"square\",\"args\":[12]}")), 202);
+            .POST(HttpRequest.BodyPublishers.ofString(
+                "{\"function\":\"square\",\"args\":[12]}")), 202);
         String place = posted.headers().firstValue("Location").orElseThrow();
         ask(request(place + "?wait=20"), 200);
         HttpResponse<String> result = ask(request(place + "/result"), 200);
-        if (result.version() != version) throw new IllegalStateException("spoke " + result.version());
+        if (result.version() != version) {
+            throw new IllegalStateException("spoke " + result.version());
+        }
         System.out.println(result.body().trim());
     }
 
@@ -27,7 +30,8 @@ public class Client {
         return HttpRequest.newBuilder(URI.create(base + path)).timeout(Duration.ofSeconds(30));
     }
 
-    private static HttpResponse<String> ask(HttpRequest.Builder request, int status) throws Exception {
+    private static HttpResponse<String> ask(HttpRequest.Builder request, int status)
+            throws Exception {
         HttpResponse<String> answer =
             client.send(request.build(), HttpResponse.BodyHandlers.ofString());
         if (answer.statusCode() != status) {
