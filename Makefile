@@ -19,6 +19,7 @@ test: setup ## Run all tests: Swift's, the Python worker's, then end to end agai
 	$(MAKE) -s .build/client-venv/ready
 	.build/client-venv/bin/python -m unittest discover -v -s Python/tests
 	python3 -m unittest discover -v -s Tests/EndToEnd
+	python3 -m unittest discover -s Tests/HTTPConformance
 
 # What the tests of the Python client use from PyPI.
 .build/client-venv/ready:
@@ -33,6 +34,13 @@ test: setup ## Run all tests: Swift's, the Python worker's, then end to end agai
 demo: build ## Start the service, run the programs of parallel Python as jobs, stop.
 	python3 Examples/demo.py
 
+bench-http: build ## Measure the HTTP server beside nginx, Hummingbird and FlyingFox, in one run.
+	Benchmarks/http/setup.sh
+	python3 Benchmarks/http/bench.py --runs $(or $(RUNS),5)
+
+soak: build ## Run good, bad and slow clients at once for SECONDS=300; fails on growth or a wrong answer.
+	python3 Tests/HTTPConformance/soak.py $(or $(SECONDS),300)
+
 lint: ## Check the formatting.
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
 
@@ -40,4 +48,4 @@ check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test demo lint check
+.PHONY: help setup build test demo bench-http soak lint check
