@@ -3,10 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 help: ## Print this help.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: ## Install what the build and the tests need from Debian (quiet, skipped when present).
-	@missing=; for p in libsqlite3-dev libssl-dev curl python3; do \
+	@missing=; for p in libsqlite3-dev libssl-dev curl python3 python3-yaml; do \
 	  dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing > /dev/null; fi
 
@@ -22,6 +22,12 @@ test: setup ## Run all tests: Swift's, the Python worker's, then end to end agai
 demo: build ## Start the service, run the programs of parallel Python as jobs, stop.
 	python3 Examples/demo.py
 
+image-test: ## Build the container images and try them, with docker or podman.
+	Docker/image-test.sh
+
+api-reference: setup ## Make Dashboard/docs.html of openapi.yaml.
+	/usr/bin/python3 Scripts/api-reference.py
+
 lint: ## Check the formatting.
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
 
@@ -29,4 +35,4 @@ check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test demo lint check
+.PHONY: help setup build test demo image-test api-reference lint check

@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -112,17 +111,24 @@ class Container:
             ticks = int(file.read().rsplit(")", 1)[1].split()[19])
         return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
-    def memory(self):
-        """Resident bytes of its first process and of all below it."""
-        total, left = 0, [self.process]
+    def statuses(self):
+        """What the kernel says of its first process and of all below it."""
+        left = [self.process]
         while left:
             process = left.pop()
             with open("/proc/%d/status" % process) as file:
-                total += int(re.search(r"^VmRSS:\s+(\d+)", file.read(), re.MULTILINE)[1]) << 10
+                yield dict(line.split(":\t", 1) for line in file.read().splitlines())
             for thread in os.listdir("/proc/%d/task" % process):
                 with open("/proc/%d/task/%s/children" % (process, thread)) as file:
                     left += [int(child) for child in file.read().split()]
-        return total
+
+    def memory(self):
+        """Resident bytes of all its processes."""
+        return sum(int(status["VmRSS"].split()[0]) << 10 for status in self.statuses())
+
+    def names(self):
+        """The names of all its processes, of the dead that nobody has reaped too."""
+        return [status["Name"] for status in self.statuses()]
 
     def stop(self, seconds=10):
         """As `docker stop` does; returns the exit code and the seconds that it took."""

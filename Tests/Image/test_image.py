@@ -11,7 +11,7 @@ import unittest
 from container import ENGINE, Container, engine
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
-FUNCTIONS = [FOLDER + "/functions/good.py", FOLDER + "/functions/same.sh"]
+FUNCTIONS = [FOLDER + "/functions/" + name for name in ("good.py", "same.sh", "orphan.sh")]
 LONGEST_START = 0.5  # seconds
 
 
@@ -135,9 +135,15 @@ class DebianImageTests(ImageTests, unittest.TestCase):
         self.assertEqual(container.run(function="later", args=[7]), 7)
         # As the functions see it: nobody's rights, and only /data and /tmp take files.
         self.assertEqual(container.run(function="user"), [65532, 65532])
-        for path, can in [("/data/file", True), ("/tmp/file", True), ("/file", False),
-                          ("/functions/file", False), ("/usr/bin/file", False)]:
+        for path, can in [
+                ("/data/file", True), ("/tmp/file", True), ("/file", False),
+                ("/functions/file", False), ("/usr/bin/file", False)]:
             self.assertEqual(container.run(function="can_write", args=[path]), can, path)
+        self.assertEqual(container.run(function="orphan", args=[]), "left")
+        deadline = time.monotonic() + 10
+        while "sleep" in container.names():
+            self.assertLess(time.monotonic(), deadline, "the child left behind was not reaped")
+            time.sleep(0.05)
 
 
 class MinimalImageTests(ImageTests, unittest.TestCase):
