@@ -22,11 +22,14 @@ else
 fi
 
 build() {
-    local started=$SECONDS log=$IMAGE_STATE/build-$1.log
+    local started=$SECONDS log=$IMAGE_STATE/build-$1.log before after
+    before=$("$engine" images -q "$2")
     "$engine" build ${flags[@]+"${flags[@]}"} --build-arg REVISION="$(git rev-parse HEAD)" \
         --target "$1" -t "$2" -f Docker/Dockerfile . > "$log" 2>&1 ||
         { tail -30 "$log" >&2; echo "the image does not build; whole log: $log" >&2; return 1; }
     echo "$2 built in $((SECONDS - started)) s"
+    after=$("$engine" images -q "$2")
+    [ -z "$before" ] || [ "$before" = "$after" ] || "$engine" rmi "$before" > /dev/null 2>&1 || true
 }
 build martlet martlet:test
 build minimal martlet:test-minimal

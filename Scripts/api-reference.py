@@ -11,6 +11,7 @@ import html
 import json
 import os
 import re
+import shlex
 import sys
 
 import yaml
@@ -18,13 +19,11 @@ import yaml
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = ROOT + "/Dashboard/docs.html"
 METHODS = ("get", "post", "put", "patch", "delete")
-# Keywords of JSON Schema that bound a value, and how they are said.
-BOUNDS = [
-    ("minimum", "≥ %s"), ("exclusiveMinimum", "> %s"), ("maximum", "≤ %s"),
-    ("exclusiveMaximum", "< %s"), ("minLength", "at least %s characters"),
-    ("maxLength", "at most %s characters"), ("minItems", "at least %s items"),
-    ("maxItems", "at most %s items"), ("minProperties", "at least %s members"),
-    ("maxProperties", "at most %s members"), ("pattern", "matches %s"), ("default", "default %s"),
+# Keywords of JSON Schema that bound a value from below and above, and what they count.
+RANGES = [
+    ("minimum", "maximum", ""), ("exclusiveMinimum", "exclusiveMaximum", ", these not included"),
+    ("minLength", "maxLength", " characters"), ("minItems", "maxItems", " items"),
+    ("minProperties", "maxProperties", " members"),
 ]
 
 
@@ -82,13 +81,27 @@ def kind(schema):
 
 
 def array_of(schema):
-    return "array of " + kind(schema["items"]) if schema.get("items") else "array"
+    if not schema.get("items"):
+        return "array"
+    of = kind(schema["items"])
+    return "array of %s" % (of + "s" if of in ("object", "string", "number", "integer") else of)
 
 
-def bounds(schema):
-    return ", ".join(
-        text(said % (schema[name] if name != "default" else literal(schema[name])))
-        for name, said in BOUNDS if name in schema)
+def limits(schema):
+    """How a value is bounded, in soft letters."""
+    said = []
+    for low, high, unit in RANGES:
+        if low in schema and high in schema:
+            said.append("%s to %s%s" % (schema[low], schema[high], unit))
+        elif high in schema:
+            said.append("at most %s%s" % (schema[high], unit))
+        elif low in schema:
+            said.append("%s or more%s" % (schema[low], unit))
+    if "pattern" in schema:
+        said.append("matches %s" % schema["pattern"])
+    if "default" in schema:
+        said.append("if not given %s" % literal(schema["default"]))
+    return " <span class=soft>%s</span>" % text(", ".join(said)) if said else ""
 
 
 def members(schema):
@@ -105,14 +118,15 @@ def members(schema):
 
 
 def member(name, schema, is_required):
-    return '<dt>%s%s</dt><dd><span class=kind>%s</span>%s%s%s</dd>' % (
-        code(name), " <b>required</b>" if is_required else "", kind(schema),
-        limits(schema), prose(schema.get("description")), members(schema))
+    return entry(name, schema, "required" if is_required else "", members(schema))
 
 
-def limits(schema):
-    said = bounds(schema)
-    return " <span class=bounds>%s</span>" % said if said else ""
+def entry(name, schema, notes, inside="", description=None, bounded=None):
+    """A named value: what it is, what bounds it, what it means."""
+    return "<dt>%s <span class=kind>%s</span>%s%s</dt><dd>%s%s</dd>" % (
+        code(name), kind(schema), limits(bounded or schema),
+        ' <b>%s</b>' % notes if notes else "",
+        prose(description or schema.get("description")), inside)
 
 
 # --- Operations --------------------------------------------------------------------------------
@@ -135,8 +149,8 @@ class Reference:
     def operations(self):
         """Path, method and operation, each with the parameters of its path."""
         for path, item in self.document["paths"].items():
-            for method in METHODS:
-                if method in item:
+            for method in item:
+                if method in METHODS:
                     given = item.get("parameters", []) + item[method].get("parameters", [])
                     yield path, method, dict(item[method], parameters=given)
 
@@ -159,12 +173,10 @@ class Reference:
     def parameters(self, parameters):
         rows = []
         for parameter in map(self.resolve, parameters):
-            schema = self.resolve(parameter.get("schema", {}))
-            shown = parameter.get("schema", {})
-            rows.append('<dt>%s <span class=place>%s</span>%s</dt><dd><span class=kind>%s</span>%s%s</dd>' % (
-                code(parameter["name"]), text(parameter["in"]),
-                " <b>required</b>" if parameter.get("required") else "", kind(shown),
-                limits(schema), prose(parameter.get("description") or shown.get("description"))))
+            schema = parameter.get("schema", {})
+            place = "in the " + parameter["in"] + (", required" if parameter.get("required") else "")
+            rows.append(entry(parameter["name"], schema, place,
+                              description=parameter.get("description"), bounded=self.resolve(schema)))
         return "<h3>Parameters</h3><dl class=members>%s</dl>" % "".join(rows) if rows else ""
 
     def body(self, body):
@@ -183,9 +195,9 @@ class Reference:
         return "".join(parts)
 
     def examples(self, value):
-        shown = [("", value["example"])] if "example" in value else []
-        shown += [(each.get("summary", name), each["value"])
-                  for name, each in value.get("examples", {}).items() if "value" in each]
+        shown = [("Example", value["example"])] if "example" in value else []
+        shown += [(each.get("summary", "Example"), each["value"])
+                  for each in value.get("examples", {}).values() if "value" in each]
         return "".join("<figure><figcaption>%s</figcaption><pre tabindex=0>%s</pre></figure>" % (
             inline(title), text(example if isinstance(example, str) else literal(example)))
             for title, example in shown)
@@ -196,7 +208,7 @@ class Reference:
         body = self.resolve(operation.get("requestBody") or {}).get("content", {})
         media = body.get("application/json")
         if media:
-            words += ["--json", "'%s'" % literal(self.first_example(media))]
+            words += ["--json", shlex.quote(literal(self.first_example(media)))]
         elif method == "post":
             words += ["-X", "POST"]
         words.append("localhost:8080" + re.sub(r"\{(\w+)\}", lambda found: found[1].upper(), path))
@@ -224,8 +236,7 @@ class Reference:
     def headers(self, headers):
         rows = [(name, self.resolve(header)) for name, header in headers.items()]
         return "<dl class=members>%s</dl>" % "".join(
-            "<dt>%s <span class=place>header</span></dt><dd><span class=kind>%s</span>%s</dd>" % (
-                code(name), kind(header.get("schema", {})), prose(header.get("description")))
+            entry(name, header.get("schema", {}), "header field", description=header.get("description"))
             for name, header in rows) if rows else ""
 
     def schema(self, name, schema):
@@ -262,25 +273,24 @@ class Reference:
 %s</style>
 </head>
 <body>
-<a class=skip href="#main">Skip to the content</a>
-<nav aria-label="Contents">
-<details class=contents open><summary>Contents</summary>
-%s
-</details>
-</nav>
-<main id=main>
+<a class=to-contents href="#contents">Contents</a>
+<main>
 <h1>%s API <small>version %s</small></h1>
 %s<p>The same for programs: <a href="/openapi.yaml">openapi.yaml</a>.</p>
 %s
 <h1>Values</h1>
 %s</main>
+<nav id=contents aria-label="Contents">
+%s
+</nav>
 </body>
 </html>
-""" % (text(info["title"]), text(info["version"]), style, self.navigation(),
+""" % (text(info["title"]), text(info["version"]), style,
             text(info["title"]), text(info["version"]),
             prose(info.get("description") or info.get("summary")),
             "".join(self.operation(*each) for each in self.operations()),
-            "".join(self.schema(name, schema) for name, schema in schemas.items()))
+            "".join(self.schema(name, schema) for name, schema in schemas.items()),
+            self.navigation())
 
 
 def made():

@@ -116,11 +116,14 @@ class Container:
         left = [self.process]
         while left:
             process = left.pop()
-            with open("/proc/%d/status" % process) as file:
-                yield dict(line.split(":\t", 1) for line in file.read().splitlines())
-            for thread in os.listdir("/proc/%d/task" % process):
-                with open("/proc/%d/task/%s/children" % (process, thread)) as file:
-                    left += [int(child) for child in file.read().split()]
+            try:
+                with open("/proc/%d/status" % process) as file:
+                    yield dict(line.split(":\t", 1) for line in file.read().splitlines())
+                for thread in os.listdir("/proc/%d/task" % process):
+                    with open("/proc/%d/task/%s/children" % (process, thread)) as file:
+                        left += [int(child) for child in file.read().split()]
+            except OSError:
+                pass  # it has ended meanwhile
 
     def memory(self):
         """Resident bytes of all its processes."""
