@@ -53,7 +53,7 @@ make_swift() {
         git config --system safe.directory "*"' > "$IMAGE_STATE/swift.log" 2>&1 ||
         { tail -20 "$IMAGE_STATE/swift.log" >&2; return 1; }
     buildah config --env PATH="$toolchain/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
-        --cmd bash "$container"
+        --cmd bash --label made-by=base-images.sh "$container"
     buildah commit -q "$container" "$SWIFT" > /dev/null
 }
 

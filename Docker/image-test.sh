@@ -1,24 +1,31 @@
 #!/usr/bin/env bash
 # Builds both targets of the Dockerfile with docker or podman, whichever is there, and tries them
-# (Tests/Image). Where neither is there podman is installed, and where no registry can be reached the base
-# images are made first. The images martlet:test and martlet:test-minimal stay, for a quick next time.
+# (Tests/Image). Where neither is there podman is installed (Debian), and where no registry can be reached
+# the base images are made first. martlet:test and martlet:test-minimal stay, for a quick next time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . Docker/podman.sh
 
+# Whether the base images are (or must be) of this machine's own making.
+bases_are_own() {
+    local made_by
+    made_by=$(podman image inspect "$SWIFT" --format '{{index .Labels "made-by"}}' 2> /dev/null) || true
+    [ "$made_by" = base-images.sh ] || ! timeout 60 podman pull -q "$BASE" > /dev/null 2>&1
+}
+
 flags=()
-if docker info > /dev/null 2>&1; then
+if docker info > /dev/null 2>&1 && timeout 60 docker pull -q "$BASE" > /dev/null 2>&1; then
     engine=docker
 else
     engine=podman
     need podman buildah runc netavark aardvark-dns iptables
-    if podman image exists "$SWIFT" && podman image exists "$BASE" ||
-        ! timeout 20 podman pull -q "$BASE" > /dev/null 2>&1; then
-        echo "no registry: base images of this machine's own"
-        Docker/base-images.sh
-        read -r -a flags <<< "$(Docker/base-images.sh --flags) --pull=never"
-    fi
     flags+=(--format docker) # an OCI image has no HEALTHCHECK
+    if bases_are_own; then
+        echo "no registry is reached: with base images of this machine's own"
+        Docker/base-images.sh
+        read -r -a own <<< "$(Docker/base-images.sh --flags) --pull=never"
+        flags+=("${own[@]}")
+    fi
 fi
 
 build() {
