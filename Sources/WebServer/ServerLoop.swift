@@ -89,9 +89,20 @@ final class ServerLoop: @unchecked Sendable {
 
     // MARK: What requests have in common
 
-    func nextRequestNumber() -> RequestNumber {
+    func request(_ head: RequestHead, _ client: HTTPClient) -> HTTPRequest {
+        counters.add(.requests)
         requestNumber = requestNumber.next
-        return requestNumber
+        return HTTPRequest(head: head, client: client, number: requestNumber, start: loop.now)
+    }
+
+    /// Writes down an answer, if there is a log.
+    func log(_ request: HTTPRequest, status: Int, bytes: Int) {
+        guard let log = settings.accessLog else { return }
+        let took = LoopInstant.current() - request.start
+        let microseconds = Int(took / .microseconds(1))
+        let line = AccessLogLine(
+            request, status: status, bytes: bytes, microseconds: microseconds, date: dateText)
+        log.write(line.text)
     }
 
     /// For the `Date` of answers.
