@@ -22,6 +22,10 @@ test: setup ## Run all tests: Swift's, the Python worker's, then end to end agai
 demo: build ## Start the service, run the programs of parallel Python as jobs, stop.
 	python3 Examples/demo.py
 
+manual: ## Write the manual page, Docs/martlet.1, from the command line's own help.
+	swift build --product martlet
+	python3 Scripts/manual-page.py .build/debug/martlet > Docs/martlet.1
+
 lint: ## Check the formatting.
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
 
@@ -29,4 +33,4 @@ check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test demo lint check
+.PHONY: help setup build test demo manual lint check

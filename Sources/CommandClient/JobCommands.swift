@@ -53,7 +53,7 @@ struct ResultCommand: ClientCommand {
         let job = try await api.job(id)
         guard job.isOver else { throw job.failure ?? ClientFailure(.unfinished) }
         guard job.state == "succeeded" else { throw job.failure ?? ClientFailure(.failed) }
-        _ = try await api.stream("/v1/jobs/\(escaped(id))/result") { Terminal.write($0) }
+        try await api.stream("/v1/jobs/\(escaped(id))/result") { Terminal.write($0) }
         Terminal.say("")
     }
 }

@@ -17,7 +17,7 @@ struct ListCommand: ClientCommand {
     @Option(help: "Only with this tag.")
     var tag: String?
 
-    @Option(name: .shortAndLong, help: "How many at most.")
+    @Option(name: [.customShort("n"), .long], help: "How many at most.")
     var limit = 20
 
     @Flag(help: "All there are.")

@@ -135,7 +135,7 @@ struct MapCommand: ClientCommand {
         while true {
             do throws(ClientFailure) {
                 let path = "/v1/jobs/\(escaped(id))/items?from=\(printer.next)"
-                _ = try await api.stream(path) { printer.take($0) }
+                try await api.stream(path) { printer.take($0) }
                 return
             } catch {
                 printer.forgetPart()

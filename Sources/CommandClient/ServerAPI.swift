@@ -18,40 +18,40 @@ struct ServerAPI: Sendable {
         var json: RawJSON { (try? RawJSON(validating: body)) ?? .null }
     }
 
-    /// Sends a request; answers of 400 and more are failures unless they are expected.
+    /// Sends a request; answers of 400 and more are failures.
     ///
     /// - Parameters:
+    ///   - method: of HTTP.
     ///   - path: with its query.
     ///   - body: JSON, or nil for none.
     ///   - headers: added to those that every request has.
     ///   - seconds: that the server may take, on top of what it needs anyway.
-    ///   - expected: statuses that the caller looks at itself.
-    /// - Throws: why there is no answer to go on with.
+    /// - Returns: an answer below 400.
+    /// - Throws: why there is none.
     func call(
         _ method: String, _ path: String, body: [UInt8]? = nil,
-        headers: [(name: String, value: String)] = [], seconds: Int = 0, expected: [Int] = [],
+        headers: [(name: String, value: String)] = [], seconds: Int = 0,
     ) async throws(ClientFailure) -> Answer {
         var request = self.request(method, path)
         request.headers += headers
         request.body = body
         if body != nil { request.headers.append(("Content-Type", "application/json")) }
         request.timeout = .seconds(60 + seconds)
-        // What is not idempotent is sent again only where the server says that it did nothing.
-        request.retry = WebRetry(times: 4, firstDelay: .milliseconds(200), maxDelay: .seconds(30))
-        return try await send(request, expected: expected)
+        // Who waits anyway waits for the restart of a server too.
+        request.retry = WebRetry(
+            times: method == "GET" && seconds > 0 ? 6 : 1, firstDelay: .milliseconds(200),
+            maxDelay: .seconds(30))
+        return try await send(request)
     }
 
-    /// Streams the body of an answer.
-    ///
-    /// - Parameter receive: called on another thread, which waits for it.
+    /// Streams the body of an answer; `receive` is called on another thread, which waits for it.
     func stream(
-        _ path: String, expected: [Int] = [],
-        receive: @escaping @Sendable (UnsafeRawBufferPointer) -> Void,
-    ) async throws(ClientFailure) -> Answer {
+        _ path: String, receive: @escaping @Sendable (UnsafeRawBufferPointer) -> Void,
+    ) async throws(ClientFailure) {
         var request = self.request("GET", path)
         request.timeout = .seconds(30 * 24 * 3600)
         request.receive = receive
-        return try await send(request, expected: expected)
+        _ = try await send(request)
     }
 
     private func request(_ method: String, _ path: String) -> WebRequest {
@@ -63,8 +63,7 @@ struct ServerAPI: Sendable {
         return request
     }
 
-    private func send(_ request: WebRequest, expected: [Int]) async throws(ClientFailure) -> Answer
-    {
+    private func send(_ request: WebRequest) async throws(ClientFailure) -> Answer {
         let response: WebResponse
         do throws(WebError) {
             response = try await client.send(request)
@@ -72,7 +71,7 @@ struct ServerAPI: Sendable {
             throw ClientFailure(.unreachable, "no answer from \(url): \(error)")
         }
         let answer = Answer(status: response.status, body: response.body)
-        guard response.status >= 400, !expected.contains(response.status) else { return answer }
+        guard response.status >= 400 else { return answer }
         throw Self.failure(answer)
     }
 
@@ -104,6 +103,7 @@ struct ServerAPI: Sendable {
     ///   - id: of the job.
     ///   - seconds: how long at most; nil for ever.
     /// - Returns: the job as it is at its end, or when the time is over.
+    /// - Throws: why nothing is known of it.
     func wait(_ id: String, seconds: Double?) async throws(ClientFailure) -> JobView {
         let start = ContinuousClock.now
         while true {
