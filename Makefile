@@ -3,10 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 help: ## Print this help.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: ## Install what the build and the tests need from Debian (quiet, skipped when present).
-	@missing=; for p in libsqlite3-dev libssl-dev libcurl4-openssl-dev nghttp2-server curl python3; do \
+	@missing=; for p in libsqlite3-dev libssl-dev libnghttp2-dev libcurl4-openssl-dev zlib1g-dev nghttp2-server curl python3 python3-venv python3-yaml sqlite3; do \
 	  dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing > /dev/null; fi
 
@@ -16,8 +16,20 @@ build: setup ## Build the release binary, .build/release/martlet.
 test: setup ## Run all tests: Swift's, the Python worker's, then end to end against the real binary.
 	swift build --build-tests
 	swift test --skip-build
-	python3 -m unittest discover -v -s Python/tests
+	$(MAKE) -s .build/client-venv/ready
+	.build/client-venv/bin/python -m unittest discover -v -s Python/tests
 	python3 -m unittest discover -v -s Tests/EndToEnd
+	python3 -m unittest discover -s Tests/HTTPConformance
+
+# What the tests of the Python client use from PyPI.
+.build/client-venv/ready:
+	@dpkg-query -W -f '$${db:Status-Status}' python3-venv 2>/dev/null | grep -qx installed \
+	  || python3 -c 'import ensurepip' 2>/dev/null \
+	  || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv > /dev/null
+	@python3 -m venv .build/client-venv
+	@timeout 600 .build/client-venv/bin/pip install -q --disable-pip-version-check \
+	  cloudpickle joblib scikit-learn
+	@touch $@
 
 demo: build ## Start the service, run the programs of parallel Python as jobs, stop.
 	python3 Examples/demo.py
@@ -26,6 +38,23 @@ manual: ## Write the manual page, Docs/martlet.1, from the command line's own he
 	swift build --product martlet
 	python3 Scripts/manual-page.py .build/debug/martlet > Docs/martlet.1
 
+bench: build ## Measure Martlet beside FastAPI + Celery, ProcessPoolExecutor, joblib and others, in one run.
+	Benchmarks/setup.sh
+	Benchmarks/.peers/venv/bin/python Benchmarks/bench.py --runs $(or $(RUNS),3)
+
+bench-http: build ## Measure the HTTP server beside nginx, Hummingbird and FlyingFox, in one run.
+	Benchmarks/http/setup.sh
+	python3 Benchmarks/http/bench.py --runs $(or $(RUNS),5)
+
+soak: build ## Run good, bad and slow clients at once for SECONDS=300; fails on growth or a wrong answer.
+	python3 Tests/HTTPConformance/soak.py $(or $(SECONDS),300)
+
+image-test: ## Build the container images and try them, with docker or podman.
+	Docker/image-test.sh
+
+api-reference: setup ## Make Dashboard/docs.html of openapi.yaml.
+	/usr/bin/python3 Scripts/api-reference.py
+
 lint: ## Check the formatting.
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
 
@@ -33,4 +62,4 @@ check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test demo manual lint check
+.PHONY: help setup build test demo manual bench bench-http soak image-test api-reference lint check

@@ -47,13 +47,15 @@ let package = Package(
         .target(name: "CEmbedded", cSettings: [.unsafeFlags(["-std=gnu23"])]),
         module("RawJSON"),
         .systemLibrary(name: "COpenSSL"),
+        .systemLibrary(name: "CNghttp2"),
         .systemLibrary(name: "CCurl"),
         module("Threads", ["CLinux", deque]),
         module("Sockets", ["Threads", "CLinux", "COpenSSL", heap], more: unchecked),
         module("WebClient", ["Sockets", "CCurl", "CLinux", deque]),
         // HTTP side: knows no jobs.
         module("HTTPWire", more: unchecked),
-        module("WebServer", ["HTTPWire", "Sockets", "CLinux", logging], more: unchecked),
+        module(
+            "WebServer", ["HTTPWire", "Sockets", "CLinux", "CNghttp2", logging], more: unchecked),
         // Jobs side: knows no HTTP server.
         module("Jobs", ["RawJSON"]),
         module(

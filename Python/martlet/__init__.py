@@ -1,5 +1,27 @@
-"""Functions for a Martlet server: mark them with `@martlet.function` and post jobs that call them."""
+"""Functions for a Martlet server, and the client that calls them.
+
+On the server's side, mark functions with `@martlet.function`. On the client's, `Client` and
+`AsyncClient` speak the HTTP interface; `Executor`, `Pool` and `martlet.joblib_backend` take the
+places of concurrent.futures, multiprocessing.Pool and joblib's own backends.
+"""
 
 from .functions import Cancelled, Permanent, function
 
-__all__ = ["Cancelled", "Permanent", "function"]
+# Read when first asked for, so that a worker does not pay for the client.
+_ELSEWHERE = {
+    "Client": "client", "Job": "client", "AsyncClient": "async_client", "AsyncJob": "async_client",
+    "Executor": "executor", "Pool": "pool", "MartletError": "errors", "Refused": "errors",
+    "Unreachable": "errors", "JobFailed": "errors", "JobCancelled": "errors",
+    "RemoteTraceback": "errors",
+}
+
+__all__ = ["Cancelled", "Permanent", "function", *_ELSEWHERE]
+
+
+def __getattr__(name):
+    if name in _ELSEWHERE:
+        from importlib import import_module
+        value = getattr(import_module("." + _ELSEWHERE[name], __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError("module %r has no attribute %r" % (__name__, name))

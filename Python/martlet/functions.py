@@ -24,6 +24,14 @@ class Cancelled(BaseException):
     """Raised inside a call on the thread pool when its job is cancelled; let it pass."""
 
 
+class Raised(Exception):
+    """Carries what a pickled call raised to the worker, with the exception's pickle or None."""
+
+    def __init__(self, error, pickle):
+        self.error = error
+        self.pickle = pickle
+
+
 class Registration:
     """One marked function and the options that it was given."""
 

@@ -96,6 +96,9 @@ def trace(error):
 
 
 def failure(error):
+    pickle = None
+    if isinstance(error, functions.Raised):
+        error, pickle = error.error, error.pickle
     try:
         message = str(error)[:MESSAGE_BYTES]
     except Exception:
@@ -105,6 +108,8 @@ def failure(error):
         made["code"] = "cancelled"
     if isinstance(error, functions.Permanent):
         made["permanent"] = True
+    if pickle is not None:
+        made["pickle"] = pickle
     return made
 
 
@@ -406,13 +411,15 @@ async def run_async(worker, asyncio):
 
 
 def main(arguments):
-    kind, threads, paths = "process", 4, []
+    kind, threads, paths, pickles = "process", 4, [], None
     rest = iter(arguments)
     for argument in rest:
         if argument == "--kind":
             kind = next(rest)
         elif argument == "--threads":
             threads = int(next(rest))
+        elif argument == "--pickles":
+            pickles = next(rest)
         else:
             paths.append(argument)
     fd = int(os.environ.pop("MARTLET_FD", "3"))
@@ -420,6 +427,9 @@ def main(arguments):
     channel = socket.socket(fileno=fd)
     sys.stdout.reconfigure(line_buffering=True)
     found, broken = import_all(paths)
+    if pickles is not None:
+        from . import pickled
+        found.update((offered.name, offered) for offered in pickled.offer(pickles))
     channel.sendall((encode({"hello": {
         "protocol": 1, "runtime": "python %d.%d.%d" % sys.version_info[:3], "pid": os.getpid(),
         "functions": [describe(registration) for registration in found.values()],

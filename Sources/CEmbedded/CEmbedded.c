@@ -12,15 +12,66 @@ static const unsigned char python_schema[] = {
 static const unsigned char python_worker[] = {
 #embed "../../Python/martlet/worker.py"
 };
+static const unsigned char python_pickled[] = {
+#embed "../../Python/martlet/pickled.py"
+};
+static const unsigned char python_errors[] = {
+#embed "../../Python/martlet/errors.py"
+};
+static const unsigned char python_wire[] = {
+#embed "../../Python/martlet/wire.py"
+};
+static const unsigned char python_operations[] = {
+#embed "../../Python/martlet/operations.py"
+};
+static const unsigned char python_client[] = {
+#embed "../../Python/martlet/client.py"
+};
+static const unsigned char python_async_client[] = {
+#embed "../../Python/martlet/async_client.py"
+};
+static const unsigned char python_parcels[] = {
+#embed "../../Python/martlet/parcels.py"
+};
+static const unsigned char python_courier[] = {
+#embed "../../Python/martlet/courier.py"
+};
+static const unsigned char python_executor[] = {
+#embed "../../Python/martlet/executor.py"
+};
+static const unsigned char python_imap[] = {
+#embed "../../Python/martlet/imap.py"
+};
+static const unsigned char python_pool[] = {
+#embed "../../Python/martlet/pool.py"
+};
+static const unsigned char python_joblib_backend[] = {
+#embed "../../Python/martlet/joblib_backend.py"
+};
 static const unsigned char openapi[] = {
 #embed "../../openapi.yaml"
 };
 
+#define PYTHON(name, bytes) {"martlet/" name ".py", bytes, sizeof bytes}
+
+// What a worker imports is in the first five; the rest is for functions that use the client.
 static const struct embedded_file python[] = {
-    {"martlet/__init__.py", python_init, sizeof python_init},
-    {"martlet/functions.py", python_functions, sizeof python_functions},
-    {"martlet/schema.py", python_schema, sizeof python_schema},
-    {"martlet/worker.py", python_worker, sizeof python_worker},
+    PYTHON("__init__", python_init),
+    PYTHON("functions", python_functions),
+    PYTHON("schema", python_schema),
+    PYTHON("worker", python_worker),
+    PYTHON("pickled", python_pickled),
+    PYTHON("errors", python_errors),
+    PYTHON("wire", python_wire),
+    PYTHON("operations", python_operations),
+    PYTHON("client", python_client),
+    PYTHON("async_client", python_async_client),
+    PYTHON("parcels", python_parcels),
+    PYTHON("courier", python_courier),
+    PYTHON("executor", python_executor),
+    PYTHON("imap", python_imap),
+    PYTHON("pool", python_pool),
+    PYTHON("joblib_backend", python_joblib_backend),
 };
 const struct embedded_file *embedded_python(size_t *count) {
     *count = sizeof python / sizeof python[0];

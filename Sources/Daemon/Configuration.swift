@@ -37,6 +37,9 @@ struct Configuration {
     var token: String?
     var fetch = FetchSettings()
 
+    /// Whether clients may send pickled calls, which can do all that the server's user can.
+    var allowsPickle = false
+
     /// What of the HTTP server can be set; nil for its default.
     struct HTTPBounds {
         var connections: Int?
@@ -59,6 +62,11 @@ struct Configuration {
             found.append(
                 "--listen \(address): open to a network the server wants a token;"
                     + " give --token-file FILE or MARTLET_TOKEN, or listen on 127.0.0.1")
+        }
+        if allowsPickle, token == nil, !listen.allSatisfy(\.isLocal) {
+            found.append(
+                "--allow-pickle runs any code that a client sends, so that"
+                    + " open to a network it wants a token; give one, or listen on 127.0.0.1")
         }
         if let token, token.utf8.count < 8 { found.append("the token must have 8 bytes or more") }
         return found

@@ -65,6 +65,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "File with the token that clients must send; or set MARTLET_TOKEN.")
     var tokenFile: String?
 
+    @Flag(help: "Offer martlet.call, which runs calls that Python clients send as pickles.")
+    var allowPickle = false
+
     @OptionGroup(title: "HTTP")
     var http: HTTPOptions
 
@@ -80,6 +83,7 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.python = python
         configuration.asyncLimit = asyncLimit
         configuration.drainSeconds = drainSeconds
+        configuration.allowsPickle = allowPickle
         if let processes { configuration.processes = processes }
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }

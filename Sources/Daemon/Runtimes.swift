@@ -14,6 +14,7 @@ final class Runtimes: Sendable {
     private let all: [RuntimePool]
     private let process: RuntimePool
     private let folder: FunctionFolder?
+    private let allowsPickle: Bool
     private let catalogue: FunctionCatalogue
     private let logger: Logger
     private let greetings = AsyncStream.makeStream(of: Void.self)
@@ -25,10 +26,12 @@ final class Runtimes: Sendable {
         self.catalogue = catalogue
         self.logger = logger
         folder = configuration.functions.map(FunctionFolder.init)
+        allowsPickle = configuration.allowsPickle
         let spawner = ThreadExecutor(name: "spawner", threads: 1)
         let package =
-            try configuration.functions == nil
+            try configuration.functions == nil && !configuration.allowsPickle
             ? nil : EmbeddedFiles.installPython(below: configuration.data)
+        let pickles = configuration.allowsPickle ? configuration.data + "/pickles" : nil
         let slots: [PoolKind: Int] = [
             .thread: configuration.threads, .process: configuration.processes,
             .async: configuration.asyncLimit,
@@ -39,12 +42,10 @@ final class Runtimes: Sendable {
                 RuntimePool.Parts(
                     kind: kind, slots: slots[kind] ?? 1, loop: loop, spawner: spawner,
                     natives: natives.functions,
-                    python: package.flatMap { package in
-                        configuration.functions.map { functions in
-                            .python(
-                                configuration.python, kind: kind, slots: slots[kind] ?? 1,
-                                functions: functions, package: package)
-                        }
+                    python: package.map { package in
+                        .python(
+                            configuration.python, kind: kind, slots: slots[kind] ?? 1,
+                            functions: configuration.functions, pickles: pickles, package: package)
                     }, native: .nativeWorker, logger: logger))
         }
         let process = pool(.process)
@@ -56,10 +57,9 @@ final class Runtimes: Sendable {
 
     /// Learns the functions; waits for the first Python worker's greeting, 5 s at most.
     func start() async {
-        guard let folder else { return }
-        let entries = folder.entries()
+        let entries = folder?.entries() ?? []
         catalogue.replace(.command, functions: FunctionFolder.commands(in: entries))
-        guard entries.contains(where: \.isPython) else { return }
+        guard allowsPickle || entries.contains(where: \.isPython) else { return }
         let (catalogue, logger, greetings) = (catalogue, logger, greetings.continuation)
         await process.startPython { hello in
             let broken = read(hello, into: catalogue)
@@ -138,18 +138,21 @@ extension WorkerLaunch {
     }
 
     fileprivate static func python(
-        _ python: String, kind: PoolKind, slots: Int, functions: String, package: String,
+        _ python: String, kind: PoolKind, slots: Int, functions: String?, pickles: String?,
+        package: String,
     ) -> WorkerLaunch {
         var environment = inheritedEnvironment()
         let path = [absolute(package), environment["PYTHONPATH"]].compactMap { $0 }
         environment["PYTHONPATH"] = path.joined(separator: ":")
         environment["MARTLET_FD"] = "3"
         if kind == .process { environment.capThreads(workers: slots) }
-        return WorkerLaunch(
-            arguments: [
-                executable(python), "-m", "martlet.worker", "--kind", kind.rawValue,
-                "--threads", String(slots), functions,
-            ], environment: environment)
+        var arguments = [
+            executable(python), "-m", "martlet.worker", "--kind", kind.rawValue,
+            "--threads", String(slots),
+        ]
+        if let pickles { arguments += ["--pickles", absolute(pickles)] }
+        if let functions { arguments.append(functions) }
+        return WorkerLaunch(arguments: arguments, environment: environment)
     }
 }
 

@@ -34,10 +34,13 @@ package struct Failure: Error, Sendable, Equatable {
     package var exitStatus: Int?
     /// Which item of a map it was.
     package var index: Int?
+    /// The exception itself, pickled, in base64: of a call of `martlet.call`, for the Python client.
+    package var pickle: String?
 
     package init(
         _ reason: Reason, type: String, message: String, traceback: String? = nil,
         signal: Int? = nil, exitStatus: Int? = nil, index: Int? = nil,
+        pickle: String? = nil,
     ) {
         self.reason = reason
         self.type = type
@@ -46,6 +49,7 @@ package struct Failure: Error, Sendable, Equatable {
         self.signal = signal
         self.exitStatus = exitStatus
         self.index = index
+        self.pickle = pickle
     }
 
     /// Members in the order of the API; those that are nil are left out.
@@ -58,6 +62,7 @@ package struct Failure: Error, Sendable, Equatable {
         if let signal { writer.member("signal", signal) }
         if let exitStatus { writer.member("exit_status", exitStatus) }
         if let traceback { writer.member("traceback", traceback) }
+        if let pickle { writer.member("pickle", pickle) }
         writer.endObject()
     }
 
@@ -76,6 +81,6 @@ package struct Failure: Error, Sendable, Equatable {
         self.init(
             reason, type: type, message: message, traceback: json.member("traceback")?.string,
             signal: json.member("signal")?.int, exitStatus: json.member("exit_status")?.int,
-            index: json.member("index")?.int)
+            index: json.member("index")?.int, pickle: json.member("pickle")?.string)
     }
 }

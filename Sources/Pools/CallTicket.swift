@@ -140,6 +140,7 @@ extension Failure {
             code.flatMap(Reason.init) ?? .exception,
             type: error.member("type")?.string ?? "Error",
             message: error.member("message")?.string ?? "",
-            traceback: error.member("traceback")?.string)
+            traceback: error.member("traceback")?.string,
+            pickle: error.member("pickle")?.string)
     }
 }

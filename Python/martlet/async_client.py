@@ -1,0 +1,361 @@
+"""`martlet.AsyncClient`: the same as `martlet.Client`, for asyncio."""
+
+import asyncio
+import ssl
+
+from . import operations
+from .client import FIRST_SECONDS, IDLE_CONNECTIONS, JobView, _id, is_passing
+from .errors import ConnectionLost, Unreachable
+from .operations import END, PULL, Item, Patience, Read
+from .wire import Address, AnswerReader, Request
+
+# Bytes of a streamed answer that wait for their reader before the server is held back.
+STREAM_BYTES = 1 << 20
+
+
+class AsyncJob(JobView):
+    """A job on the server; its methods ask the server and bring this view up to date."""
+
+    async def refresh(self):
+        self.document = await self._client._run(operations.look(self.id))
+        return self
+
+    async def wait(self, timeout=None):
+        self.document = await self._client._run(operations.wait(self.id, timeout))
+        return self
+
+    async def result(self, timeout=None):
+        return await self._client.result(self.id, timeout)
+
+    def items(self, first=0, timeout=None, order="index"):
+        return self._client.items(self.id, first, timeout, order)
+
+    async def cancel(self):
+        self.document = await self._client._run(operations.ask_json(
+            "POST", operations.path(self.id, "cancel"), 200, 202))
+        return self
+
+    async def retry(self, items=None):
+        self.document = await self._client._run(operations.retry(self.id, items))
+        return self
+
+    async def delete(self):
+        await self._client._run(operations.ask(
+            Request("DELETE", operations.path(self.id)), 204, 404))
+
+
+class AsyncClient:
+    """A server, for the tasks of one event loop; see `martlet.Client` for the arguments.
+
+    `connections` bounds how many are open at once; a request past it waits for one.
+    """
+
+    def __init__(self, url=None, token=None, *, timeout=30.0, retry_for=60.0, connections=256):
+        self.address = Address(url, token)
+        self.timeout = timeout
+        self.retry_for = retry_for
+        self.connections = connections
+        self._idle = []
+        # Connections that are being closed.
+        self._dropped = []
+        self._places = None
+        self._is_closed = False
+        self._has_reached = False
+
+    async def submit(self, function, *, args=None, map=None, idempotency_key=None, **members):
+        body = operations.encode(operations.submission(
+            function, dict(members, args=args, map=map)))
+        return AsyncJob(self, await self._run(operations.submit(body, idempotency_key)))
+
+    async def submit_many(self, submissions):
+        return await self._run(operations.submit_many(
+            [operations.submission(each["function"], each) for each in submissions]))
+
+    async def run(self, function, *, args=None, map=None, wait=None, **members):
+        return await (await self.submit(function, args=args, map=map, **members)).result(wait)
+
+    async def map(self, function, items, *, read_ahead=8192, **members):
+        """As `Client.map`, for `async for`; the items may come of an asynchronous iterator."""
+        window = operations.Window(function, members, read_ahead)
+        try:
+            async for value in self._iterate(window.run(), Puller(items)):
+                yield value
+        finally:
+            for job, _ in window.under_way:
+                await self._run(operations.ask_json(
+                    "POST", operations.path(job, "cancel"), 200, 202, 404))
+
+    async def job(self, id):
+        return AsyncJob(self, await self._run(operations.look(id)))
+
+    async def wait(self, job, timeout=None):
+        return AsyncJob(self, await self._run(operations.wait(_id(job), timeout)))
+
+    async def result(self, job, timeout=None):
+        return await self._run(operations.result(_id(job), timeout))
+
+    def items(self, job, first=0, timeout=None, order="index"):
+        return self._iterate(operations.items(_id(job), first, timeout, order))
+
+    stream = items
+
+    async def cancel(self, job):
+        return await AsyncJob(self, {"id": _id(job)}).cancel()
+
+    async def retry(self, job, items=None):
+        return await AsyncJob(self, {"id": _id(job)}).retry(items)
+
+    async def delete(self, job):
+        await AsyncJob(self, {"id": _id(job)}).delete()
+
+    async def list(self, *, state=None, function=None, queue=None, tag=None, limit=None):
+        query = dict(state=state, function=function, queue=queue, tag=tag, limit=limit)
+        async for document in self._iterate(operations.listed(query)):
+            yield AsyncJob(self, document)
+
+    async def functions(self):
+        document = await self._run(operations.ask_json("GET", "/v1/functions"))
+        return {function["name"]: function for function in document["functions"]}
+
+    async def pools(self):
+        document = await self._run(operations.ask_json("GET", "/v1/pools"))
+        return {pool["name"]: pool for pool in document["pools"]}
+
+    async def close(self):
+        """Closes the connections that nobody uses, and each other one when it is given back."""
+        self._is_closed = True
+        while self._idle:
+            self._drop(self._idle.pop())
+        while not all(connection.is_lost for connection in self._dropped):
+            await asyncio.sleep(0)  # the loop closes the sockets in its next rounds
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *unused):
+        await self.close()
+
+    # --- Carrying out operations
+
+    async def _run(self, operation):
+        outcome = []
+        async for _ in self._steps(operation, None, outcome):
+            pass
+        return outcome[0]
+
+    def _iterate(self, operation, items=None):
+        return self._steps(operation, items, [])
+
+    async def _steps(self, operation, items, outcome):
+        stream = None
+        sent, failed = None, None
+        try:
+            while True:
+                step = operation.send(sent) if failed is None else operation.throw(failed)
+                sent = failed = None
+                if isinstance(step, Item):
+                    yield step.value
+                elif step is PULL:
+                    sent = await items.next()
+                else:
+                    try:
+                        if isinstance(step, Read):
+                            sent = await stream.read(step.seconds)
+                        elif step.is_streamed:
+                            sent, stream = await self._exchange(step)
+                        else:
+                            sent, _ = await self._exchange(step)
+                    except Exception as error:
+                        failed = error
+        except StopIteration as end:
+            outcome.append(end.value)
+        finally:
+            operation.close()
+            if stream is not None:
+                stream.close()
+
+    async def _exchange(self, request):
+        data = request.encoded(self.address)
+        patience = Patience(self.retry_for if self._has_reached
+                            else min(self.retry_for, FIRST_SECONDS))
+        if self._places is None:
+            self._places = asyncio.Semaphore(self.connections)
+        while True:
+            await self._places.acquire()
+            connection, is_kept = None, False
+            try:
+                connection = await self._connection()
+                reader = await connection.exchange(request, data, self.timeout + request.wait)
+                answer, self._has_reached = reader.answer, True
+                if request.is_streamed and answer.status == 200:
+                    is_kept = True
+                    return answer, Stream(self, connection)
+                answer.body = reader.take()
+                is_kept = True
+                self._give_back(connection)
+                if answer.status not in operations.PASSING_STATUSES or not request.repeatable:
+                    return answer, None
+                delay = patience.wait(at_least=answer.retry_after)
+                if delay is None:
+                    return answer, None
+            except (OSError, asyncio.TimeoutError) as error:
+                is_safe = request.repeatable or connection is None
+                delay = patience.wait() if is_safe and is_passing(error) else None
+                if delay is None:
+                    raise Unreachable("no answer of %s to %s %s: %s" % (
+                        self.address.url, request.method, request.path,
+                        error or "timed out")) from error
+            finally:
+                if not is_kept:  # also when this task is cancelled
+                    self._places.release()
+                    if connection is not None:
+                        self._drop(connection)
+            await asyncio.sleep(delay)
+
+    async def _connection(self):
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_lost:
+                return connection
+            self._drop(connection)
+        loop, address = asyncio.get_running_loop(), self.address
+        if address.socket_path:
+            making = loop.create_unix_connection(Connection, address.socket_path)
+        else:
+            secure = ssl.create_default_context() if address.is_secure else None
+            making = loop.create_connection(Connection, address.host, address.port, ssl=secure)
+        _, connection = await asyncio.wait_for(making, self.timeout)
+        return connection
+
+    def _give_back(self, connection):
+        self._places.release()
+        reader, connection.reader = connection.reader, None
+        if (reader.done and reader.keeps_alive and not connection.is_lost
+                and not self._is_closed and len(self._idle) < max(IDLE_CONNECTIONS,
+                                                                  self.connections // 2)):
+            self._idle.append(connection)
+        else:
+            self._drop(connection)
+
+    def _drop(self, connection):
+        connection.close()
+        self._dropped = [each for each in self._dropped if not each.is_lost] + [connection]
+
+
+class Connection(asyncio.Protocol):
+    """One connection; one request at a time."""
+
+    def __init__(self):
+        self.transport = None
+        self.reader = None
+        self.waiter = None
+        self.error = None
+        self.is_lost = False
+        self.is_streamed = False
+
+    async def exchange(self, request, data, seconds):
+        self.reader, self.is_streamed = AnswerReader(request.method), request.is_streamed
+        self.transport.write(data)
+        while not self.is_ready():
+            await self.change(seconds)
+        return self.reader
+
+    def is_ready(self):
+        answer = self.reader.answer
+        return self.reader.done or (
+            self.is_streamed and answer is not None and answer.status == 200)
+
+    async def change(self, seconds):
+        """Waits for something to come; ConnectionLost after so many seconds or at the end."""
+        if self.error is not None or self.is_lost:
+            raise self.error or ConnectionLost("the server ended the connection")
+        loop = asyncio.get_running_loop()
+        self.waiter = loop.create_future()
+        timer = loop.call_later(seconds, self.wake, ConnectionLost("no answer within %g s" % seconds))
+        try:
+            await self.waiter
+        finally:
+            timer.cancel()
+            self.waiter = None
+
+    def wake(self, error=None):
+        if self.waiter is not None and not self.waiter.done():
+            if error is None:
+                self.waiter.set_result(None)
+            else:
+                self.waiter.set_exception(error)
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        if self.reader is None:  # nothing was asked: the connection is of no use any more
+            return self.transport.close()
+        try:
+            self.reader.feed(data)
+        except ConnectionLost as error:
+            self.error = error
+            return self.wake(error)
+        if self.is_streamed and self.reader.waiting > STREAM_BYTES:
+            self.transport.pause_reading()
+        if self.reader.done or self.is_streamed:
+            self.wake()
+
+    def connection_lost(self, error):
+        self.is_lost = True
+        if self.reader is not None and not self.reader.done:
+            try:
+                self.reader.feed(b"")
+            except ConnectionLost as lost:
+                self.error = lost if error is None else ConnectionLost(str(error))
+        self.wake(self.error)
+
+    def close(self):
+        if self.transport is not None:
+            self.transport.abort() if self.reader is not None else self.transport.close()
+
+
+class Stream:
+    """The body of an answer while it comes."""
+
+    def __init__(self, client, connection):
+        self.client = client
+        self.connection = connection
+
+    async def read(self, seconds):
+        connection = self.connection
+        while connection is not None:
+            data = connection.reader.take()
+            connection.transport.resume_reading()
+            if data:
+                return data
+            if connection.reader.done:
+                break
+            try:
+                await connection.change(seconds)
+            except OSError:
+                self.close()
+                raise
+        self.close()
+        return b""
+
+    def close(self):
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            self.client._give_back(connection)
+
+
+class Puller:
+    """The caller's items, one at a time, of a plain or an asynchronous iterable."""
+
+    def __init__(self, items):
+        self.is_async = hasattr(items, "__aiter__")
+        self.items = items.__aiter__() if self.is_async else iter(items)
+
+    async def next(self):
+        if not self.is_async:
+            return next(self.items, END)
+        try:
+            return await self.items.__anext__()
+        except StopAsyncIteration:
+            return END

@@ -1,0 +1,111 @@
+"""A server for the tests of the client, and a proxy that treats connections badly."""
+
+import os
+import select
+import socket
+import sys
+import threading
+import time
+
+TESTS = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(TESTS))
+sys.path[:0] = [os.path.dirname(TESTS), os.path.join(ROOT, "Examples")]
+from server import Server  # noqa: E402
+
+BINARY = os.environ.get("MARTLET_BINARY", ".build/debug/martlet")
+
+
+class TestServer(Server):
+    """A server whose workers can import the tests' modules, after a restart too."""
+
+    def start(self):
+        before = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = TESTS
+        try:
+            super().start()
+        finally:
+            del os.environ["PYTHONPATH"]
+            if before is not None:
+                os.environ["PYTHONPATH"] = before
+
+
+def start(*more, data=None, processes=2):
+    """A server whose workers are of this Python."""
+    return TestServer(BINARY, TESTS + "/functions", data=data, processes=processes, more=[
+        "--python", sys.executable, *more])
+
+
+def url(server):
+    return "http://127.0.0.1:%d" % server.port
+
+
+def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("did not come true in %g s" % seconds)
+        time.sleep(0.01)
+
+
+class Proxy:
+    """Hands bytes on between clients and a server, which may change; can lose answers."""
+
+    def __init__(self, port):
+        self.port_behind = port
+        self.connections = 0
+        # Answers to lose: the connection is cut when the server's first bytes have come.
+        self.losses = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "http://127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.open = set()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self.carry, args=(client,), daemon=True).start()
+
+    def carry(self, client):
+        try:
+            behind = socket.create_connection(("127.0.0.1", self.port_behind), 5)
+        except OSError:
+            return client.close()
+        self.open.add(client)
+        try:
+            while True:
+                for ready in select.select([client, behind], [], [])[0]:
+                    data = ready.recv(65536)
+                    if ready is behind and self.losses > 0:
+                        self.losses -= 1
+                        return
+                    if not data:
+                        return
+                    (behind if ready is client else client).sendall(data)
+        except (OSError, ValueError):
+            return
+        finally:
+            self.open.discard(client)
+            client.close()
+            behind.close()
+
+    def close(self):
+        self.listener.close()
+        self.cut()
+
+    def cut(self):
+        """Ends all connections, in the middle of whatever they carry."""
+        for client in list(self.open):
+            try:
+                client.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()
