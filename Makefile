@@ -34,6 +34,10 @@ test: setup ## Run all tests: Swift's, the Python worker's, then end to end agai
 demo: build ## Start the service, run the programs of parallel Python as jobs, stop.
 	python3 Examples/demo.py
 
+manual: ## Write the manual page, Docs/martlet.1, from the command line's own help.
+	swift build --product martlet
+	python3 Scripts/manual-page.py .build/debug/martlet > Docs/martlet.1
+
 bench: build ## Measure Martlet beside FastAPI + Celery, ProcessPoolExecutor, joblib and others, in one run.
 	Benchmarks/setup.sh
 	Benchmarks/.peers/venv/bin/python Benchmarks/bench.py --runs $(or $(RUNS),3)
@@ -58,4 +62,4 @@ check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test demo bench bench-http soak image-test api-reference lint check
+.PHONY: help setup build test demo manual bench bench-http soak image-test api-reference lint check

@@ -82,9 +82,17 @@ let package = Package(
                 "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer", "HTTPWire",
                 "CEmbedded",
             ]),
+        // Knows the HTTP interface alone.
+        module(
+            "CommandClient",
+            [
+                "WebClient", "Sockets", "RawJSON",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
         module(
             "Daemon",
             [
+                "CommandClient",
                 "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer",
                 "WebClient", "HTTPWire",
                 "Sockets", "Threads", "RawJSON", "CLinux", logging,
