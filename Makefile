@@ -3,10 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 help: ## Print this help.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: ## Install what the build and the tests need from Debian (quiet, skipped when present).
-	@missing=; for p in libsqlite3-dev libssl-dev curl python3; do \
+	@missing=; for p in libsqlite3-dev libssl-dev libnghttp2-dev libcurl4-openssl-dev zlib1g-dev nghttp2-server curl python3 python3-venv python3-yaml sqlite3; do \
 	  dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing > /dev/null; fi
 
@@ -19,6 +19,7 @@ test: setup ## Run all tests: Swift's, the Python worker's, then end to end agai
 	$(MAKE) -s .build/client-venv/ready
 	.build/client-venv/bin/python -m unittest discover -v -s Python/tests
 	python3 -m unittest discover -v -s Tests/EndToEnd
+	python3 -m unittest discover -s Tests/HTTPConformance
 
 # What the tests of the Python client use from PyPI.
 .build/client-venv/ready:
@@ -33,6 +34,23 @@ test: setup ## Run all tests: Swift's, the Python worker's, then end to end agai
 demo: build ## Start the service, run the programs of parallel Python as jobs, stop.
 	python3 Examples/demo.py
 
+bench: build ## Measure Martlet beside FastAPI + Celery, ProcessPoolExecutor, joblib and others, in one run.
+	Benchmarks/setup.sh
+	Benchmarks/.peers/venv/bin/python Benchmarks/bench.py --runs $(or $(RUNS),3)
+
+bench-http: build ## Measure the HTTP server beside nginx, Hummingbird and FlyingFox, in one run.
+	Benchmarks/http/setup.sh
+	python3 Benchmarks/http/bench.py --runs $(or $(RUNS),5)
+
+soak: build ## Run good, bad and slow clients at once for SECONDS=300; fails on growth or a wrong answer.
+	python3 Tests/HTTPConformance/soak.py $(or $(SECONDS),300)
+
+image-test: ## Build the container images and try them, with docker or podman.
+	Docker/image-test.sh
+
+api-reference: setup ## Make Dashboard/docs.html of openapi.yaml.
+	/usr/bin/python3 Scripts/api-reference.py
+
 lint: ## Check the formatting.
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
 
@@ -40,4 +58,4 @@ check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test demo lint check
+.PHONY: help setup build test demo bench bench-http soak image-test api-reference lint check

@@ -47,11 +47,15 @@ let package = Package(
         .target(name: "CEmbedded", cSettings: [.unsafeFlags(["-std=gnu23"])]),
         module("RawJSON"),
         .systemLibrary(name: "COpenSSL"),
+        .systemLibrary(name: "CNghttp2"),
+        .systemLibrary(name: "CCurl"),
         module("Threads", ["CLinux", deque]),
         module("Sockets", ["Threads", "CLinux", "COpenSSL", heap], more: unchecked),
+        module("WebClient", ["Sockets", "CCurl", "CLinux", deque]),
         // HTTP side: knows no jobs.
         module("HTTPWire", more: unchecked),
-        module("WebServer", ["HTTPWire", "Sockets", "CLinux", logging], more: unchecked),
+        module(
+            "WebServer", ["HTTPWire", "Sockets", "CLinux", "CNghttp2", logging], more: unchecked),
         // Jobs side: knows no HTTP server.
         module("Jobs", ["RawJSON"]),
         module(
@@ -60,7 +64,7 @@ let package = Package(
                 "Jobs", "RawJSON", "Threads", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"), logging,
             ]),
-        module("Functions", ["Jobs", "RawJSON", "CEmbedded", "CLinux", "COpenSSL"]),
+        module("Functions", ["WebClient", "Jobs", "RawJSON", "CEmbedded", "CLinux", "COpenSSL"]),
         module(
             "Pools",
             ["Functions", "Jobs", "RawJSON", "Sockets", "Threads", "CLinux", deque, heap, logging]),
@@ -78,13 +82,14 @@ let package = Package(
             "Daemon",
             [
                 "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer",
-                "HTTPWire",
+                "WebClient", "HTTPWire",
                 "Sockets", "Threads", "RawJSON", "CLinux", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         tests("RawJSONTests", ["RawJSON"]),
         tests("JobsTests", ["Jobs", "RawJSON"]),
         tests("HTTPWireTests", ["HTTPWire"]),
+        tests("WebClientTests", ["WebClient", "Sockets"]),
         .target(
             name: "TestSupport", dependencies: ["Jobs", "RawJSON"], path: "Tests/Support",
             swiftSettings: house),

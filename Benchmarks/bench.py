@@ -2,7 +2,7 @@
 
     .peers/venv/bin/python bench.py [--runs 3] [--seconds 5] [SECTION ...]
 
-Sections: http, latency, batch, map, cpu, sleep, footprint. Everything runs on this machine's cores, the load
+Sections: http, latency, batch, map, cpu, sleep, fetch, footprint. Everything runs on this machine's cores, the load
 included, so that only the ratios of one run say anything; each figure is the median of the runs.
 """
 import argparse
@@ -19,7 +19,7 @@ import threading
 import time
 
 from programs import BURN, ITEMS
-from stacks import BIN, DATA, HERE, HOME, FastAPICelery, FastAPIPool, Martlet, start_celery, Stack
+from stacks import BIN, DATA, HERE, HOME, FastAPICelery, FastAPIPool, Martlet, Pages, start_celery, Stack
 
 measured = {}  # (row, who) -> values of the runs
 
@@ -181,6 +181,34 @@ def sleep_section(options):
     note(row, "asyncio", program("asyncio_sleeps"))
 
 
+def fetch_section(options):
+    """2,000 pages of a local nginx over 100 connections, by one map job and by its peers."""
+    count = 2000
+    with Pages() as pages, Martlet("--allow-targets", "127.0.0.1") as stack:
+        for delay in (2, 10, 20, 50):
+            row, url = "pages/s, %d ms each" % delay, pages.url(delay)
+            seconds, result = run_map(
+                stack, "fetch", [url + str(n) for n in range(count)], concurrency=100)
+            assert [page["url"] for page in result] == [url + str(n) for n in range(count)]
+            assert {len(page["text"]) for page in result} == {2048}
+            note(row, "Martlet", count / seconds)
+            note(row, "aiohttp", count / program(
+                "aiohttp_fetch", BENCH_URL=url, BENCH_PAGES=str(count)))
+            note(row, "curl --parallel", count / curl_parallel(url, count))
+        note("MiB after fetching (PSS)", "Martlet", stack.memory())
+
+
+def curl_parallel(url, count):
+    began = time.perf_counter()
+    answer = subprocess.run(
+        ["curl", "-s", "--parallel", "--parallel-immediate", "--parallel-max", "100",
+         "-o", "/dev/null", "-w", "%{size_download}\\n", "%s[1-%d]" % (url, count)],
+        check=True, capture_output=True, text=True)
+    seconds = time.perf_counter() - began
+    assert answer.stdout.split() == ["2048"] * count
+    return seconds
+
+
 def footprint_section(options):
     for kind in (Martlet, FastAPICelery, FastAPIPool):
         with kind() as stack:
@@ -192,7 +220,8 @@ def footprint_section(options):
 
 SECTIONS = {
     "http": http_section, "latency": latency_section, "batch": batch_section, "map": map_section,
-    "cpu": cpu_section, "sleep": sleep_section, "footprint": footprint_section,
+    "cpu": cpu_section, "sleep": sleep_section, "fetch": fetch_section,
+    "footprint": footprint_section,
 }
 
 # What must be reached: row, ours, theirs, the ratio ours to theirs, and whether more is better.
@@ -210,6 +239,10 @@ TARGETS = [
     ("items/s, map of square", "Martlet, native", "multiprocessing.Pool.map", 1, True),
     ("s, 8 tasks of 1 s of Python", "Martlet", "ProcessPoolExecutor", 1.03, False),
     ("s, 10,000 sleeps of 1 s", "Martlet", "asyncio", 1.5, False),
+    ("pages/s, 2 ms each", "Martlet", "aiohttp", 1.5, True),
+    ("pages/s, 10 ms each", "Martlet", "aiohttp", 1.5, True),
+    ("pages/s, 20 ms each", "Martlet", "aiohttp", 1, True),
+    ("pages/s, 50 ms each", "Martlet", "aiohttp", 1.5, True),
     ("MiB idle (PSS)", "Martlet", "FastAPI + Celery + Redis", 1 / 3, False),
     ("s to the first accepted job", "Martlet", None, 0.2, False),
 ]

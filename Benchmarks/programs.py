@@ -77,7 +77,25 @@ def latency(call):
     yield sorted(times)[len(times) // 2]
 
 
+def aiohttp_fetch():
+    """Seconds of 2,000 pages over 100 connections; BENCH_URL is the first part of their URL."""
+    import asyncio
+
+    import aiohttp
+    url, count = os.environ["BENCH_URL"], int(os.environ["BENCH_PAGES"])
+
+    async def all_of_them():
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=100)) as session:
+            async def get(n):
+                async with session.get(url + str(n)) as response:
+                    return len(await response.read())
+            return await asyncio.gather(*(get(n) for n in range(count)))
+    yield
+    yield set(asyncio.run(all_of_them())) == {2048}
+
+
 CASES = {
+    "aiohttp_fetch": aiohttp_fetch,
     "pool_map": pool_map, "pool_map_chunk1": lambda: pool_map(chunksize=1), "loky_map": loky_map,
     "serial_burn": serial_burn, "executor_burn": executor_burn, "asyncio_sleeps": asyncio_sleeps,
     "executor_latency": executor_latency, "celery_latency": celery_latency,

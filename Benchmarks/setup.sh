@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 home=.peers
 mkdir -p "$home"
 missing=()
-for package in redis-server wrk nghttp2-client gcc libc6-dev python3-venv; do
+for package in redis-server wrk nghttp2-client nginx-light libnginx-mod-http-echo curl gcc libc6-dev python3-venv; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then

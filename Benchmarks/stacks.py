@@ -115,10 +115,15 @@ class Martlet(Stack):
     def body(self, function, *arguments):
         return json.dumps({"function": "py_" + function, "args": arguments}, separators=(",", ":"))
 
+    def __init__(self, *flags):
+        super().__init__()
+        self.flags = flags
+
     def start(self):
         self.spawn(
             MARTLET, "serve", "--listen", "127.0.0.1:%d" % self.port, "--data", DATA + "/martlet",
-            "--functions", HERE + "/functions", "--processes", "2", "--threads", "2")
+            "--functions", HERE + "/functions", "--processes", "2", "--threads", "2",
+            *self.flags)
 
 
 class FastAPI(Stack):
@@ -160,3 +165,58 @@ def start_celery(stack):
     stack.spawn(
         BIN + "/celery", "-A", "celery_app", "worker", "-l", "WARNING", "-c", "2",
         BENCH_REDIS=stack.redis)
+
+
+NGINX = """
+load_module /usr/lib/nginx/modules/ngx_http_echo_module.so;
+user root;
+worker_processes 1;
+daemon off;
+pid %(folder)s/nginx.pid;
+error_log %(folder)s/error.log warn;
+events { worker_connections 8192; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+  default_type text/html;
+  client_body_temp_path %(folder)s/b; proxy_temp_path %(folder)s/p; fastcgi_temp_path %(folder)s/f;
+  uwsgi_temp_path %(folder)s/u; scgi_temp_path %(folder)s/s;
+  server {
+    listen 127.0.0.1:%(port)d backlog=4096;
+    location /2/  { echo_sleep 0.002; echo_exec @page; }
+    location /10/ { echo_sleep 0.010; echo_exec @page; }
+    location /20/ { echo_sleep 0.020; echo_exec @page; }
+    location /50/ { echo_sleep 0.050; echo_exec @page; }
+    location @page { echo -n "%(page)s"; }
+  }
+}
+"""
+
+
+class Pages:
+    """nginx with pages of 2 KiB that it answers after 2, 10, 20 or 50 ms; a context manager."""
+
+    def __enter__(self):
+        self.port = free_port()
+        folder = os.path.join(HOME, "nginx")
+        os.makedirs(folder, exist_ok=True)
+        with open(folder + "/nginx.conf", "w") as file:
+            file.write(NGINX % {"folder": folder, "port": self.port, "page": "x" * 2048})
+        self.process = subprocess.Popen(
+            ["/usr/sbin/nginx", "-c", folder + "/nginx.conf", "-e", folder + "/error.log"],
+            stdin=subprocess.DEVNULL, start_new_session=True)
+        for _ in range(500):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                time.sleep(0.01)
+        self.__exit__()
+        raise TimeoutError("nginx does not answer; its log is in " + folder)
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(15)
+
+    def url(self, delay):
+        return "http://127.0.0.1:%d/%d/" % (self.port, delay)

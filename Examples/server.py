@@ -27,20 +27,23 @@ class Server:
     def start(self):
         if hasattr(self, "log"):
             self.log.close()
-        self.log = tempfile.TemporaryFile("w+")
+        self.log = tempfile.TemporaryFile("a+")  # the server's writes go to its end, always
         self.process = subprocess.Popen(self.command, stderr=self.log, stdin=subprocess.DEVNULL)
         deadline = time.time() + 20
         while time.time() < deadline:
-            self.log.seek(0)
-            found = re.search(r"address=http://127.0.0.1:(\d+)", self.log.read())
+            found = re.search(r"address=https?://127.0.0.1:(\d+)", self.said())
             if found:
                 self.port = int(found[1])
                 return
             if self.process.poll() is not None:
                 break
             time.sleep(0.01)
+        raise RuntimeError("the server did not start: " + self.said())
+
+    def said(self):
+        """What the server has logged since its start."""
         self.log.seek(0)
-        raise RuntimeError("the server did not start: " + self.log.read())
+        return self.log.read()
 
     def call(self, method, path, body=None, headers=None, timeout=120):
         """Returns status, headers and bytes of the answer."""

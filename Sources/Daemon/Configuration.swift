@@ -35,6 +35,7 @@ struct Configuration {
     var http = HTTPBounds()
     /// Wanted from every client but for health checks; nil for none.
     var token: String?
+    var fetch = FetchSettings()
 
     /// Whether clients may send pickled calls, which can do all that the server's user can.
     var allowsPickle = false
@@ -56,6 +57,7 @@ struct Configuration {
             found.append("--async-limit must be 1 to 1000000")
         }
         if maxQueued < 1 { found.append("--max-queued must be 1 or more") }
+        found += fetch.problems
         for address in listen where !address.isLocal && token == nil {
             found.append(
                 "--listen \(address): open to a network the server wants a token;"

@@ -68,9 +68,13 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup(title: "HTTP")
     var http: HTTPOptions
 
+    @OptionGroup(title: "Fetch")
+    var fetch: FetchOptions
+
     func run() async throws {
         var configuration = Configuration()
         try http.apply(to: &configuration)
+        configuration.fetch = fetch.settings
         configuration.data = data
         configuration.functions = functions
         configuration.python = python
@@ -104,6 +108,6 @@ struct WorkerCommand: AsyncParsableCommand {
         shouldDisplay: false)
 
     func run() async {
-        await NativeWorker(fd: 3, functions: NativeCatalogue.functions).run()
+        await NativeWorker(fd: 3, functions: NativeCatalogue().functions).run()
     }
 }

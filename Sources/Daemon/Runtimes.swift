@@ -20,8 +20,8 @@ final class Runtimes: Sendable {
     private let greetings = AsyncStream.makeStream(of: Void.self)
 
     init(
-        _ configuration: Configuration, catalogue: FunctionCatalogue, loop: EventLoop,
-        logger: Logger,
+        _ configuration: Configuration, natives: NativeCatalogue, catalogue: FunctionCatalogue,
+        loop: EventLoop, logger: Logger,
     ) throws {
         self.catalogue = catalogue
         self.logger = logger
@@ -41,6 +41,7 @@ final class Runtimes: Sendable {
             RuntimePool(
                 RuntimePool.Parts(
                     kind: kind, slots: slots[kind] ?? 1, loop: loop, spawner: spawner,
+                    natives: natives.functions,
                     python: package.map { package in
                         .python(
                             configuration.python, kind: kind, slots: slots[kind] ?? 1,

@@ -11,6 +11,7 @@ import RawJSON
 import SQLiteStore
 import Sockets
 import Threads
+import WebClient
 import WebServer
 
 /// Why a server does not start, for a person.
@@ -26,10 +27,14 @@ enum Server {
         let store = try openStore(configuration)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
-        catalogue.replace(.native, functions: NativeCatalogue.functions.map(\.function))
+        let web = WebClient(
+            on: try EventLoop(name: "web"), access: try configuration.fetch.access,
+            limits: configuration.fetch.limits)
+        let natives = NativeCatalogue(web: web)
+        catalogue.replace(.native, functions: natives.functions.map(\.function))
 
         let runtimes = try Runtimes(
-            configuration, catalogue: catalogue, loop: engineLoop, logger: logger)
+            configuration, natives: natives, catalogue: catalogue, loop: engineLoop, logger: logger)
         await runtimes.start()
         var settings = EngineSettings()
         settings.openJobs = configuration.maxQueued
@@ -61,6 +66,7 @@ enum Server {
         care.cancel()
         await server.stop(grace: .seconds(configuration.drainSeconds))
         await queue.stop(within: .seconds(configuration.drainSeconds))
+        web.close()
         store.close()
         logger.notice("stopped")
     }

@@ -2,15 +2,24 @@ import COpenSSL
 import Glibc
 import Jobs
 import RawJSON
+package import WebClient
 
-/// The functions that every server has.
-package enum NativeCatalogue {
-    package static let functions: [NativeFunction] = [
+/// The functions that are compiled in.
+package struct NativeCatalogue: Sendable {
+    package let functions: [NativeFunction]
+
+    /// Those that need nothing but their arguments, for a worker.
+    package init() { functions = Self.plain }
+
+    /// All, for a server; `fetch` uses the client.
+    package init(web: WebClient) { functions = Self.plain + [.fetch(web)] }
+
+    private static let plain: [NativeFunction] = [
         echo, sleep, square, sumOfSquares, primes, sha256, wordCount,
     ]
 
     private static let echo = NativeFunction(
-        "echo", "Returns its argument as it was sent.", [NativeParameter("value", "")],
+        "echo", "Returns its argument as it was sent.", [NativeParameter("value")],
         pools: [.thread, .process, .async],
     ) { arguments in
         try arguments.value("value")

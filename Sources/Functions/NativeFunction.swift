@@ -55,13 +55,13 @@ package struct NativeFunction: Sendable {
 /// A parameter of a native function, for its schema.
 struct NativeParameter {
     let name: String
-    /// A JSON Schema type; empty for any.
-    let type: String
+    /// Of JSON Schema; empty for any.
+    let types: [String]
     let isRequired: Bool
 
-    init(_ name: String, _ type: String, isRequired: Bool = true) {
+    init(_ name: String, _ types: String..., isRequired: Bool = true) {
         self.name = name
-        self.type = type
+        self.types = types
         self.isRequired = isRequired
     }
 
@@ -74,7 +74,8 @@ struct NativeParameter {
         for parameter in parameters {
             writer.key(parameter.name)
             writer.beginObject()
-            if !parameter.type.isEmpty { writer.member("type", parameter.type) }
+            if parameter.types.count == 1 { writer.member("type", parameter.types[0]) }
+            if parameter.types.count > 1 { writer.member("type", parameter.types) }
             writer.endObject()
         }
         writer.endObject()

@@ -22,6 +22,12 @@ package struct HTTP1Writer {
         append("\r\n")
     }
 
+    package mutating func ownField(_ nameAndColon: StaticString, text value: String) {
+        append(nameAndColon)
+        bytes.append(contentsOf: value.utf8)
+        append("\r\n")
+    }
+
     package mutating func ownField(_ nameAndColon: StaticString, decimal value: Int) {
         append(nameAndColon)
         append(decimal: value)

@@ -183,14 +183,16 @@ package final class JobQueue: Sendable {
     package func nextItems(
         _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int, seconds: Double,
     ) async throws(StoreError) -> (page: ItemPage, hasEnded: Bool) {
-        let waiter = savedItems.register(id)
-        defer { savedItems.unregister(waiter, id) }
-        let hasEnded = try await job(id)?.state.isEnd ?? true
-        var page = try await store.items(id, cursor, onlyFailed: onlyFailed, maxBytes: maxBytes)
-        // While the job runs, a gap is of items that are still to come.
-        if !hasEnded, !onlyFailed { page.cutAtGap(from: cursor) }
-        if page.isEmpty, !hasEnded { _ = await waiter.wait(seconds: seconds, on: loop) }
-        return (page, hasEnded)
+        while true {
+            let waiter = savedItems.register(id)
+            defer { savedItems.unregister(waiter, id) }
+            let hasEnded = try await job(id)?.state.isEnd ?? true
+            var page = try await store.items(id, cursor, onlyFailed: onlyFailed, maxBytes: maxBytes)
+            // While the job runs, a gap is of items that are still to come.
+            if !hasEnded, !onlyFailed { page.cutAtGap(from: cursor) }
+            if !page.isEmpty || hasEnded || seconds <= 0 { return (page, hasEnded) }
+            guard await waiter.wait(seconds: seconds, on: loop) != nil else { return (page, false) }
+        }
     }
 
     package func list(_ query: JobQuery) async throws(StoreError) -> [Job] {

@@ -9,24 +9,27 @@ import WebServer
 extension JobRoutes {
     func items(_ request: HTTPRequest) async throws -> HTTPResponse {
         let id = try id(request)
+        let cursor = try itemCursor(request)
+        let onlyFailed = try wantsOnlyFailed(request)
+        let wait = try number(request, "wait", 0...3600)
         guard let job = try await queue.job(id) else { throw Problem.noJob(id.description) }
         guard job.submission.work.isMap else {
             throw Problem(
                 409, "not-a-map", "The job has no items",
                 "Job \(id) is a single call; its result is at /v1/jobs/\(id)/result.")
         }
+        if let expires = job.expiresAt, expires < .now() { throw expired(id) }
         let stream = ItemStream(
-            job: id, first: try itemCursor(request), onlyFailed: try wantsOnlyFailed(request),
-            queue: queue)
+            job: id, first: cursor, onlyFailed: onlyFailed, wait: wait, queue: queue)
         return HTTPResponse(
             200, fields: [("Content-Type", "application/x-ndjson")],
             .stream { try await stream.next() })
     }
 
     private func itemCursor(_ request: HTTPRequest) throws -> ItemCursor {
-        let from = try number(request, "from", 0...1e12)
+        let from = try integer(request, "from", 0...1_000_000_000_000)
         switch request.query("order") {
-        case nil, "index": return .index(Int(from ?? 0))
+        case nil, "index": return .index(from ?? 0)
         case "completion":
             guard from == nil else { throw badQuery("from", "left out with order=completion") }
             return .written(after: 0)
@@ -43,16 +46,20 @@ extension JobRoutes {
     }
 }
 
-/// The lines of one answer; ends when the job has ended and all its items were told.
+/// The lines of one answer; ends when the job has ended and all its items were told, or when none
+/// has come for as long as the client waits.
 private final class ItemStream: Sendable {
     private let job: JobID
     private let onlyFailed: Bool
     private let queue: JobQueue
+    /// Seconds for which nothing may come; nil for no bound.
+    private let wait: Double?
     private let cursor: Mutex<ItemCursor>
 
-    init(job: JobID, first: ItemCursor, onlyFailed: Bool, queue: JobQueue) {
+    init(job: JobID, first: ItemCursor, onlyFailed: Bool, wait: Double?, queue: JobQueue) {
         self.job = job
         self.onlyFailed = onlyFailed
+        self.wait = wait
         self.queue = queue
         cursor = Mutex(first)
     }
@@ -63,8 +70,8 @@ private final class ItemStream: Sendable {
     func next() async throws -> [UInt8]? {
         let start = cursor.withLock { $0 }
         let (page, hasEnded) = try await queue.nextItems(
-            job, start, onlyFailed: onlyFailed, maxBytes: Self.pageBytes, seconds: 10)
-        if page.isEmpty { return hasEnded ? nil : [] }
+            job, start, onlyFailed: onlyFailed, maxBytes: Self.pageBytes, seconds: wait ?? 10)
+        if page.isEmpty { return hasEnded || wait != nil ? nil : [] }
         cursor.withLock { $0 = page.next }
         let first = if case .index(let index) = start { index } else { 0 }
         return page.segments.flatMap { lines($0, from: first) }

@@ -82,7 +82,7 @@ extension JobRoutes {
     }
 
     func list(_ request: HTTPRequest) async throws -> HTTPResponse {
-        var query = JobQuery(limit: Int(try number(request, "limit", 1...1000) ?? 50))
+        var query = JobQuery(limit: try integer(request, "limit", 1...1000) ?? 50)
         if let state = request.query("state") {
             guard let known = JobState(rawValue: state) else {
                 throw badQuery("state", JobState.allCases.map(\.rawValue).joined(separator: ", "))
@@ -120,6 +120,16 @@ extension JobRoutes {
         guard let number = Double(text), range.contains(number) else {
             throw badQuery(
                 name, "a number from \(Int(range.lowerBound)) to \(Int(range.upperBound))")
+        }
+        return number
+    }
+
+    func integer(
+        _ request: HTTPRequest, _ name: String, _ range: ClosedRange<Int>,
+    ) throws -> Int? {
+        guard let text = request.query(name) else { return nil }
+        guard let number = Int(text), range.contains(number) else {
+            throw badQuery(name, "a whole number from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
     }

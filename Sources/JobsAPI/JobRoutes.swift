@@ -64,8 +64,7 @@ package struct JobRoutes: Sendable {
     func submit(_ request: HTTPRequest) async throws -> HTTPResponse {
         try requireType(request, ["application/json"])
         let submission = try JobSubmission(parsing: try json(request.body[...]))
-        let job = try queue.prepare(
-            submission, idempotencyKey: request.head.field("idempotency-key"))
+        let job = try queue.prepare(submission, idempotencyKey: try idempotencyKey(request))
         if let seconds = try preferredWait(request) {
             let ended = try await queue.submit(job, waiting: seconds)
             try checkKey(job, ended)
@@ -76,6 +75,16 @@ package struct JobRoutes: Sendable {
         return accepted(kept, status: 202)
     }
 
+    func idempotencyKey(_ request: HTTPRequest) throws -> String? {
+        guard let key = request.head.field("idempotency-key") else { return nil }
+        guard (1...255).contains(key.utf8.count) else {
+            throw Problem(
+                422, "invalid-idempotency-key", "The Idempotency-Key is not valid",
+                "An Idempotency-Key has 1 to 255 bytes.", at: JSONPointer())
+        }
+        return key
+    }
+
     /// The same key with another body is a mistake of the client's.
     func checkKey(_ sent: Job, _ kept: Job) throws {
         guard kept.id != sent.id, kept.submission.document != sent.submission.document else {
@@ -83,7 +92,8 @@ package struct JobRoutes: Sendable {
         }
         throw Problem(
             422, "idempotency-key-reused", "The Idempotency-Key was used for another submission",
-            "Job \(kept.id) has this key. Send a new key with a new submission.")
+            "Job \(kept.id) has this key. Send a new key with a new submission.",
+            at: JSONPointer())
     }
 
     func accepted(_ job: Job, status: Int) -> HTTPResponse {
@@ -104,12 +114,15 @@ package struct JobRoutes: Sendable {
             guard array.kind == .array else {
                 throw Problem(
                     422, "invalid-member", "The submission is not valid",
-                    "A batch is a JSON array of submissions, or one submission a line (NDJSON).")
+                    "A batch is a JSON array of submissions, or one submission a line (NDJSON).",
+                    at: JSONPointer())
             }
             documents = array.elements()
         }
         guard documents.count <= 10_000 else {
-            throw Problem(413, "batch-too-large", "Too many jobs", "A batch holds 10000 at most.")
+            throw Problem(
+                413, "batch-too-large", "Too many jobs", "A batch holds 10000 at most.",
+                at: JSONPointer())
         }
         var jobs: [Job] = []
         jobs.reserveCapacity(documents.count)
@@ -140,11 +153,9 @@ package struct JobRoutes: Sendable {
         do throws(RawJSONError) {
             return try RawJSON(validating: bytes)
         } catch {
-            var problem = Problem(
-                400, "invalid-json", "The body is not JSON", "The body is not valid JSON: \(error)."
-            )
-            problem.pointer = pointer
-            throw problem
+            throw Problem(
+                400, "invalid-json", "The body is not JSON",
+                "The body is not valid JSON: \(error).", at: pointer)
         }
     }
 
@@ -154,7 +165,8 @@ package struct JobRoutes: Sendable {
         guard types.contains(type) else {
             throw Problem(
                 415, "wrong-content-type", "The Content-Type is not taken here",
-                "Send Content-Type: \(types.joined(separator: " or ")), not \"\(sent)\".")
+                "Send Content-Type: \(types.joined(separator: " or ")), not \"\(sent)\".",
+                at: JSONPointer())
         }
     }
 

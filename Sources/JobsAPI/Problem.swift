@@ -15,11 +15,16 @@ package struct Problem: Error, Sendable {
     package var failure: Failure?
     package var retryAfter: Int?
 
-    package init(_ status: Int, _ code: String, _ title: String, _ detail: String) {
+    /// A problem; the pointer names the part of the body that is wrong, if one is.
+    package init(
+        _ status: Int, _ code: String, _ title: String, _ detail: String,
+        at pointer: JSONPointer? = nil,
+    ) {
         self.status = status
         self.code = code
         self.title = title
         self.detail = detail
+        self.pointer = pointer
     }
 
     package init(_ error: SubmissionError) {

@@ -1,4 +1,4 @@
-import Functions
+package import Functions
 import Glibc
 package import Jobs
 package import Logging
@@ -37,6 +37,7 @@ package actor RuntimePool: JobPool {
         package var slots: Int
         package var loop: EventLoop
         package var spawner: ThreadExecutor
+        package var natives: [NativeFunction]
         package var python: WorkerLaunch?
         /// The command line of `martlet worker`, for the process pool.
         package var native: WorkerLaunch?
@@ -44,12 +45,13 @@ package actor RuntimePool: JobPool {
 
         package init(
             kind: PoolKind, slots: Int, loop: EventLoop, spawner: ThreadExecutor,
-            python: WorkerLaunch?, native: WorkerLaunch?, logger: Logger,
+            natives: [NativeFunction], python: WorkerLaunch?, native: WorkerLaunch?, logger: Logger,
         ) {
             self.kind = kind
             self.slots = slots
             self.loop = loop
             self.spawner = spawner
+            self.natives = natives
             self.python = python
             self.native = native
             self.logger = logger
@@ -61,7 +63,7 @@ package actor RuntimePool: JobPool {
         slots = parts.slots
         loop = parts.loop
         natives = Dictionary(
-            NativeCatalogue.functions.map { ($0.function.name, $0) }, uniquingKeysWith: { $1 })
+            parts.natives.map { ($0.function.name, $0) }, uniquingKeysWith: { $1 })
         let isProcess = parts.kind == .process
         nativeThreads =
             isProcess

@@ -51,11 +51,14 @@ package struct JSONWriter {
         bytes.append(UInt8(ascii: "\""))
         var text = text
         text.withUTF8 { units in
-            if units.allSatisfy({ $0 >= 0x20 && $0 != 0x22 && $0 != 0x5c }) {
-                bytes.append(contentsOf: units)
-            } else {
-                for unit in units { escape(unit) }
+            var start = 0
+            for (index, unit) in units.enumerated()
+            where unit < 0x20 || unit == 0x22 || unit == 0x5c {
+                bytes.append(contentsOf: units[start..<index])
+                escape(unit)
+                start = index + 1
             }
+            bytes.append(contentsOf: units[start...])
         }
         bytes.append(UInt8(ascii: "\""))
     }

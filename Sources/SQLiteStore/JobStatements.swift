@@ -18,11 +18,13 @@ final class JobStatements: @unchecked Sendable {
             """)
         insertTag = try RowStatement(
             database, "INSERT OR IGNORE INTO job_tags (tag, job) VALUES (?, ?)")
+        // Not of an attempt that was put back in the queue before its note came: that one has the
+        // same start.
         noteStarted = try RowStatement(
             database,
             """
-            UPDATE jobs SET state = 'running', attempt = ?, started_at = ?
-            WHERE id = ? AND state = 'queued' AND attempt < ?
+            UPDATE jobs SET state = 'running', attempt = ?1, started_at = ?2
+            WHERE id = ?3 AND state = 'queued' AND attempt < ?1 AND started_at IS NOT ?2
             """)
         update = try RowStatement(
             database,

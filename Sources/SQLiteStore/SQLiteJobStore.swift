@@ -130,7 +130,6 @@ package final class SQLiteJobStore: JobStore {
                         row.add(attempt)
                         row.add(time.microseconds)
                         row.add(id.sequence)
-                        row.add(attempt)
                     }
                 },
                 done: { _ in

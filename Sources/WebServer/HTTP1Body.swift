@@ -22,11 +22,10 @@ final class HTTP1Body: @unchecked Sendable {
         case nothing
     }
 
-    /// Nil when the request has no body.
-    init?(of head: RequestHead, on connection: HTTP1Connection) {
+    init(of head: RequestHead, on connection: HTTP1Connection) {
         settings = connection.home.settings
         switch head.body {
-        case .none: return nil
+        case .none: rest = .nothing
         case .bytes(let count): rest = .bytes(count)
         case .chunked: rest = .chunks(ChunkedDecoder(limit: settings.limits.bodyBytes))
         }

@@ -14,11 +14,18 @@ final class HTTP1Connection: @unchecked Sendable {
     var input = ReceivedBytes()
     private var parser: HTTP1Parser
     private var isIdle = true
+    private var isFirst = true
 
     init(_ stream: ClientStream) {
         self.stream = stream
         home = stream.home
         parser = HTTP1Parser(limits: home.settings.limits)
+    }
+
+    /// The client speaks HTTP/2 from here on.
+    private enum Switch: Error {
+        case toHTTP2
+        case toHTTP2Upgrading(RequestHead, settings: [UInt8])
     }
 
     enum End: Error {
@@ -31,10 +38,17 @@ final class HTTP1Connection: @unchecked Sendable {
         stream.onDrain = { [unowned self] in closeIfIdle() }
         do {
             if stream.socket.isSecure { try await shakeHands() }
+            // RFC 9113, section 3.2: with TLS it is chosen in the handshake.
+            if stream.socket.chosenProtocol == "h2" { throw Switch.toHTTP2 }
             while try await serveNext() {}
             try await stream.flush()
         } catch let refusal as HTTPRefusal {
             await refuse(refusal)
+        } catch Switch.toHTTP2 {
+            await HTTP2Connection(stream).run(first: input.takeAll())
+        } catch Switch.toHTTP2Upgrading(let head, let settings) {
+            await HTTP2Connection(stream).run(
+                upgrading: head, settings: settings, first: input.takeAll())
         } catch {
             // The client is gone or silent; nobody is left to be told.
         }
@@ -53,6 +67,7 @@ final class HTTP1Connection: @unchecked Sendable {
 
     private func serveNext() async throws -> Bool {
         guard let head = try await nextHead() else { return false }
+        if head.upgradesToHTTP2 { try await upgrade(head) }
         var request = HTTPRequest(
             head: head, client: stream.client, number: home.nextRequestNumber())
         home.counters.add(.requests)
@@ -67,7 +82,7 @@ final class HTTP1Connection: @unchecked Sendable {
             }
             return !closing
         case .handle(let route):
-            let body = HTTP1Body(of: head, on: self)
+            let body = head.body == .none ? nil : HTTP1Body(of: head, on: self)
             let response = try await handle(&request, route, body)
             let closing = closes(after: head) || body?.isUnread == true
             try await send(response, to: request, closing: closing)
@@ -120,7 +135,8 @@ final class HTTP1Connection: @unchecked Sendable {
             while true {
                 let count = try await stream.receive()
                 guard count > 0 else { return nil }
-                if let head = try input.takeHead(&parser, adding: stream.received(count).span) {
+                let fresh = stream.received(count).span
+                if try !isPreface(fresh), let head = try input.takeHead(&parser, adding: fresh) {
                     stream.readDeadline = .never
                     isIdle = false
                     return head
@@ -138,6 +154,37 @@ final class HTTP1Connection: @unchecked Sendable {
             if !home.isDraining { home.counters.add(.limitIdleTime) }
             return nil
         }
+    }
+
+    /// Whether `fresh` goes on with what may become the preface of HTTP/2; keeps it then.
+    ///
+    /// Throws the switch when the preface is there (RFC 9113, section 3.3).
+    private func isPreface(_ fresh: Span<UInt8>) throws(Switch) -> Bool {
+        guard isFirst else { return false }
+        switch input.matchPreface(adding: fresh) {
+        case .none:
+            isFirst = false
+            return false
+        case .beginning:
+            input.keep(fresh)
+            return true
+        case .whole:
+            input.keep(fresh)
+            throw .toHTTP2
+        }
+    }
+
+    /// Goes over to HTTP/2 as the request asks (RFC 7540, section 3.2), unless it has a body, which
+    /// would have to be read first, or comes by TLS, where it is not done so.
+    private func upgrade(_ head: RequestHead) async throws {
+        guard head.body == .none, !stream.socket.isSecure, !home.isDraining,
+            let settings = head.field("http2-settings").flatMap(Base64URL.decode),
+            settings.count.isMultiple(of: 6)
+        else { return }
+        stream.output.append(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+        try await stream.flush()
+        throw Switch.toHTTP2Upgrading(head, settings: settings)
     }
 
     /// Ends the connection if it waits for a request.
@@ -168,10 +215,8 @@ final class HTTP1Connection: @unchecked Sendable {
     }
 
     private func writeHead(_ response: HTTPResponse, to request: HTTPRequest, closing: Bool) {
-        stream.output.beginHead(response.status)
-        if let type = response.type { stream.output.field("Content-Type", type) }
+        home.beginHead(response.status, type: response.type, &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
-        stream.output.bytes += home.date.utf8
         switch response.body {
         case .bytes(let bytes):
             if HTTPStatus.hasContent(response.status) {
@@ -181,7 +226,9 @@ final class HTTP1Connection: @unchecked Sendable {
             // RFC 9112, section 6.1: not to HTTP/1.0, where the end of the connection ends the body.
             if !request.head.isHTTP10 { stream.output.ownField("Transfer-Encoding: ", "chunked") }
         }
-        if let id = request.sentID { stream.output.field("X-Request-Id", id) }
+        stream.output.append("X-Request-Id: ")
+        request.appendID(to: &stream.output.bytes)
+        stream.output.append("\r\n")
         if closing {
             stream.output.ownField("Connection: ", "close")
         } else if request.head.isHTTP10 {
@@ -216,10 +263,8 @@ final class HTTP1Connection: @unchecked Sendable {
     private func refuse(_ refusal: HTTPRefusal) async {
         home.counters.add(.limit(refusal.status))
         let response = home.settings.refusal(refusal.status, refusal.detail)
-        stream.output.beginHead(response.status)
-        if let type = response.type { stream.output.field("Content-Type", type) }
+        home.beginHead(response.status, type: response.type, &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
-        stream.output.bytes += home.date.utf8
         var content: [UInt8] = []
         if case .bytes(let bytes) = response.body { content = bytes }
         stream.output.ownField("Content-Length: ", decimal: content.count)

@@ -22,6 +22,15 @@ package struct HTTPRequest: Sendable {
     /// What the request is called in logs and answers: the client's `X-Request-Id`, or one of ours.
     package var id: String { sentID ?? number.description }
 
+    /// Adds the id to the end of `bytes`, without a string of it if it is ours.
+    func appendID(to bytes: inout [UInt8]) {
+        if let sent = sentID {
+            bytes.append(contentsOf: sent.utf8)
+        } else {
+            number.append(to: &bytes)
+        }
+    }
+
     /// The client's own name for the request, if it is short and plain.
     var sentID: String? {
         guard let sent = head.field("x-request-id"), (1...128).contains(sent.utf8.count),
@@ -75,19 +84,6 @@ package struct HTTPBodyStream: Sendable {
     ///
     /// - Throws: when the client leaves, is too slow or breaks a rule; it is answered by the server.
     package func next() async throws -> [UInt8]? { try await pull() }
-}
-
-/// A request's own number, unlikely to be any other's: random for the loop, then counted.
-struct RequestNumber: Sendable, CustomStringConvertible {
-    let loop: UInt64
-    let count: UInt64
-
-    var description: String { Self.hex(loop) + Self.hex(count) }
-
-    private static func hex(_ number: UInt64) -> String {
-        let digits = String(number, radix: 16)
-        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
-    }
 }
 
 /// W3C Trace Context, section 3.2: `00-` trace id `-` parent id `-` flags, in lower-case hexadecimal.

@@ -39,12 +39,11 @@ final class HTTPService: Sendable {
         HTTPResponse(204, fields: [("Allow", allowed)], .bytes([]))
     }
 
-    // RFC 9110, section 9.1: 501 for a method that is not known at all, else 405 with what is.
+    // RFC 9110, section 15.5.6; also of a method that nobody knows, since the path is known.
     private func refusedMethod(_ head: RequestHead, allowed: String) -> HTTPResponse {
         if head.method == .options { return options(allowed: allowed) }
         var response = settings.refusal(
-            head.method == .other ? 501 : 405,
-            "The method \(head.methodText) is not allowed here.")
+            405, "The method \(head.methodText) is not allowed here.")
         response.fields.append(("Allow", allowed))
         return response
     }

@@ -45,6 +45,19 @@ struct ReceivedBytes {
         drop(try body(bytes.span.extracting(start...)))
     }
 
+    /// Whether what is kept and `fresh` after it begin with the preface of HTTP/2.
+    func matchPreface(adding fresh: Span<UInt8>) -> HTTP2Preface.Match {
+        if isEmpty { return HTTP2Preface.match(fresh) }
+        let whole = bytes[start...] + fresh.withUnsafeBufferPointer { Array($0) }
+        return HTTP2Preface.match(whole.span)
+    }
+
+    /// All that is kept.
+    mutating func takeAll() -> [UInt8] {
+        defer { removeAll() }
+        return Array(bytes[start...])
+    }
+
     mutating func keep(_ fresh: Span<UInt8>) {
         guard !fresh.isEmpty else { return }
         if start > 0 {

@@ -21,8 +21,9 @@ final class ServerLoop: @unchecked Sendable {
     private var clients: [ClientStream] = []
     private var isSweeping = false
     private var requestNumber = RequestNumber.random()
-    private var dateLine = ""
-    private var dateSecond = Int64.min
+    private var heads = PreparedHeads()
+    private var loopSecond = Int64.min
+    private var calendarSecond = 0
     private var doors: [LoopListener] = []
 
     init(
@@ -89,18 +90,26 @@ final class ServerLoop: @unchecked Sendable {
     // MARK: What requests have in common
 
     func nextRequestNumber() -> RequestNumber {
-        requestNumber = RequestNumber(loop: requestNumber.loop, count: requestNumber.count &+ 1)
+        requestNumber = requestNumber.next
         return requestNumber
     }
 
-    /// `Date: …` with its line's end, made once a second.
-    var date: String {
-        let second = loop.now.nanoseconds / 1_000_000_000
-        if second != dateSecond {
-            dateSecond = second
-            dateLine = "Date: \(HTTPDate.text(time(nil)))\r\n"
+    /// For the `Date` of answers.
+    var dateText: String { heads.date(at: second) }
+
+    /// Begins an answer of HTTP/1.1.
+    func beginHead(_ status: Int, type: String?, _ output: inout HTTP1Writer) {
+        heads.write(status, type: type, at: second, to: &output)
+    }
+
+    /// The second since 1970; the calendar's clock is asked once in a second of the loop's.
+    private var second: Int {
+        let now = loop.now.nanoseconds / 1_000_000_000
+        if now != loopSecond {
+            loopSecond = now
+            calendarSecond = time(nil)
         }
-        return dateLine
+        return calendarSecond
     }
 
     // MARK: The end
@@ -117,11 +126,5 @@ final class ServerLoop: @unchecked Sendable {
             stream.task?.cancel()
             stream.socket.close()
         }
-    }
-}
-
-extension RequestNumber {
-    fileprivate static func random() -> RequestNumber {
-        RequestNumber(loop: .random(in: .min ... .max), count: 0)
     }
 }

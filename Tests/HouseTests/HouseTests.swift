@@ -9,6 +9,7 @@ import Testing
     private static let forbidden: [String: [String]] = [
         "RawJSON": ["Foundation", "Glibc", "Jobs", "Sockets"],
         "HTTPWire": ["Foundation", "Glibc", "Sockets", "Jobs", "RawJSON"],
+        "WebClient": ["Foundation", "Jobs", "RawJSON", "WebServer", "HTTPWire"],
         "WebServer": ["Foundation", "Jobs", "JobEngine", "Pools", "RawJSON"],
         "Jobs": ["Foundation", "Sockets", "WebServer", "GRDB"],
         "Functions": ["Foundation", "WebServer", "Pools", "JobEngine"],

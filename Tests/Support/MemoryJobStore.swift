@@ -55,7 +55,8 @@ package final class MemoryJobStore: JobStore {
 
     package func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp) {
         contents.withLock { contents in
-            guard var job = contents.jobs[id], job.state == .queued, job.attempt < attempt
+            guard var job = contents.jobs[id], job.state == .queued, job.attempt < attempt,
+                job.startedAt != time
             else { return }
             job.state = .running
             job.attempt = attempt

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import signal
 import time
 
 import martlet
@@ -58,3 +59,18 @@ def noted_square(x, path):
     with open(path, "a") as file:
         file.write("%d\n" % x)
     return x * x
+
+
+@martlet.function
+def note_when_open(name, gate, notes):
+    """Waits for the file `gate`, then appends its name to the file `notes`."""
+    while not os.path.exists(gate):
+        time.sleep(0.01)
+    with open(notes, "a") as file:
+        file.write(name + "\n")
+    return name
+
+
+@martlet.function
+def kill_oneself():
+    os.kill(os.getpid(), signal.SIGKILL)

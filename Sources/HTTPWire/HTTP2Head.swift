@@ -1,0 +1,93 @@
+/// Puts the head of an HTTP/2 request together (RFC 9113, section 8.3) and reads it by the rules of
+/// HTTP/1.1, so that what is refused in one version is refused in the other.
+///
+/// Made once for a connection: the field blocks of its streams never mingle (section 4.3).
+package struct HTTP2HeadBuilder: Sendable {
+    private let limits: HTTPLimits
+    private var method: [UInt8] = []
+    private var path: [UInt8] = []
+    private var authority: [UInt8] = []
+    private var host: [UInt8] = []
+    private var fields: [UInt8] = []
+    private var count = 0
+    private var listBytes = 0
+
+    package init(limits: HTTPLimits) { self.limits = limits }
+
+    /// Forgets what was added.
+    package mutating func begin() {
+        method.removeAll(keepingCapacity: true)
+        path.removeAll(keepingCapacity: true)
+        authority.removeAll(keepingCapacity: true)
+        host.removeAll(keepingCapacity: true)
+        fields.removeAll(keepingCapacity: true)
+        count = 0
+        listBytes = 0
+    }
+
+    /// Adds a field whose octets nghttp2 has found to be allowed.
+    package mutating func add(_ name: Span<UInt8>, _ value: Span<UInt8>) {
+        // Section 6.5.2: what a field weighs against the limit.
+        listBytes += name.count + value.count + 32
+        guard listBytes <= limits.headBytes else { return }
+        if name.equals(":method") {
+            Self.append(value, to: &method)
+        } else if name.equals(":path") {
+            Self.append(value, to: &path)
+        } else if name.equals(":authority") {
+            Self.append(value, to: &authority)
+        } else if name.equals("host") {
+            Self.append(value, to: &host)
+        } else if !name.hasPrefix(":") {
+            count += 1
+            Self.append(name, to: &fields)
+            Self.append(": ", to: &fields)
+            Self.append(value, to: &fields)
+            Self.append("\r\n", to: &fields)
+        }
+    }
+
+    /// The head of all that was added.
+    ///
+    /// - Throws: the answer to a request that breaks a rule; the stream is to be ended.
+    package func head() throws(HTTPRefusal) -> RequestHead {
+        guard listBytes <= limits.headBytes else {
+            throw HTTPRefusal(431, "The request's head is over \(limits.headBytes) bytes.")
+        }
+        guard count <= limits.fields else {
+            throw HTTPRefusal(431, "More than \(limits.fields) header fields.")
+        }
+        // Section 8.3.1: Host may repeat the authority, not differ from it.
+        guard host.isEmpty || authority.isEmpty || host == authority else {
+            throw HTTPRefusal(400, "The Host field differs from :authority.")
+        }
+        var text: [UInt8] = []
+        text.reserveCapacity(method.count + path.count + authority.count + fields.count + 40)
+        text += method
+        text.append(UInt8(ascii: " "))
+        text += path.isEmpty ? authority : path
+        Self.append(" HTTP/2.0\r\n", to: &text)
+        Self.append("host: ", to: &text)
+        text += authority.isEmpty ? host : authority
+        Self.append("\r\n", to: &text)
+        text += fields
+        Self.append("\r\n", to: &text)
+        var whole = limits
+        // Weighed above, without the octets that only HTTP/1.1 has.
+        whole.headBytes = text.count
+        whole.fields = count + 1
+        var parser = HTTP1Parser(limits: whole, admitsHTTP2: true)
+        guard let found = try parser.parse(text.span), found.length == text.count else {
+            throw HTTPRefusal(400, "The request is malformed.")
+        }
+        return found.head
+    }
+
+    private static func append(_ text: StaticString, to bytes: inout [UInt8]) {
+        text.withUTF8Buffer { bytes.append(contentsOf: $0) }
+    }
+
+    private static func append(_ text: Span<UInt8>, to bytes: inout [UInt8]) {
+        text.withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
+    }
+}

@@ -1,0 +1,44 @@
+/// Beginnings of HTTP/1.1 answers, the same for all of one status and type within a second: status
+/// line, `Content-Type` and `Date`.
+package struct PreparedHeads {
+    private var second = Int.min
+    private var date = ""
+    private var heads: [Prepared] = []
+
+    private struct Prepared {
+        let status: Int
+        let type: String?
+        let bytes: [UInt8]
+    }
+
+    /// Statuses and types that are kept; a server uses few.
+    private static let most = 16
+
+    package init() {}
+
+    /// The `Date` of answers made at a second since 1970.
+    package mutating func date(at second: Int) -> String {
+        if second != self.second {
+            self.second = second
+            date = HTTPDate.text(second)
+            heads.removeAll(keepingCapacity: true)
+        }
+        return date
+    }
+
+    /// Appends the beginning of an answer made at a second since 1970.
+    package mutating func write(
+        _ status: Int, type: String?, at second: Int, to writer: inout HTTP1Writer,
+    ) {
+        let date = date(at: second)
+        for head in heads where head.status == status && head.type == type {
+            return writer.bytes.append(contentsOf: head.bytes)
+        }
+        let start = writer.bytes.count
+        writer.beginHead(status)
+        if let type { writer.field("Content-Type", type) }
+        writer.ownField("Date: ", text: date)
+        guard heads.count < Self.most else { return }
+        heads.append(Prepared(status: status, type: type, bytes: Array(writer.bytes[start...])))
+    }
+}

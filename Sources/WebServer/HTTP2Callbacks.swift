@@ -1,0 +1,78 @@
+import CNghttp2
+
+/// Whom the session that is at work tells.
+private func events(_ user: UnsafeMutableRawPointer?) -> any HTTP2SessionEvents {
+    // nghttp2 calls back only while the session, which owns it, is at work.
+    guard let user,
+        let events = Unmanaged<HTTP2Session>.fromOpaque(user).takeUnretainedValue().events
+    else { preconditionFailure("a callback without its session") }
+    return events
+}
+
+/// Asks an answer's source for its next bytes.
+let readHTTP2Source: nghttp2_data_source_read_callback = {
+    _, _, buffer, length, flags, source, _ in
+    guard let pointer = source?.pointee.ptr, let flags else { return 0 }
+    let stream = Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
+    switch stream.read(into: UnsafeMutableRawBufferPointer(start: buffer, count: length)) {
+    case .later: return Int(NGHTTP2_ERR_DEFERRED.rawValue)
+    case .bytes(let count, let isLast):
+        if isLast { flags.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue }
+        return count
+    }
+}
+
+/// Has nghttp2 tell a session's events.
+func setHTTP2Callbacks(_ callbacks: OpaquePointer?) {
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { session, header, user in
+        guard let header else { return 0 }
+        let (type, stream) = (header.pointee.type, header.pointee.stream_id)
+        if let code = events(user).frameBegins(type: type, stream: stream) {
+            nghttp2_session_terminate_session(session, code)
+        }
+        return 0
+    }
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
+        guard let frame, frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST else { return 0 }
+        events(user).headBegins(frame.pointee.hd.stream_id)
+        return 0
+    }
+    nghttp2_session_callbacks_set_on_header_callback(callbacks) {
+        _, frame, name, nameLength, value, valueLength, _, user in
+        guard let frame, frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST else { return 0 }
+        events(user).field(
+            UnsafeBufferPointer(start: name, count: nameLength).span,
+            UnsafeBufferPointer(start: value, count: valueLength).span)
+        return 0
+    }
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
+        guard let frame else { return 0 }
+        events(user).frameEnds()
+        received(frame.pointee, events(user))
+        return 0
+    }
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
+        _, _, stream, data, length, user in
+        events(user).data(UnsafeBufferPointer(start: data, count: length), stream)
+        return 0
+    }
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, stream, _, user in
+        events(user).streamClosed(stream)
+        return 0
+    }
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) { _, _, _, user in
+        events(user).frameWasInvalid()
+        return 0
+    }
+}
+
+private func received(_ frame: nghttp2_frame, _ events: any HTTP2SessionEvents) {
+    let endsStream = UInt32(frame.hd.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
+    switch UInt32(frame.hd.type) {
+    case NGHTTP2_HEADERS.rawValue where frame.headers.cat == NGHTTP2_HCAT_REQUEST:
+        events.headIsComplete(frame.hd.stream_id, endsStream: endsStream)
+    case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
+        if endsStream { events.bodyIsComplete(frame.hd.stream_id) }
+    default: break
+    }
+}

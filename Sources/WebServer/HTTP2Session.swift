@@ -1,0 +1,167 @@
+import CNghttp2
+
+/// What an HTTP/2 session tells while it reads and writes.
+protocol HTTP2SessionEvents: AnyObject {
+    /// A client's frame begins; returns an error code to end the session with, or nil.
+    func frameBegins(type: UInt8, stream: Int32) -> UInt32?
+    func headBegins(_ stream: Int32)
+    func field(_ name: Span<UInt8>, _ value: Span<UInt8>)
+    func headIsComplete(_ stream: Int32, endsStream: Bool)
+    func data(_ bytes: UnsafeBufferPointer<UInt8>, _ stream: Int32)
+    func bodyIsComplete(_ stream: Int32)
+    func streamClosed(_ stream: Int32)
+    func frameEnds()
+    func frameWasInvalid()
+}
+
+/// Where the body of an answer comes from.
+protocol HTTP2Source: AnyObject {
+    /// Puts the next bytes into `buffer`.
+    func read(into buffer: UnsafeMutableRawBufferPointer) -> HTTP2Reading
+}
+
+enum HTTP2Reading {
+    case bytes(Int, isLast: Bool)
+    /// Nothing now; `resume` is called when there is.
+    case later
+}
+
+/// nghttp2's server side of one connection (RFC 9113): frames in, events out, and back.
+///
+/// Does no I/O. Windows are opened by `consume` alone, when somebody has used what came.
+final class HTTP2Session {
+    private var session: OpaquePointer?
+    private(set) unowned var events: (any HTTP2SessionEvents)?
+
+    /// Bytes that a client may send ahead on one stream and on all together.
+    static let window: Int32 = 1 << 20
+
+    /// Makes ready to serve a client; to be called once, before anything else.
+    func open(events: any HTTP2SessionEvents, streams: Int, headBytes: Int) {
+        self.events = events
+        self.events = events
+        var callbacks: OpaquePointer?
+        nghttp2_session_callbacks_new(&callbacks)
+        defer { nghttp2_session_callbacks_del(callbacks) }
+        setHTTP2Callbacks(callbacks)
+        var options: OpaquePointer?
+        nghttp2_option_new(&options)
+        defer { nghttp2_option_del(options) }
+        nghttp2_option_set_no_auto_window_update(options, 1)
+        // Rapid reset (CVE-2023-44487): a burst, then so many a second.
+        nghttp2_option_set_stream_reset_rate_limit(options, 1000, 100)
+        nghttp2_option_set_max_settings(options, 32)
+        nghttp2_option_set_max_outbound_ack(options, 1000)
+        nghttp2_option_set_max_continuations(options, 8)
+        nghttp2_session_server_new2(
+            &session, callbacks, Unmanaged.passUnretained(self).toOpaque(), options)
+        let settings = [
+            Self.entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, UInt32(streams)),
+            Self.entry(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(headBytes)),
+            Self.entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, UInt32(Self.window)),
+        ]
+        nghttp2_submit_settings(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), settings, settings.count)
+        nghttp2_session_set_local_window_size(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Self.window)
+    }
+
+    deinit { nghttp2_session_del(session) }
+
+    private static func entry(
+        _ id: nghttp2_settings_id, _ value: UInt32,
+    ) -> nghttp2_settings_entry {
+        nghttp2_settings_entry(settings_id: Int32(id.rawValue), value: value)
+    }
+
+    // MARK: Bytes
+
+    /// Reads what the client has sent; false when the session cannot go on.
+    func receive(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        let count = nghttp2_session_mem_recv(session, bytes.baseAddress, bytes.count)
+        return count == bytes.count
+    }
+
+    /// The next bytes to send, good until the next call; empty when there are none.
+    func nextOutput() -> UnsafeBufferPointer<UInt8> {
+        var data: UnsafePointer<UInt8>?
+        let count = nghttp2_session_mem_send(session, &data)
+        return UnsafeBufferPointer(start: data, count: max(0, count))
+    }
+
+    /// Whether both sides have said all.
+    var isOver: Bool {
+        nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0
+    }
+
+    // MARK: Requests
+
+    /// Takes over a request that was sent by HTTP/1.1 with `Upgrade: h2c`, as stream 1 (RFC 7540,
+    /// section 3.2); false when its settings are malformed.
+    func upgrade(settings: [UInt8], isHead: Bool) -> Bool {
+        nghttp2_session_upgrade2(session, settings, settings.count, isHead ? 1 : 0, nil) == 0
+    }
+
+    /// Lets the client send as many bytes more, on the stream and on the connection.
+    func consume(_ count: Int, _ stream: Int32) { nghttp2_session_consume(session, stream, count) }
+
+    /// As `consume`, for bytes of a stream that is gone.
+    func consumeConnection(_ count: Int) { nghttp2_session_consume_connection(session, count) }
+
+    /// Whether the client would take data of an answer on the stream now.
+    func hasWindow(_ stream: Int32) -> Bool {
+        nghttp2_session_get_stream_remote_window_size(session, stream) > 0
+    }
+
+    // MARK: Answers
+
+    /// Sends `100 Continue`.
+    func submitContinue(_ stream: Int32) {
+        var block = HTTP2FieldBlock()
+        block.begin(100)
+        block.withFields { fields in
+            _ = nghttp2_submit_headers(
+                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, nil, fields.baseAddress,
+                fields.count, nil)
+        }
+    }
+
+    /// Sends an answer whose body comes from `source`, which must live as long as the stream.
+    func submit(_ block: HTTP2FieldBlock, _ stream: Int32, body source: (any HTTP2Source)?) {
+        block.withFields { fields in
+            guard let source = source as? HTTP2Stream else {
+                nghttp2_submit_response(session, stream, fields.baseAddress, fields.count, nil)
+                return
+            }
+            var provider = nghttp2_data_provider()
+            provider.source.ptr = Unmanaged.passUnretained(source).toOpaque()
+            provider.read_callback = readHTTP2Source
+            nghttp2_submit_response(session, stream, fields.baseAddress, fields.count, &provider)
+        }
+    }
+
+    /// Has the stream's source asked again.
+    func resume(_ stream: Int32) { nghttp2_session_resume_data(session, stream) }
+
+    // MARK: Ends
+
+    func reset(_ stream: Int32, _ code: nghttp2_error_code) {
+        nghttp2_submit_rst_stream(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, code.rawValue)
+    }
+
+    /// Says GOAWAY with a reason and takes nothing more.
+    func terminate(_ code: nghttp2_error_code) {
+        nghttp2_session_terminate_session(session, code.rawValue)
+    }
+
+    /// Says that the end is near, while requests that are under way are still taken.
+    func announceEnd() { nghttp2_submit_shutdown_notice(session) }
+
+    /// Says which request was the last, and takes no more.
+    func refuseMore() {
+        nghttp2_submit_goaway(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue),
+            nghttp2_session_get_last_proc_stream_id(session), NGHTTP2_NO_ERROR.rawValue, nil, 0)
+    }
+}

@@ -1,0 +1,144 @@
+import HTTPWire
+import Sockets
+
+/// One request of an HTTP/2 connection and its answer.
+final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
+    // Unchecked: used on the connection's loop's thread alone.
+    let id: Int32
+    let start: LoopInstant
+    private let connection: HTTP2Connection
+    var request: HTTPRequest?
+    var route: Route?
+    var task: Task<Void, Never>?
+
+    init(_ id: Int32, _ connection: HTTP2Connection) {
+        self.id = id
+        self.connection = connection
+        start = connection.home.loop.now
+    }
+
+    // MARK: The request's body
+
+    /// What has come and was not handed over.
+    private var incoming: [UInt8] = []
+    private(set) var received = 0
+    private(set) var isBodyComplete = false
+    private var bodyWaiter: UnsafeContinuation<Void, Never>?
+    private(set) var isClosed = false
+
+    /// Adds data; they are kept until the handler takes them, and the client's window with them if
+    /// the handler takes the body as a stream.
+    func add(_ bytes: UnsafeBufferPointer<UInt8>) {
+        received += bytes.count
+        incoming.append(contentsOf: bytes)
+        wakeBodyWaiter()
+    }
+
+    func endBody() {
+        isBodyComplete = true
+        wakeBodyWaiter()
+    }
+
+    func takeBody() -> [UInt8] {
+        defer { incoming = [] }
+        return incoming
+    }
+
+    var bodyStream: HTTPBodyStream { HTTPBodyStream { try await self.nextPiece() } }
+
+    @concurrent private func nextPiece() async throws -> [UInt8]? {
+        precondition(connection.home.loop.isCurrent, "a body is read in the task of its handler")
+        while incoming.isEmpty {
+            if isClosed { throw CancellationError() }
+            if isBodyComplete { return nil }
+            await withUnsafeContinuation { bodyWaiter = $0 }
+        }
+        let piece = takeBody()
+        connection.consumed(piece.count, of: self)
+        return piece
+    }
+
+    private func wakeBodyWaiter() {
+        bodyWaiter?.resume()
+        bodyWaiter = nil
+    }
+
+    /// When the body is too slow if nothing more has come; nil when it is complete or held back.
+    func bodyDeadline(_ settings: HTTPServerConfiguration) -> LoopInstant? {
+        guard !isBodyComplete, route?.takesBodyAsStream != true else { return nil }
+        let seconds = Double(received) / Double(max(1, settings.bodyRate))
+        return start + settings.bodyGrace + .seconds(seconds)
+    }
+
+    // MARK: The answer's body
+
+    private var outgoing: [UInt8] = []
+    private var position = 0
+    private var isLast = false
+    private var isDeferred = false
+    private var roomWaiter: UnsafeContinuation<Void, Never>?
+    /// When the client last took something of the answer; nil before there is one.
+    private(set) var lastProgress: LoopInstant?
+
+    /// Bytes of the answer that the client has not taken.
+    var unsent: Int { outgoing.count - position }
+
+    /// Gives the answer's next bytes, or all of them.
+    func offer(_ bytes: [UInt8], isLast: Bool) {
+        if lastProgress == nil || unsent == 0 { lastProgress = connection.home.loop.now }
+        outgoing = bytes
+        position = 0
+        self.isLast = isLast
+        if isDeferred {
+            isDeferred = false
+            connection.resume(self)
+        }
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) -> HTTP2Reading {
+        let count = min(buffer.count, unsent)
+        guard count > 0 || isLast else {
+            isDeferred = true
+            return .later
+        }
+        outgoing.withUnsafeBytes {
+            buffer.copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count]))
+        }
+        position += count
+        lastProgress = connection.home.loop.now
+        connection.pendingBytes -= count
+        let isDone = unsent == 0
+        if isDone {
+            outgoing = []
+            position = 0
+            wakeRoomWaiter()
+        }
+        return .bytes(count, isLast: isDone && isLast)
+    }
+
+    /// Waits until the client has taken what was offered.
+    func untilTaken() async throws {
+        while unsent > 0, !isClosed {
+            await withUnsafeContinuation { roomWaiter = $0 }
+        }
+        if isClosed { throw CancellationError() }
+    }
+
+    private func wakeRoomWaiter() {
+        roomWaiter?.resume()
+        roomWaiter = nil
+    }
+
+    /// The stream is gone, whoever ended it: what waits for it gives up.
+    func close() {
+        isClosed = true
+        connection.pendingBytes -= unsent
+        outgoing = []
+        position = 0
+        task?.cancel()
+        task = nil
+        wakeBodyWaiter()
+        wakeRoomWaiter()
+    }
+}

@@ -1,0 +1,79 @@
+"""What the end-to-end tests share: the binary, a server for a class, packages from PyPI."""
+
+import json
+import os
+import site
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "Examples"))
+from server import ROOT, Server  # noqa: E402
+
+BINARY = ".build/debug/martlet"
+FUNCTIONS = ROOT + "/Tests/EndToEnd/functions"
+VENV = ROOT + "/.build/venv"
+# Members of a problem that is about the body of a request (RFC 9457, and ours).
+PROBLEM_MEMBERS = {"type", "title", "status", "detail", "pointer"}
+
+
+def use_packages():
+    """Makes what Tests/requirements.txt names importable, installing it the first time."""
+    with open(ROOT + "/Tests/requirements.txt") as file:
+        wanted = sys.version + "\n" + file.read()
+    try:
+        with open(VENV + "/made-of") as file:
+            made_of = file.read()
+    except FileNotFoundError:
+        made_of = None
+    if made_of != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
+        subprocess.run(
+            [VENV + "/bin/pip", "install", "--quiet", "--disable-pip-version-check",
+             "--requirement", ROOT + "/Tests/requirements.txt"], check=True)
+        with open(VENV + "/made-of", "w") as file:
+            file.write(wanted)
+    site.addsitedir("%s/lib/python%d.%d/site-packages" % (VENV, *sys.version_info[:2]))
+
+
+class ServiceTestCase(unittest.TestCase):
+    """Tests that share one server, with pools as small as `settings` says."""
+
+    functions = FUNCTIONS
+    settings = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(BINARY, cls.functions, **cls.settings)
+        cls.addClassCleanup(cls.server.__exit__)
+
+    def get(self, path):
+        """The JSON at a path that must be there."""
+        status, _, body = self.server.call("GET", path)
+        self.assertEqual(status, 200, body)
+        return json.loads(body)
+
+    def problem(self, method, path, status, code, **request):
+        """Asks for what must be refused, and returns the problem."""
+        answer = self.server.call(method, path, **request)
+        return self.assertProblem(answer, status, code)
+
+    def assertProblem(self, answer, status, code):
+        self.assertEqual(answer[0], status, answer[2])
+        self.assertEqual(answer[1]["Content-Type"], "application/problem+json")
+        problem = json.loads(answer[2])
+        self.assertEqual(problem["type"], "urn:martlet:problem:" + code, problem)
+        self.assertEqual(problem["status"], status)
+        self.assertTrue(problem["title"] and problem["detail"], problem)
+        return problem
+
+    def until(self, condition, seconds=20):
+        """Waits for a condition; the deadline is for a loaded machine."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, "did not come true")
+            time.sleep(0.02)
+
+    def await_state(self, job, state):
+        self.until(lambda: self.server.wait(job, 0)["state"] == state)

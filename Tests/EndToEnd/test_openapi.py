@@ -1,0 +1,220 @@
+"""openapi.yaml against the server: its routes, answers and examples, and schemathesis."""
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+
+from description import Description
+from service import BINARY, FUNCTIONS, ROOT, VENV, Server, ServiceTestCase
+
+ABSENT = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+class DescriptionTests(ServiceTestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.description = Description(cls.server.call("GET", "/openapi.yaml")[2])
+
+    def ask(self, method, path, status, id=None, name="echo", query="", server=None, **request):
+        """Asks at a described path, and holds the answer against the description."""
+        concrete = path.replace("{id}", id or ABSENT).replace("{name}", name)
+        with self.subTest(method=method, path=path, status=status):
+            answer = (server or self.server).call(method, concrete + query, **request)
+            self.description.check(method, path, answer)
+            self.assertEqual(answer[0], status)
+            return answer[2]
+
+    def ended(self, **submission):
+        job = self.server.submit(**submission)
+        self.assertIn(self.server.wait(job)["state"], ("succeeded", "failed", "cancelled"))
+        return job
+
+    def test_it_names_the_routes_that_are_there(self):
+        job = self.ended(function="echo", map=[1])
+        described = {}
+        for path, method, _ in self.description.operations():
+            described.setdefault(path, set()).add(method)
+        for path, methods in described.items():
+            with self.subTest(path=path):
+                place = path.replace("{id}", job).replace("{name}", "echo")
+                allow = self.server.call("OPTIONS", place)[1]["Allow"].split(", ")
+                self.assertEqual(set(allow) - {"HEAD", "OPTIONS"}, methods)
+        with open(ROOT + "/Sources/JobsAPI/JobRoutes.swift") as file:
+            routes = set(re.findall(r'route\("([A-Z]+)", "([^"]+)"', file.read()))
+        self.assertEqual(routes, {(m, path) for path, ms in described.items() for m in ms})
+
+    def test_it_is_the_file_in_the_repository(self):
+        with open(ROOT + "/openapi.yaml", "rb") as file:
+            self.assertEqual(self.server.call("GET", "/openapi.yaml")[2], file.read())
+
+    def test_every_answer_that_it_names_comes_and_is_as_described(self):
+        self.ask_of_submissions()
+        self.ask_of_jobs()
+        self.ask_of_the_server()
+        self.ask_a_server_with_a_token()
+        self.ask_a_full_server()
+        unseen = self.description.answers() - self.description.seen
+        # A full disk has a test of its own.
+        self.assertEqual({answer for answer in unseen if answer[2] != 507}, set())
+
+    def ask_of_submissions(self):
+        square = {"function": "square", "args": [3]}
+        self.ask("POST", "/v1/jobs", 202, body=square)
+        self.ask("POST", "/v1/jobs", 200, body=square, headers={"Prefer": "wait=30"})
+        self.ask("POST", "/v1/jobs", 200, body={"function": "fail", "args": ["no"]},
+                 headers={"Prefer": "wait=30"})
+        self.ask("POST", "/v1/jobs/batch", 202, body=[square] * 3)
+        self.ask("POST", "/v1/jobs/batch", 413, body=[square] * 10_001)
+        for path in ("/v1/jobs", "/v1/jobs/batch"):
+            self.ask("POST", path, 400, body=b"{")
+            self.ask("POST", path, 415, body=b"{}", headers={"Content-Type": "text/plain"})
+            self.ask("POST", path, 422, body=[{"functon": 1}])
+            too_large = {"Content-Length": str(2**40), "Expect": "100-continue"}
+            self.ask("POST", path, 413, body=b"", headers=too_large)
+
+    def ask_of_jobs(self):
+        later = self.server.submit(function="echo", args=[1], delay=3600)
+        call = self.ended(function="square", args=[3])
+        map_ = self.ended(function="even_only", map=[0, 1, 2], on_error="continue")
+        failed = self.ended(function="fail", args=["no"])
+        killed = self.ended(function="kill_oneself")
+        stopped = self.ended(function="even_only", map=[0, 1, 2])
+        expired = self.ended(function="echo", map=[1], keep=0)
+        running = self.server.submit(function="spin", args=[600])
+        self.await_state(running, "running")
+
+        job, result, items = "/v1/jobs/{id}", "/v1/jobs/{id}/result", "/v1/jobs/{id}/items"
+        for each in (later, call, map_, failed, killed, stopped, expired, running):
+            self.ask("GET", job, 200, each)
+        tag = self.server.call("GET", "/v1/jobs/" + call)[1]["ETag"]
+        self.ask("GET", job, 304, call, headers={"If-None-Match": tag})
+        self.ask("GET", result, 200, call)
+        self.ask("GET", result, 200, map_)
+        self.ask("GET", result, 202, later)
+        self.ask("GET", result, 202, running)
+        for each in (failed, killed, stopped):
+            self.ask("GET", result, 409, each)
+        for path in (result, items):
+            self.ask("GET", path, 410, expired)
+        for each in (map_, stopped):
+            for line in self.ask("GET", items, 200, each).splitlines():
+                self.description.validate(
+                    json.loads(line), {"$ref": "#/components/schemas/Item"})
+        self.ask("GET", items, 409, call)
+        self.ask("GET", items, 400, map_, query="?from=x")
+        self.ask("POST", job + "/retry", 400, map_, query="?items=some")
+        self.ask("GET", job, 400, call, query="?wait=x")
+        self.ask("GET", result, 400, call, query="?wait=x")
+        self.ask("GET", "/v1/jobs", 400, query="?limit=x")
+        self.ask("GET", "/v1/jobs", 200)
+        self.ask("GET", "/v1/jobs", 200, query="?limit=2&state=succeeded")
+        self.ask("POST", "/v1/jobs/{id}/retry", 409, running)
+        self.ask("POST", "/v1/jobs/{id}/retry", 202, failed)
+        self.ask("GET", "/v1/queues", 200)
+        self.ask("GET", "/v1/pools", 200)
+        self.ask("POST", "/v1/jobs/{id}/cancel", 202, running)
+        self.ask("POST", "/v1/jobs/{id}/cancel", 200, call)
+        self.ask("DELETE", job, 204, call)
+        for path, method, operation in self.description.operations():
+            if "{id}" in path:
+                self.ask(method, path, 404)
+
+    def ask_of_the_server(self):
+        functions = json.loads(self.ask("GET", "/v1/functions", 200))
+        self.assertEqual({each["runtime"] for each in functions["functions"]},
+                         {"native", "python", "command"})
+        self.assertTrue(functions["broken"])
+        for each in functions["functions"]:
+            self.ask("GET", "/v1/functions/{name}", 200, name=each["name"])
+        self.ask("GET", "/v1/functions/{name}", 404, name="nope")
+        for path in ("/v1/pools", "/v1/queues", "/healthz", "/readyz", "/openapi.yaml"):
+            self.ask("GET", path, 200)
+
+    def ask_a_server_with_a_token(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("a-long-secret\n")
+            file.flush()
+            with Server(BINARY, FUNCTIONS, more=["--token-file", file.name]) as server:
+                for path, method, operation in self.description.operations():
+                    open_to_all = operation.get("security") == []
+                    self.ask(method, path, 200 if open_to_all else 401, server=server)
+
+    def ask_a_full_server(self):
+        with Server(BINARY, FUNCTIONS, more=["--max-queued", "1"]) as server:
+            later = {"function": "echo", "args": [1], "delay": 3600}
+            self.ask("POST", "/v1/jobs", 202, body=later, server=server)
+            self.ask("POST", "/v1/jobs", 503, body=later, server=server)
+            self.ask("POST", "/v1/jobs/batch", 503, body=[later], server=server)
+
+    def test_its_examples_are_taken_and_answered_as_it_says(self):
+        taken = 0
+        for path, method, operation in self.description.operations():
+            for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+                for name, example in content.get("examples", {}).items():
+                    value = example["value"]
+                    with self.subTest(path=path, kind=kind, example=name):
+                        self.description.validate(value, content["schema"])
+                        body = value.encode() if isinstance(value, str) else value
+                        answer = self.server.call(
+                            method, path, body, {"Content-Type": kind, "Prefer": "wait=30"})
+                        self.description.check(method, path, answer)
+                        self.check_success(json.loads(answer[2]), answer[0])
+                        taken += 1
+        self.assertGreaterEqual(taken, 7)
+
+    def check_success(self, document, status):
+        self.assertEqual(status, 202 if "jobs" in document else 200, document)
+        for job in document.get("jobs", [document]):
+            self.assertEqual(self.server.wait(job["id"])["state"], "succeeded")
+
+    def test_what_its_schema_of_a_submission_refuses_is_refused(self):
+        from test_submissions import CASES
+        schema = {"$ref": "#/components/schemas/Submission"}
+        for body, status, code, _ in CASES:
+            if status == 422 and code in (
+                    "missing-member", "unknown-member", "invalid-member", "conflicting-members"):
+                with self.subTest(body=body[:100]), self.assertRaises(Exception):
+                    self.description.validate(json.loads(body), schema)
+
+    def test_its_problems_are_those_in_the_source(self):
+        codes = set()
+        folder = ROOT + "/Sources/JobsAPI"
+        for name in os.listdir(folder):
+            with open(os.path.join(folder, name)) as file:
+                made = r'(?:Problem|self\.init)\(\s*\d+, "([a-z-]+)"'
+                codes |= set(re.findall(made, file.read()))
+        with open(ROOT + "/Sources/Jobs/SubmissionError.swift") as file:
+            codes |= set(re.findall(r'case \w+ = "([a-z-]+)"', file.read()))
+        codes |= {"job-failed", "job-cancelled"}
+        self.assertGreater(len(codes), 15)
+        with open(ROOT + "/openapi.yaml") as file:
+            named = set(re.findall(r"`([a-z-]+)`", file.read()))
+        self.assertEqual(codes - named, set())
+
+
+class SchemathesisTests(ServiceTestCase):
+    functions = ROOT + "/Examples/functions"
+
+    def test_requests_made_up_from_the_description_find_no_fault(self):
+        folder = ROOT + "/Tests/EndToEnd/"
+        run = subprocess.run(
+            [VENV + "/bin/schemathesis", "--config-file", folder + "schemathesis.toml",
+             "run", "http://127.0.0.1:%d/openapi.yaml" % self.server.port],
+            env=dict(os.environ, SCHEMATHESIS_HOOKS=folder + "schemathesis_hooks.py"),
+            capture_output=True, text=True, timeout=150, cwd=self.server.data)
+        said = "\n".join(line[:1000] for line in run.stdout.splitlines())
+        self.assertEqual(run.returncode, 0, said + run.stderr)
+        counts = re.search(r"(\d+) generated, (\d+) passed", said)
+        self.assertIsNotNone(counts, said)
+        self.assertGreater(int(counts[2]), 1000, said)
+        self.assertEqual(counts[1], counts[2], said)
+        self.assertIsNone(self.server.process.poll())
+        self.assertEqual(self.server.run(function="square", args=[12]), 144)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,336 @@
+"""What takes more than one turn: Expect, half-closed clients, lingering, order, conditions."""
+
+import gzip
+import json
+import socket
+import time
+import unittest
+
+from service import Service, Shared
+from wire import ask, read_answers
+
+HOST = b"Host: localhost\r\n"
+POST = b"POST /v1/jobs HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+JOB = b'{"function":"echo","args":[1]}'
+GET = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
+LAST = b"GET /readyz HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+
+
+class Dialogue(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Shared.get()
+
+    def connect(self, seconds=10):
+        connection = socket.create_connection(("127.0.0.1", self.server.port), seconds)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.addCleanup(connection.close)
+        return connection
+
+    def read_until(self, connection, mark):
+        data = b""
+        while mark not in data:
+            piece = connection.recv(65536)
+            self.assertTrue(piece, "closed after %r" % data[:200])
+            data += piece
+        return data
+
+    def read_to_end(self, connection):
+        data = b""
+        while piece := connection.recv(1 << 20):
+            data += piece
+        return data
+
+    def one(self, request, to_head=()):
+        """The first of the answers to `request` and a request that closes."""
+        answers = read_answers(ask(self.server.port, request + LAST), to_head)
+        self.assertEqual(len(answers), 2)
+        return answers[0]
+
+
+class ExpectTests(Dialogue):  # RFC 9110, section 10.1.1
+    def test_the_body_is_asked_for_before_it_is_sent(self):
+        connection = self.connect()
+        connection.sendall(POST + b"Content-Length: 30\r\nExpect: 100-continue\r\n\r\n")
+        self.assertTrue(self.read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 100 "))
+        connection.sendall(JOB + LAST)
+        answers = read_answers(self.read_to_end(connection))
+        self.assertEqual([answer.status for answer in answers], [202, 200])
+
+    def test_a_chunked_body_is_asked_for_too(self):
+        connection = self.connect()
+        connection.sendall(POST + b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
+        self.assertTrue(self.read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 100 "))
+        connection.sendall(b"1e\r\n" + JOB + b"\r\n0\r\n\r\n" + LAST)
+        answers = read_answers(self.read_to_end(connection))
+        self.assertEqual([answer.status for answer in answers], [202, 200])
+
+    def test_the_body_is_asked_for_once(self):
+        connection = self.connect()
+        connection.sendall(POST + b"Content-Length: 30\r\nExpect: 100-continue\r\n\r\n")
+        received = self.read_until(connection, b"\r\n\r\n")
+        for i in range(len(JOB)):
+            connection.sendall(JOB[i:i + 1])
+        connection.sendall(LAST)
+        received += self.read_to_end(connection)
+        self.assertEqual(received.count(b"HTTP/1.1 100 "), 1)
+
+    def test_http_1_0_is_not_asked(self):
+        connection = self.connect(0.3)
+        connection.sendall(POST.replace(b"1.1", b"1.0")
+                           + b"Content-Length: 30\r\nExpect: 100-continue\r\n\r\n")
+        with self.assertRaises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(10)
+        connection.sendall(JOB)
+        self.assertEqual(read_answers(self.read_to_end(connection))[0].status, 202)
+
+
+class EndTests(Dialogue):  # RFC 9112, section 9.6
+    def test_a_client_that_is_still_sending_reads_its_refusal(self):
+        for status, head in [
+                (400, b"GET /healthz HTTP/1.1\r\nX : y\r\n\r\n"),
+                (414, b"GET /" + b"a" * 10_000),
+                (431, b"GET /healthz HTTP/1.1\r\n" + b"X: " + b"y" * 40_000),
+                (413, POST + b"Content-Length: 100000000\r\n\r\n"),
+                (404, b"POST /nothing HTTP/1.1\r\n" + HOST + b"Content-Length: 200000\r\n\r\n"),
+                (405, b"PUT /v1/jobs HTTP/1.1\r\n" + HOST + b"Content-Length: 200000\r\n\r\n")]:
+            with self.subTest(status=status):
+                connection = self.connect()
+                connection.sendall(head)
+                for _ in range(100):
+                    try:
+                        connection.sendall(b"a" * 2_000)
+                    except OSError:
+                        break
+                self.assertEqual(read_answers(self.read_to_end(connection))[0].status, status)
+
+    def test_a_client_that_has_closed_its_side_is_answered(self):
+        for request, statuses in [
+                (GET, [200]), (GET * 3, [200] * 3),
+                (POST + b"Content-Length: 30\r\n\r\n" + JOB, [202])]:
+            with self.subTest(request=request[:40]):
+                connection = self.connect()
+                connection.sendall(request)
+                connection.shutdown(socket.SHUT_WR)
+                answers = read_answers(self.read_to_end(connection))
+                self.assertEqual([answer.status for answer in answers], statuses)
+
+    def test_half_a_request_is_no_request(self):  # RFC 9112, section 8
+        before = self.jobs()
+        for request in [b"", b"G", b"GET /healthz HTTP/1.1", GET[:-1], GET[:-2],
+                        POST + b"Content-Length: 31\r\n\r\n" + JOB,
+                        POST + b"Transfer-Encoding: chunked\r\n\r\n1e\r\n" + JOB,
+                        POST + b"Transfer-Encoding: chunked\r\n\r\n1e\r\n" + JOB + b"\r\n",
+                        POST + b"Transfer-Encoding: chunked\r\n\r\n1e\r\n" + JOB + b"\r\n0\r\n"]:
+            with self.subTest(request=request[-40:]):
+                connection = self.connect()
+                connection.sendall(request)
+                connection.shutdown(socket.SHUT_WR)
+                answers = read_answers(self.read_to_end(connection))
+                self.assertIn([answer.status for answer in answers], [[], [400], [408]])
+        self.assertEqual(self.jobs(), before, "a cut submission made a job")
+
+    def jobs(self):
+        return self.server.call("GET", "/v1/jobs?limit=1000&function=echo")[2].count(b'"id"')
+
+    def test_clients_that_go_away_leave_nothing_behind(self):
+        self.assertTrue(self.server.is_well())
+        before = self.server.descriptors()
+        for i in range(300):
+            connection = self.connect()
+            connection.sendall((GET + POST + b"Content-Length: 30\r\n\r\n" + JOB)[:i])
+            if i % 2:  # a reset instead of an end
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            connection.close()
+        deadline = time.monotonic() + 10
+        while self.server.descriptors() > before + 5:
+            self.assertLess(time.monotonic(), deadline, "descriptors are left")
+            self.assertTrue(self.server.is_well())
+
+
+class PipelineTests(Dialogue):  # RFC 9112, section 9.3.2
+    def test_a_slow_answer_goes_before_the_fast_one_behind_it(self):
+        job = self.server.submit(function="sleep", args=[0.5])
+        slow = b"GET /v1/jobs/%s?wait=20 HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n"
+        first, second, third = read_answers(ask(self.server.port, slow + GET + LAST, 30))
+        self.assertEqual(json.loads(first.body)["state"], "succeeded")
+        self.assertEqual(json.loads(second.body), {"status": "ok"})
+        self.assertEqual(json.loads(third.body), {"status": "ready"})
+
+    def test_two_thousand_requests_before_the_first_answer_is_read(self):
+        paths = [b"/healthz", b"/readyz", b"/v1/queues", b"/nothing"]
+        requests = [b"GET " + paths[i % 4] + b" HTTP/1.1\r\n" + HOST + b"\r\n" for i in range(2000)]
+        answers = read_answers(ask(self.server.port, b"".join(requests) + LAST, 60))
+        self.assertEqual([answer.status for answer in answers[:-1]], [200, 200, 200, 404] * 500)
+        self.assertEqual([b"ready" in answer.body for answer in answers[:4]],
+                         [False, True, False, False])
+
+    def test_one_connection_serves_many_requests(self):
+        connection = self.connect()
+        for i in range(1000):
+            connection.sendall(GET)
+            self.assertIn(b'{"status":"ok"}', self.read_until(connection, b"}\n"))
+
+    def test_http_1_0_is_told_that_the_connection_stays(self):  # RFC 9112, appendix C.2.2
+        answer = self.one(b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        self.assertEqual(answer.value("connection").lower(), "keep-alive")
+
+
+class StopTests(unittest.TestCase):
+    """What clients see of a stop by SIGTERM."""
+
+    def test_requests_under_way_are_answered_and_the_idle_let_go(self):
+        with Service() as server:
+            def connect():
+                connection = socket.create_connection(("127.0.0.1", server.port), 10)
+                self.addCleanup(connection.close)
+                return connection
+
+            job = server.submit(function="sleep", args=[1])
+            idle, used, waiting, sending = connect(), connect(), connect(), connect()
+            used.sendall(GET)
+            self.assertIn(b" 200 ", used.recv(65536))
+            waiting.sendall(b"GET /v1/jobs/%s?wait=20 HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n")
+            sending.sendall(POST + b"Content-Length: 30\r\nExpect: 100-continue\r\n\r\n")
+            self.assertIn(b" 100 ", sending.recv(65536))
+            server.process.terminate()
+            self.assertEqual(idle.recv(1), b"")
+            self.assertEqual(used.recv(1), b"")
+            sending.sendall(JOB)
+            for connection, statuses in [(sending, (202, 503)), (waiting, (200,))]:
+                data = b""
+                while piece := connection.recv(65536):
+                    data += piece
+                answer, = read_answers(data)
+                self.assertIn(answer.status, statuses)
+                self.assertIn("close", answer.value("connection"))
+            with self.assertRaises(ConnectionError):
+                socket.create_connection(("127.0.0.1", server.port), 10)
+            self.assertEqual(server.process.wait(30), 0)
+
+
+class SemanticsTests(Dialogue):
+    def test_head_has_the_fields_of_get(self):  # RFC 9110, section 9.3.2
+        for path in [b"/healthz", b"/openapi.yaml", b"/v1/functions", b"/nothing"]:
+            with self.subTest(path=path):
+                got = self.one(b"GET " + path + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+                head = self.one(b"HEAD " + path + b" HTTP/1.1\r\n" + HOST + b"\r\n", (0,))
+                self.assertEqual(head.status, got.status)
+                for name in ("content-type", "content-length", "transfer-encoding", "etag"):
+                    self.assertEqual(head.values(name), got.values(name), name)
+
+    def test_allow_tells_the_methods(self):  # RFC 9110, section 10.2.1
+        for path, methods in [(b"/healthz", {"GET", "HEAD", "OPTIONS"}),
+                              (b"/v1/jobs", {"GET", "HEAD", "POST", "OPTIONS"}),
+                              (b"/v1/jobs/batch", {"POST", "OPTIONS"})]:
+            for method in (b"OPTIONS", b"PATCH"):
+                with self.subTest(path=path, method=method):
+                    answer = self.one(method + b" " + path + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+                    allowed = answer.value("allow").replace(" ", "").split(",")
+                    self.assertEqual(len(allowed), len(set(allowed)))
+                    self.assertEqual(set(allowed), methods)
+
+    def test_conditions(self):  # RFC 9110, section 13
+        path = "/v1/jobs/" + self.server.finished(function="echo", args=[1])
+        status, fields, body = self.server.call("GET", path)
+        tag = fields["ETag"]
+        self.assertRegex(tag, r'^(W/)?"[\x21\x23-\x7e]*"$')  # 8.8.3
+        strong = tag.removeprefix("W/")
+        for section, sent, wanted in [
+                ("13.1.2", tag, 304), ("13.1.2", "W/" + strong, 304), ("13.1.2", "*", 304),
+                ("13.1.2", '"x", ' + tag, 304), ("13.1.2", tag + ', "x"', 304),
+                ("13.1.2", '"x","y" ,' + tag, 304), ("13.1.2", '"x"', 200),
+                ("8.8.3", strong.strip('"'), 200), ("8.8.3", strong[:-1], 200),
+                ("13.1.2", '"%s"' % strong.strip('"').upper(), 200)]:
+            for method in ("GET", "HEAD"):
+                with self.subTest(section=section, sent=sent, method=method):
+                    request = "%s %s HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: %s\r\n\r\n" % (
+                        method, path, sent)
+                    answer = self.one(request.encode(), (0,) if method == "HEAD" else ())
+                    self.assertEqual(answer.status, wanted)
+                    self.assertEqual(answer.value("etag"), tag)  # 15.4.5
+                    has_body = wanted == 200 and method == "GET"
+                    self.assertEqual(answer.body, body if has_body else b"")
+        answer = self.one((
+            "GET %s HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: \"x\"\r\n"
+            "If-Modified-Since: Fri, 31 Dec 2049 23:59:59 GMT\r\n\r\n" % path).encode())
+        self.assertEqual(answer.status, 200)  # 13.1.3: not looked at beside If-None-Match
+
+    def test_a_range_is_served_or_passed_over(self):  # RFC 9110, section 14.2
+        whole = self.server.call("GET", "/openapi.yaml")[2]
+        for sent in ["bytes=0-9", "bytes=-5", "bytes=5-", "bytes=9-2", "bytes=99999999-",
+                     "lines=1-2", "bytes=0-1,3-4", "bytes=" + "0-," * 500, "bytes=a-b"]:
+            with self.subTest(range=sent):
+                status, fields, body = self.server.call(
+                    "GET", "/openapi.yaml", headers={"Range": sent})
+                self.assertIn(status, (200, 206, 416))
+                if status == 200:
+                    self.assertEqual(body, whole)
+                elif status == 206 and "Content-Range" in fields:
+                    span, size = fields["Content-Range"].removeprefix("bytes ").split("/")
+                    first, end = map(int, span.split("-"))
+                    self.assertEqual((body, int(size)), (whole[first:end + 1], len(whole)))
+
+    def test_nothing_that_was_sent_becomes_a_field(self):  # RFC 9110, section 5.5
+        for path in [b"/nothing%0d%0aX-Injected:%20y", b"/v1/jobs/%0aX-Injected:%20y",
+                     b"/v1/functions/%0d%0a%0d%0aHTTP/1.1%20200%20OK"]:
+            with self.subTest(path=path):
+                answer = self.one(b"GET " + path + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+                self.assertIn(answer.status, (400, 404))
+                self.assertEqual(answer.values("x-injected"), [])
+        answer = self.one(b"GET /healthz HTTP/1.1\r\n" + HOST + b"X-Request-Id: a\tb\xff"
+                          + b"c" * 5_000 + b"\r\n\r\n")
+        self.assertEqual(answer.status, 200)
+        self.assertLess(len(answer.value("x-request-id") or ""), 300)
+
+    def test_a_request_id_comes_back(self):
+        answer = self.one(
+            b"GET /healthz HTTP/1.1\r\n" + HOST + b"X-Request-Id: order-66\r\n\r\n")
+        self.assertEqual(answer.values("x-request-id"), ["order-66"])
+        made = {self.one(GET).value("x-request-id") for _ in range(3)}
+        self.assertEqual(len(made - {None}), 3)
+
+    def test_large_json_is_compressed_for_those_who_take_it(self):  # RFC 9110, section 12.5.3
+        # Not the list of jobs, which changes while others work.
+        job = self.server.finished(function="echo", args=[list(range(20_000))])
+        path = "/v1/jobs/%s/result" % job
+        plain = self.server.call("GET", path)[2]
+        for sent, coded in [
+                ("gzip", True), ("GZIP", True), ("deflate, gzip;q=0.5", True), ("x-gzip", None),
+                ("*", None), ("gzip;q=0", False), ("gzip;q=0.000", False), ("", False),
+                ("identity", False), ("br", False), ("*;q=0, gzip;q=1", True),
+                ("gzip;q=x", None), ("gzip;q=0, *", None)]:
+            with self.subTest(sent=sent):
+                status, fields, body = self.server.call(
+                    "GET", path, headers={"Accept-Encoding": sent})
+                self.assertEqual(status, 200)
+                coding = fields["Content-Encoding"]
+                if coded is not None:
+                    self.assertEqual(coding, "gzip" if coded else None)
+                if coding is None:
+                    self.assertEqual(body, plain)
+                elif coding == "gzip":
+                    self.assertEqual(gzip.decompress(body), plain)
+                    self.assertLess(len(body), len(plain) / 2)
+                self.assertIn("accept-encoding", (fields["Vary"] or "").lower())  # 12.5.5
+
+    def test_ten_megabytes_in_and_out(self):
+        argument = json.dumps("0123456789" * 1_000_000).encode()
+        body = b'{"function":"echo","args":[' + argument + b"]}"
+        for framing in ("length", "chunked"):
+            with self.subTest(framing=framing):
+                status, _, answer = self.server.call(
+                    "POST", "/v1/jobs", body if framing == "length" else iter(
+                        body[i:i + 65_521] for i in range(0, len(body), 65_521)),
+                    timeout=60)
+                self.assertEqual(status, 202, answer[:300])
+                job = json.loads(answer)["id"]
+                self.server.call("GET", "/v1/jobs/%s?wait=30" % job, timeout=60)
+                result = self.server.call("GET", "/v1/jobs/%s/result" % job, timeout=60)
+                self.assertEqual((result[0], len(result[2])), (200, len(argument)))
+                self.assertTrue(result[2] == argument, "the result is another")
+
+
+if __name__ == "__main__":
+    unittest.main()
