@@ -131,8 +131,12 @@ class Executor(concurrent.futures.Executor):
         return self._described[name]
 
 
+class UnsentFuture(concurrent.futures.Future):
+    """Of a call that could not be pickled."""
+
+
 def failed(error):
-    future = concurrent.futures.Future()
+    future = UnsentFuture()
     future.set_running_or_notify_cancel()
     future.set_exception(error)
     return future
