@@ -94,7 +94,7 @@ final class WorkerFleet {
 
     /// Whether a call may be given to the worker now.
     private func takesAnother(_ worker: WorkerProcess) -> Bool {
-        guard worker.isReady, !worker.isRetiring else { return false }
+        guard worker.isReady, !worker.isRetiring, !worker.isDoomed else { return false }
         if callsPerWorker > 1 { return worker.tickets.count < callsPerWorker }
         if worker.tickets.isEmpty { return true }
         // Behind a call that is, or turns out to be, a long one nobody is made to wait.
@@ -165,6 +165,7 @@ final class WorkerFleet {
 
     /// A polite signal, a grace period, then the end.
     private func terminate(_ worker: WorkerProcess) {
+        worker.isDoomed = true
         worker.kill(SIGTERM)
         loop.schedule(after: .milliseconds(1000)) { worker.kill(SIGKILL) }
     }
@@ -247,7 +248,9 @@ final class WorkerFleet {
         retiring.removeAll { $0 === worker }
         // Of a worker that runs one call at a time only the first was running: the others are
         // handed on, first in line, with no attempt counted.
-        let ran = callsPerWorker == 1 ? tickets.prefix(1) : tickets[...]
+        // So is the first one that has begun when the call to be stopped had just ended by itself.
+        let isSpared = worker.isDoomed && tickets.first?.stopping == nil
+        let ran = callsPerWorker == 1 ? tickets.prefix(isSpared ? 0 : 1) : tickets[...]
         for ticket in ran { ticket.fail(ticket.stopping ?? end.failure) }
         for ticket in tickets.dropFirst(ran.count).reversed() {
             if let failure = ticket.stopping {

@@ -38,6 +38,8 @@ final class WorkerProcess: EventHandler {
     private(set) var isReady = false
     /// Takes no new calls and is ended when it has answered the ones it has.
     private(set) var isRetiring = false
+    /// Set when it is being killed for the sake of one call; no other call is to suffer for that.
+    var isDoomed = false
 
     var onHello: ((RawJSON) -> Void)?
     var onAnswer: ((CallTicket, CallOutcome) -> Void)?
