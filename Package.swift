@@ -78,10 +78,11 @@ let package = Package(
                 "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer", "HTTPWire",
                 "CEmbedded",
             ]),
+        module("Dashboard", ["WebServer", "CEmbedded"]),
         module(
             "Daemon",
             [
-                "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer",
+                "JobsAPI", "Dashboard", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer",
                 "WebClient", "HTTPWire",
                 "Sockets", "Threads", "RawJSON", "CLinux", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -1,4 +1,5 @@
 import CLinux
+import Dashboard
 import Functions
 import Glibc
 import HTTPWire
@@ -45,10 +46,12 @@ enum Server {
 
         let tls = try configuration.tls.map { try TLSContext($0) }
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
+        let dashboard = DashboardRoutes()
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
-            router: Router(JobRoutes(queue: queue).routes),
-            configuration: HTTPServerConfiguration(configuration, tls: tls))
+            router: Router(JobRoutes(queue: queue).routes + dashboard.routes),
+            configuration: HTTPServerConfiguration(
+                configuration, tls: tls, openPaths: dashboard.paths))
         for address in server.addresses {
             logger.notice(
                 "listening", metadata: ["address": "\(address.url(isSecure: tls != nil))"])

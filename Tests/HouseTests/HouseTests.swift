@@ -15,6 +15,7 @@ import Testing
         "Functions": ["Foundation", "WebServer", "Pools", "JobEngine"],
         "Pools": ["Foundation", "WebServer", "JobEngine", "SQLiteStore"],
         "JobEngine": ["Foundation", "WebServer", "HTTPWire", "SQLiteStore", "GRDB"],
+        "Dashboard": ["Foundation", "Jobs", "JobEngine", "SQLiteStore", "Sockets"],
         "JobsAPI": ["Foundation", "SQLiteStore", "Sockets"],
     ]
 
