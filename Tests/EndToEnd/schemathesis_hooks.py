@@ -22,12 +22,6 @@ def map_body(context, body):
 
 
 @schemathesis.hook
-def filter_operations(context):
-    """A stream of events goes on for ever."""
-    return not context.operation.path.endswith("/events")
-
-
-@schemathesis.hook
 def map_query(context, query):
     """Bounds the answer that would go on as long as its job waits."""
     if context.operation.path.endswith("/items"):
