@@ -39,6 +39,7 @@ enum Server {
         await runtimes.start()
         var settings = EngineSettings()
         settings.openJobs = configuration.maxQueued
+        settings.eventStreams = configuration.maxEventStreams
         let queue = try await JobQueue.start(
             EngineParts(
                 store: store, pools: runtimes.pools, slots: runtimes.slots, catalogue: catalogue,
@@ -67,6 +68,7 @@ enum Server {
         await firstSignal(on: engineLoop) { reload(tls, logger) }
         logger.notice("stopping")
         care.cancel()
+        queue.endStreams()
         await server.stop(grace: .seconds(configuration.drainSeconds))
         await queue.stop(within: .seconds(configuration.drainSeconds))
         web.close()
