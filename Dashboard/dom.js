@@ -36,12 +36,14 @@ function fill(element, attributes, children) {
  *
  * Elements with the same `data-key` are the same; one with `data-own` looks after its own inside.
  * Listeners of a kept element stay as they were, so they must not depend on what was shown.
+ * A page that was busy is so no more.
  */
 export function show(parent, ...wanted) {
     const model = document.createElement("div");
     model.append(...wanted.flat(Infinity).filter((child) => child !== null && child !== undefined
         && child !== false));
     matchChildren(parent, model);
+    parent.removeAttribute("aria-busy");
 }
 
 function matchChildren(parent, model) {

@@ -27,7 +27,7 @@ export function submissionForm(target, filled) {
         map: mapFields(filled, (schema.required ?? []).length),
     };
     const start = filled.map !== undefined ? "map" : isOpen || filled.args !== undefined ? "json" : "fields";
-    const labels = { fields: "Arguments", json: "Arguments as JSON", map: "Map over items" };
+    const labels = { fields: "Arguments", json: "As JSON", map: "Map" };
     const choose = (mode) => {
         for (const [name, part] of Object.entries(modes)) part.hidden = name !== mode;
     };

@@ -41,7 +41,7 @@ export function jobPage(view) {
         view.setTitle(`${job.function} ${job.state}`);
         show(view.root,
             heading(job), actions(job, path, () => wake()), facts(job), progress(job, told),
-            problem(job), result(job, path), items?.element, log.element, submission(job, path));
+            problem(job), items?.element, result(job, path), log.element, submission(job, path));
     };
 
     // The stream of a job ends with it; a job that runs again has a new one.

@@ -27,7 +27,7 @@ export function jobsPage(view) {
                     h("a", { href: "#/functions" }, "Submit one")),
             pager(filters, list));
     }, {
-        path: query("/v1/events", { function: filters.function, queue }), signal: view.signal, fail: view.fail,
+        path: query("/v1/events", { function: filters.function, queue, tag: filters.tag }), signal: view.signal, fail: view.fail,
     });
     view.setTitle(state ? `Jobs ${state}` : "Jobs");
 }

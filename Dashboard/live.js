@@ -77,7 +77,7 @@ async function* events(response) {
 /**
  * Calls `take` with each event at `path`, over and over, taking up where it was cut.
  *
- * Ends when `signal` says so, when `take` returns false, or when the server has no such stream.
+ * Ends when `signal` says so, when `take` returns false, or when the server says that there is no more.
  */
 export async function follow(path, take, signal) {
     let last = null;
@@ -88,6 +88,7 @@ export async function follow(path, take, signal) {
         try {
             const headers = last === null ? {} : { "Last-Event-ID": last };
             const response = await call("GET", path, { headers, signal: stop.signal });
+            if (response.status === 204) return;  // Nothing more will come.
             tellConnection("live");
             for await (const event of events(response)) {
                 last = event.id ?? last;

@@ -36,6 +36,7 @@ function go() {
     document.title = `${title} · Martlet`;
     // Another page begins anew; the same one with another filter keeps what it can.
     const isSame = shown === path;
+    main.setAttribute("aria-busy", "true");
     if (!isSame) {
         main.replaceChildren();
         scrollTo(0, 0);

@@ -21,6 +21,7 @@ package struct JobRoutes: Sendable {
             route("GET", "/v1/jobs", list),
             route("GET", "/v1/jobs/{id}", status),
             route("DELETE", "/v1/jobs/{id}", delete),
+            route("GET", "/v1/jobs/{id}/submission", submission),
             route("GET", "/v1/jobs/{id}/result", result),
             route("GET", "/v1/jobs/{id}/items", items),
             route("GET", "/v1/jobs/{id}/events", jobEvents),
