@@ -82,6 +82,7 @@ let package = Package(
                 "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer", "HTTPWire",
                 "CEmbedded",
             ]),
+        module("Dashboard", ["WebServer", "CEmbedded"]),
         // Knows the HTTP interface alone.
         module(
             "CommandClient",
@@ -92,7 +93,7 @@ let package = Package(
         module(
             "Daemon",
             [
-                "CommandClient",
+                "CommandClient", "Dashboard",
                 "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer",
                 "WebClient", "HTTPWire",
                 "Sockets", "Threads", "RawJSON", "CLinux", logging,

@@ -62,6 +62,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Jobs waiting and running in all (default: 1000000).")
     var maxQueued: Int?
 
+    @Option(help: "Streams of events at once (default: 1000).")
+    var maxEventStreams: Int?
+
     @Option(help: "File with the token that clients must send; or set MARTLET_TOKEN.")
     var tokenFile: String?
 
@@ -87,6 +90,7 @@ struct ServeCommand: AsyncParsableCommand {
         if let processes { configuration.processes = processes }
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }
+        if let maxEventStreams { configuration.maxEventStreams = maxEventStreams }
         configuration.token = try token()
         let problems = configuration.problems
         guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }

@@ -11,6 +11,8 @@ package struct EngineSettings: Sendable {
     package var windowJobs = 20_000
     /// Jobs waiting and running in all; past it submissions are refused.
     package var openJobs = 1_000_000
+    /// Streams of events at once.
+    package var eventStreams = 1000
     /// Seconds that a result stays if its job does not say.
     package var keepSeconds = 7.0 * 86_400
 
@@ -54,6 +56,7 @@ package final class JobQueue: Sendable {
     private let live = LiveJobs()
     private let open: OpenJobs
     private let ids: JobIDGenerator
+    let events: EventFeed
 
     /// Recovers what an earlier server has left and begins to run it.
     ///
@@ -76,8 +79,10 @@ package final class JobQueue: Sendable {
         loop = parts.loop
         ids = JobIDGenerator(after: report.lastSequence)
         open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
+        events = EventFeed(limit: parts.settings.eventStreams)
         dispatcher = Dispatcher(
-            parts, waiters: waiters, savedItems: savedItems, live: live, open: open)
+            parts, waiters: waiters, savedItems: savedItems, live: live, open: open, events: events)
+        events.beat(on: loop)
     }
 
     // MARK: Submitting
@@ -123,12 +128,13 @@ package final class JobQueue: Sendable {
     /// - Throws: `QueueFull`, or a `StoreError`.
     package func submit(_ jobs: [Job]) async throws -> [Job] {
         try open.admit(jobs.count)
-        let (loop, dispatcher, open) = (loop, dispatcher, open)
+        let (loop, dispatcher, open, events) = (loop, dispatcher, open, events)
         let outcomes: [InsertOutcome]
         do throws(StoreError) {
             outcomes = try await store.insert(jobs) { outcomes in
                 let fresh = zip(jobs, outcomes).compactMap { $1.isStored ? $0 : nil }
                 open.leave(jobs.count - fresh.count)
+                events.publish(fresh)
                 loop.execute { dispatcher.assumeIsolated { $0.add(fresh) } }
             }
         } catch {
@@ -235,6 +241,7 @@ package final class JobQueue: Sendable {
         job.notBefore = nil
         try await store.update(job, adding: [])
         open.reopen()
+        events.publish(job)
         await dispatcher.add([job])
         return job
     }

@@ -58,7 +58,8 @@ private struct JobFilter {
                 }
                 self.reason = reason
             default:
-                throw Self.bad("\"\(name)\" is no filter; known are \(known.joined(separator: ", "))")
+                throw Self.bad(
+                    "\"\(name)\" is no filter; known are \(known.joined(separator: ", "))")
             }
         }
         guard !isEmpty else {

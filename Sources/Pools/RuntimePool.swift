@@ -46,7 +46,8 @@ package actor RuntimePool: JobPool {
 
         package init(
             kind: PoolKind, slots: Int, loop: EventLoop, spawner: ThreadExecutor,
-            children: ChildProcesses, natives: [NativeFunction], python: WorkerLaunch?, native: WorkerLaunch?, logger: Logger,
+            children: ChildProcesses, natives: [NativeFunction], python: WorkerLaunch?,
+            native: WorkerLaunch?, logger: Logger,
         ) {
             self.kind = kind
             self.slots = slots

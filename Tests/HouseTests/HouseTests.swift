@@ -18,6 +18,7 @@ import Testing
         "CommandClient": [
             "Foundation", "Jobs", "JobEngine", "Pools", "Functions", "SQLiteStore", "WebServer",
         ],
+        "Dashboard": ["Foundation", "Jobs", "JobEngine", "SQLiteStore", "Sockets"],
         "JobsAPI": ["Foundation", "SQLiteStore", "Sockets"],
     ]
 
