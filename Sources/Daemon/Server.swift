@@ -1,4 +1,5 @@
 import CLinux
+import Dashboard
 import Functions
 import Glibc
 import HTTPWire
@@ -46,11 +47,13 @@ enum Server {
 
         let tls = try configuration.tls.map { try TLSContext($0) }
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
+        let dashboard = DashboardRoutes()
         let watch = HTTPServerWatch()
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
-            router: Router(JobRoutes(queue: queue, http: watch).routes),
-            configuration: HTTPServerConfiguration(configuration, tls: tls))
+            router: Router(JobRoutes(queue: queue, http: watch).routes + dashboard.routes),
+            configuration: HTTPServerConfiguration(
+                configuration, tls: tls, openPaths: dashboard.paths))
         watch.look(at: server)
         for address in server.addresses {
             logger.notice(

@@ -95,6 +95,8 @@ class DescriptionTests(ServiceTestCase):
             self.ask("GET", job, 200, each)
         tag = self.server.call("GET", "/v1/jobs/" + call)[1]["ETag"]
         self.ask("GET", job, 304, call, headers={"If-None-Match": tag})
+        for each in (later, call, map_):
+            self.ask("GET", job + "/submission", 200, each)
         self.ask("GET", result, 200, call)
         self.ask("GET", result, 200, map_)
         self.ask("GET", result, 202, later)
