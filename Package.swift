@@ -88,6 +88,8 @@ let package = Package(
         tests("RawJSONTests", ["RawJSON"]),
         tests("JobsTests", ["Jobs", "RawJSON"]),
         tests("HTTPWireTests", ["HTTPWire"]),
+        tests("SocketsTests", ["Sockets"]),
+        tests("WebServerTests", ["WebServer", "HTTPWire", "Sockets"]),
         .target(
             name: "TestSupport", dependencies: ["Jobs", "RawJSON"], path: "Tests/Support",
             swiftSettings: house),
