@@ -5,6 +5,7 @@ package import Sockets
 package final class HTTPServer: Sendable {
     private let loops: [ServerLoop]
     private let ledger: ConnectionLedger
+    private let service: HTTPService
     /// Those that all loops share.
     private let shared: [ListeningSocket]
     /// Where it listens, with the ports that the system chose where 0 was asked.
@@ -21,6 +22,7 @@ package final class HTTPServer: Sendable {
             limit: configuration.connections, perAddress: configuration.connectionsPerAddress)
         let service = HTTPService(router: router, settings: configuration)
         self.ledger = ledger
+        self.service = service
         self.loops = loops.map { ServerLoop(loop: $0, service: service, ledger: ledger) }
         var bound: [[ListeningSocket]] = loops.map { _ in [] }
         var shared: [ListeningSocket] = []
@@ -70,6 +72,7 @@ package final class HTTPServer: Sendable {
         } while ledger.open > 0 && ContinuousClock.now < end
         for home in loops { home.loop.execute { home.closeAll() } }
         for socket in shared { socket.close() }
+        service.stop()
     }
 }
 
