@@ -103,6 +103,8 @@ let package = Package(
         tests("JobsTests", ["Jobs", "RawJSON"]),
         tests("HTTPWireTests", ["HTTPWire"]),
         tests("WebClientTests", ["WebClient", "Sockets", "CCurl"]),
+        tests("SocketsTests", ["Sockets"]),
+        tests("WebServerTests", ["WebServer", "HTTPWire", "Sockets"]),
         .target(
             name: "TestSupport", dependencies: ["Jobs", "RawJSON"], path: "Tests/Support",
             swiftSettings: house),
