@@ -5,11 +5,17 @@ import { sleep, visible } from "./live.js";
 
 const EVERY = 2_000;
 const MOST = 160;
+/** Milliseconds without a look that are a gap in the charts. */
+const GAP = 10_000;
 /** Jobs that latency is taken of: the newest that have ended. */
 const SAMPLED = 100;
 
-const samples = [];
+// A page that is loaded again goes on with what it saw before.
+const KEPT = "martlet-history";
+const samples = JSON.parse(sessionStorage.getItem(KEPT) ?? "[]");
 const listeners = new Set();
+const NOTHING = { queues: [], pools: [], queued: null, running: null, rate: null, failures: null, latency: null };
+addEventListener("pagehide", () => sessionStorage.setItem(KEPT, JSON.stringify(samples)));
 
 /** Calls `listener` with all samples at once and at each new one, until `signal` ends it. */
 export function onSample(listener, signal) {
@@ -38,7 +44,8 @@ async function look() {
     const [{ queues }, { pools }] = await Promise.all([get("/v1/queues"), get("/v1/pools")]);
     const sample = { at: Date.now(), queues, pools, ...totals(queues), rate: null, failures: null };
     const before = samples.at(-1);
-    if (before && sample.at - before.at < 4 * EVERY) {
+    if (before && sample.at - before.at > GAP) samples.push({ ...NOTHING, at: sample.at - 1 });
+    if (before && sample.at - before.at < GAP) {
         const seconds = (sample.at - before.at) / 1000;
         // Jobs that were forgotten meanwhile make less, never less than none.
         const grown = (name) => Math.max(0, sample[name] - before[name]) / seconds;

@@ -2,9 +2,9 @@
 
 import { call, getText } from "./api.js";
 import { h, show } from "./dom.js";
-import { between, bytes, count, duration, moment } from "./format.js";
+import { bytes, count, moment } from "./format.js";
 import { itemGrid } from "./items.js";
-import { waited } from "./jobs.js";
+import { ran, waited } from "./jobs.js";
 import { members, pretty } from "./json.js";
 import { LOOK, POLL, follow, keepLooking } from "./live.js";
 import { logPanel } from "./log.js";
@@ -113,9 +113,8 @@ function facts(job) {
     return h("dl.facts", null,
         fact("Submitted", moment(job.created_at)),
         job.not_before && job.state === "queued" ? fact("Not before", moment(job.not_before)) : null,
-        fact("Waited", duration(waited(job))),
-        fact("Ran", job.started_at && job.state !== "queued"
-            ? duration(between(job.started_at, hasEnded(job.state) ? job.ended_at : null)) : "–"),
+        fact("Waited", waited(job)),
+        fact("Ran", ran(job)),
         fact("Ended", job.ended_at ? moment(job.ended_at) : "–"),
         fact("Attempt", count(job.attempt)),
         fact("Queue", h("a", { href: `#/jobs?queue=${encodeURIComponent(job.queue)}` }, job.queue)),
