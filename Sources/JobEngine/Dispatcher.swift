@@ -26,6 +26,7 @@ actor Dispatcher {
     private let open: OpenJobs
     private let events: EventFeed
     private let progressEvents: ProgressEvents
+    private let journal: JobJournal
     private let settings: EngineSettings
     private let loop: EventLoop
     private let logger: Logger
@@ -48,7 +49,7 @@ actor Dispatcher {
 
     init(
         _ parts: EngineParts, waiters: JobWaiters, savedItems: JobWaiters, live: LiveJobs,
-        open: OpenJobs, events: EventFeed,
+        open: OpenJobs, events: EventFeed, savedLogs: JobWaiters,
     ) {
         store = parts.store
         pools = parts.pools
@@ -63,6 +64,9 @@ actor Dispatcher {
         self.open = open
         self.events = events
         progressEvents = ProgressEvents(events, loop: parts.loop)
+        journal = JobJournal(
+            store: parts.store, live: live, events: events, progressEvents: progressEvents,
+            savedLogs: savedLogs, loop: parts.loop)
     }
 
     /// Something that wants a place in a pool.
@@ -295,11 +299,17 @@ actor Dispatcher {
         job.submission.retry ?? function?.retry ?? RetryPolicy()
     }
 
+    /// Who hears what the job's calls say.
+    nonisolated func source(of job: Job) -> CallSource {
+        CallSource(job: job.id, reporter: journal, traceparent: nil)
+    }
+
     func keepSeconds(of job: Job) -> Double { job.submission.keep ?? settings.keepSeconds }
 
     /// Makes the attempt's outcome durable, then tells whoever waits.
     func ended(_ job: Job, adding segments: [ItemSegment]) async {
         let store = self.store
+        journal.attemptEnds(job.id)
         await persist(job.id) { () async throws(StoreError) in
             try await store.update(job, adding: segments)
         }
@@ -309,6 +319,7 @@ actor Dispatcher {
         events.publish(job)
         if job.state.isEnd {
             open.leave(1)
+            journal.close(job)
             waiters.tell(job)
             savedItems.tell(job)
         } else if !isDraining {

@@ -46,9 +46,9 @@ package struct EngineParts: Sendable {
 /// All that may be asked of the engine: submit, look, wait, cancel, retry, forget.
 package final class JobQueue: Sendable {
     package let catalogue: FunctionCatalogue
-    private let store: any JobStore
+    let store: any JobStore
     private let pools: [PoolKind: any JobPool]
-    private let loop: EventLoop
+    let loop: EventLoop
     private let dispatcher: Dispatcher
     private let waiters = JobWaiters()
     /// Those who wait for more results of a running map.
@@ -57,6 +57,8 @@ package final class JobQueue: Sendable {
     private let open: OpenJobs
     private let ids: JobIDGenerator
     let events: EventFeed
+    /// Those who wait for more of a log.
+    let savedLogs = JobWaiters()
 
     /// Recovers what an earlier server has left and begins to run it.
     ///
@@ -81,7 +83,8 @@ package final class JobQueue: Sendable {
         open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
         events = EventFeed(limit: parts.settings.eventStreams)
         dispatcher = Dispatcher(
-            parts, waiters: waiters, savedItems: savedItems, live: live, open: open, events: events)
+            parts, waiters: waiters, savedItems: savedItems, live: live, open: open, events: events,
+            savedLogs: savedLogs)
         events.beat(on: loop)
     }
 

@@ -29,6 +29,16 @@ enum JobDocument {
             writer.member("running", job.itemsRunning)
             writer.endObject()
         }
+        if let progress = job.progress {
+            writer.key("progress")
+            writer.beginObject()
+            writer.member("total", amount: progress.total)
+            writer.member("done", amount: progress.done)
+            writer.member("failed", progress.failed)
+            writer.member("running", progress.running)
+            if let message = progress.message { writer.member("message", message) }
+            writer.endObject()
+        }
         if withResult, let result = job.result { writer.member("result", result) }
         if let failure = job.failure {
             writer.key("error")

@@ -25,6 +25,7 @@ package struct JobRoutes: Sendable {
             route("GET", "/v1/jobs/{id}/result", result),
             route("GET", "/v1/jobs/{id}/items", items),
             route("GET", "/v1/jobs/{id}/events", jobEvents),
+            route("GET", "/v1/jobs/{id}/logs", logs),
             route("POST", "/v1/jobs/{id}/cancel", cancel),
             route("POST", "/v1/jobs/{id}/retry", retry),
             route("GET", "/v1/events", events),

@@ -16,28 +16,33 @@ struct CommandLane: Sendable {
 
     /// Runs one call; `started` is told the process id, so that the process can be killed.
     func run(
-        _ path: String, _ arguments: RawJSON, started: @escaping @Sendable (pid_t) -> Void,
+        _ path: String, _ arguments: RawJSON, for source: CallSource?,
+        started: @escaping @Sendable (pid_t) -> Void,
     ) async -> Result<RawJSON, Failure> {
-        let launch = WorkerLaunch(arguments: [path], environment: inheritedEnvironment())
+        var launch = WorkerLaunch(arguments: [path], environment: inheritedEnvironment())
+        if let trace = source?.traceparent { launch.environment["TRACEPARENT"] = trace }
+        let prepared = launch
         var input: [Int32] = [0, 0]
         var output: [Int32] = [0, 0]
-        guard clinux_pipe(&input) == 0, clinux_pipe(&output) == 0 else {
+        var errors: [Int32] = [0, 0]
+        guard clinux_pipe(&input) == 0, clinux_pipe(&output) == 0, clinux_pipe(&errors) == 0 else {
             return .failure(
                 Failure(
                     .unavailable, type: "SystemError", message: String(cString: strerror(errno))))
         }
-        let (stdin, stdout) = (input, output)
+        let (stdin, stdout, stderr) = (input, output, errors)
         let pid: pid_t = await withUnsafeContinuation { continuation in
             spawner.execute {
-                let pid = spawnProcess(launch, input: stdin[0], output: stdout[1], channel: -1)
-                close(stdin[0])
-                close(stdout[1])
+                let pid = spawnProcess(
+                    prepared, input: stdin[0], output: stdout[1], error: stderr[1], channel: -1)
+                for end in [stdin[0], stdout[1], stderr[1]] { close(end) }
                 continuation.resume(returning: pid)
             }
         }
         guard pid > 0 else {
             close(stdin[1])
             close(stdout[0])
+            close(stderr[0])
             return .failure(
                 Failure(
                     .unavailable, type: "SystemError",
@@ -47,15 +52,18 @@ struct CommandLane: Sendable {
         let bytes = Array(arguments.bytes)
         return await withUnsafeContinuation { continuation in
             threads.execute {
+                var errors = StandardError(stderr[0], of: source)
                 continuation.resume(
-                    returning: converse(pid, bytes, to: stdin[1], from: stdout[0], path))
+                    returning: converse(
+                        pid, bytes, to: stdin[1], from: stdout[0], &errors, path))
             }
         }
     }
 
     /// Feeds the process, collects its output and reaps it; blocks.
     private func converse(
-        _ pid: pid_t, _ input: [UInt8], to stdin: Int32, from stdout: Int32, _ path: String,
+        _ pid: pid_t, _ input: [UInt8], to stdin: Int32, from stdout: Int32,
+        _ errors: inout StandardError, _ path: String,
     ) -> Result<RawJSON, Failure> {
         _ = fcntl(stdin, F_SETFL, O_NONBLOCK)
         var written = 0
@@ -63,10 +71,11 @@ struct CommandLane: Sendable {
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         var isFeeding = true
         while true {
-            var watched = [pollfd(fd: stdout, events: Int16(POLLIN), revents: 0)]
+            var watched = [pollfd(fd: stdout, events: Int16(POLLIN), revents: 0), errors.watched]
             if isFeeding { watched.append(pollfd(fd: stdin, events: Int16(POLLOUT), revents: 0)) }
             poll(&watched, nfds_t(watched.count), -1)
-            if isFeeding, watched[1].revents != 0 {
+            if watched[1].revents != 0 { errors.read(&buffer) }
+            if isFeeding, watched[2].revents != 0 {
                 let count = input.withUnsafeBytes {
                     write(stdin, $0.baseAddress.map { $0 + written }, $0.count - written)
                 }
@@ -85,10 +94,28 @@ struct CommandLane: Sendable {
         }
         if isFeeding { close(stdin) }
         close(stdout)
-        var information = siginfo_t()
-        waitid(P_PID, id_t(pid), &information, WEXITED)
+        let information = awaitEnd(of: pid, &errors, &buffer)
         kill(-pid, SIGKILL)  // children left behind in its group
+        errors.read(&buffer)
+        errors.finish()
         return judge(output, ProcessEnd(information), path)
+    }
+
+    /// Waits for the process, taking what it still writes to its standard error, lest that fill up.
+    private func awaitEnd(
+        of pid: pid_t, _ errors: inout StandardError, _ buffer: inout [UInt8],
+    ) -> siginfo_t {
+        var information = siginfo_t()
+        while errors.isOpen {
+            var watched = [errors.watched]
+            poll(&watched, 1, 20)
+            errors.read(&buffer)
+            // A child left behind may keep the other end open.
+            waitid(P_PID, id_t(pid), &information, WEXITED | WNOHANG)
+            if information._sifields._sigchld.si_pid == pid { return information }
+        }
+        waitid(P_PID, id_t(pid), &information, WEXITED)
+        return information
     }
 
     private func judge(

@@ -341,7 +341,9 @@ private func spawnWorker(_ launch: WorkerLaunch) -> Result<(pid: pid_t, fd: Int3
 }
 
 /// Starts a process in a group of its own; its id, or `-errno`.
-func spawnProcess(_ launch: WorkerLaunch, input: Int32, output: Int32, channel: Int32) -> pid_t {
+func spawnProcess(
+    _ launch: WorkerLaunch, input: Int32, output: Int32, error: Int32 = 2, channel: Int32,
+) -> pid_t {
     let arguments = launch.arguments.map { strdup($0) } + [nil]
     let environment = launch.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
     defer { for text in arguments + environment { free(text) } }
@@ -352,7 +354,7 @@ func spawnProcess(_ launch: WorkerLaunch, input: Int32, output: Int32, channel: 
             }
             var spawn = clinux_spawn(
                 path: argv[0], arguments: argv, environment: envp, directory: nil, input: input,
-                output: output, error: 2, channel: channel)
+                output: output, error: error, channel: channel)
             return clinux_spawn(&spawn)
         }
     }

@@ -78,7 +78,15 @@ package final class SQLiteJobStore: JobStore {
         lock.release()
     }
 
-    private func read<Value: Sendable>(
+    /// Makes a change some time soon, without waiting for it.
+    func change(
+        _ body: @escaping @Sendable (Database) throws -> Void,
+        done: @escaping @Sendable (StoreError?) -> Void,
+    ) {
+        writer.submit(StoreWriter.Change(body: { database, _ in try body(database) }, done: done))
+    }
+
+    func read<Value: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Value,
     ) async throws(StoreError) -> Value {
         let result: Result<Value, StoreError> = await withUnsafeContinuation { continuation in
@@ -209,7 +217,8 @@ package final class SQLiteJobStore: JobStore {
 
     private static func forgetParts(_ database: Database, where condition: String) throws {
         try database.execute(
-            sql: "DELETE FROM items WHERE \(condition); DELETE FROM job_tags WHERE \(condition)")
+            sql: "DELETE FROM items WHERE \(condition); DELETE FROM job_tags WHERE \(condition);"
+                + " DELETE FROM logs WHERE \(condition)")
     }
 
     package func recover(at time: Timestamp) async throws(StoreError) -> RecoveryReport {

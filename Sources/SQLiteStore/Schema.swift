@@ -56,5 +56,8 @@ enum Schema {
         );
         -- In the order of writing.
         CREATE INDEX items_written ON items (job);
+        -- What jobs have printed, some lines a row.
+        CREATE TABLE logs (id INTEGER PRIMARY KEY, job INTEGER NOT NULL, text BLOB NOT NULL);
+        CREATE INDEX logs_job ON logs (job);
         """
 }
