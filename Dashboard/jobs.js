@@ -107,6 +107,11 @@ function row(job) {
         h("td.details", null, details(job)));
 }
 
+/** Whether there is progress to be seen: of a map always, of a call while it tells of it. */
+export function isShown({ items, progress, state }) {
+    return items !== undefined || (progress?.total > 0 && state === "running");
+}
+
 /** How long a job waited for its last attempt. */
 export function waited(job) {
     return job.state === "queued" ? since(job.created_at)
@@ -121,8 +126,8 @@ export function ran(job) {
 
 function details(job) {
     const parts = [];
-    if (job.progress) {
-        parts.push(h("span.map", null, progressBar(job.progress, `Items of ${job.function}`),
+    if (isShown(job)) {
+        parts.push(h("span.map", null, progressBar(job.progress, `Progress of ${job.function}`),
             `${brief(job.progress.done)} of ${brief(job.progress.total)}`));
     }
     if (job.error && job.state === "failed") parts.push(h("span.bad", null, `${job.error.type}: ${job.error.message}`));

@@ -27,6 +27,7 @@ actor Dispatcher {
     private let events: EventFeed
     private let progressEvents: ProgressEvents
     private let journal: JobJournal
+    private var metrics = EngineMetrics()
     private let settings: EngineSettings
     private let loop: EventLoop
     private let logger: Logger
@@ -83,6 +84,12 @@ actor Dispatcher {
     }
 
     // MARK: What is to run
+
+    /// Takes jobs that are new.
+    func take(_ jobs: [Job]) {
+        for job in jobs { metrics.submitted(job) }
+        add(jobs)
+    }
 
     func add(_ jobs: [Job]) {
         for job in jobs { add(job) }
@@ -213,6 +220,7 @@ actor Dispatcher {
     /// The store learns it when the attempt has run for a moment, so that a short one is written
     /// once, at its end; but at once of a function in this process, which could take it down.
     func begun(_ job: Job, of function: Function?) {
+        metrics.started(job, due: live.job(job.id)?.notBefore)
         live.put(job)
         events.publish(job)
         let start = job.startedAt ?? .now()
@@ -301,7 +309,7 @@ actor Dispatcher {
 
     /// Who hears what the job's calls say.
     nonisolated func source(of job: Job) -> CallSource {
-        CallSource(job: job.id, reporter: journal, traceparent: nil)
+        CallSource(job: job.id, reporter: journal, traceparent: job.traceparent)
     }
 
     func keepSeconds(of job: Job) -> Double { job.submission.keep ?? settings.keepSeconds }
@@ -313,7 +321,8 @@ actor Dispatcher {
         await persist(job.id) { () async throws(StoreError) in
             try await store.update(job, adding: segments)
         }
-        attempts[job.id] = nil
+        let hasRun = attempts.removeValue(forKey: job.id) != nil
+        metrics.ended(job, hasRun: hasRun)
         live.remove(job.id)
         progressEvents.flush(job.id)
         events.publish(job)
@@ -366,6 +375,8 @@ actor Dispatcher {
         await ended(job, adding: [])
         return job
     }
+
+    var jobCounts: [JobCounts] { metrics.snapshot }
 
     var runningCount: Int { attempts.count }
 

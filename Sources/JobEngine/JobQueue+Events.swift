@@ -1,4 +1,4 @@
-import Jobs
+package import Jobs
 
 /// Looking on.
 extension JobQueue {

@@ -49,7 +49,7 @@ package final class JobQueue: Sendable {
     let store: any JobStore
     private let pools: [PoolKind: any JobPool]
     let loop: EventLoop
-    private let dispatcher: Dispatcher
+    let dispatcher: Dispatcher
     private let waiters = JobWaiters()
     /// Those who wait for more results of a running map.
     private let savedItems = JobWaiters()
@@ -94,7 +94,7 @@ package final class JobQueue: Sendable {
     ///
     /// - Throws: `SubmissionError` when the function is unknown or does not run on the pool.
     package func prepare(
-        _ submission: JobSubmission, idempotencyKey: String? = nil,
+        _ submission: JobSubmission, idempotencyKey: String? = nil, traceparent: String? = nil,
         at pointer: JSONPointer = JSONPointer(),
     ) throws(SubmissionError) -> Job {
         guard let function = catalogue.function(named: submission.function) else {
@@ -120,9 +120,11 @@ package final class JobQueue: Sendable {
             submission.tags.append(tag)
         }
         let due = submission.delay.map { now.adding(seconds: $0) } ?? submission.notBefore
-        return Job(
+        var job = Job(
             id: ids.next(at: now), submission: submission, pool: pool, createdAt: now,
             notBefore: due, idempotencyKey: idempotencyKey)
+        job.traceparent = traceparent
+        return job
     }
 
     /// Keeps jobs durably, all or none, and lets them run.
@@ -138,7 +140,7 @@ package final class JobQueue: Sendable {
                 let fresh = zip(jobs, outcomes).compactMap { $1.isStored ? $0 : nil }
                 open.leave(jobs.count - fresh.count)
                 events.publish(fresh)
-                loop.execute { dispatcher.assumeIsolated { $0.add(fresh) } }
+                loop.execute { dispatcher.assumeIsolated { $0.take(fresh) } }
             }
         } catch {
             open.leave(jobs.count)

@@ -31,6 +31,8 @@ package struct Job: Sendable {
     package var failure: Failure?
     /// The client's `Idempotency-Key`.
     package let idempotencyKey: String?
+    /// The trace that it belongs to, as its client sent it (W3C Trace Context).
+    package var traceparent: String?
 
     package init(
         id: JobID, submission: JobSubmission, pool: PoolKind, state: JobState = .queued,

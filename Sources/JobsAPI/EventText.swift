@@ -92,6 +92,7 @@ extension JSONWriter {
     mutating func member(_ name: String, amount: Double?) {
         key(name)
         guard let amount else { return append(number: "null") }
-        if amount.rounded() == amount, abs(amount) < 1e15 { value(Int(amount)) } else { value(amount) }
+        let isWhole = amount.rounded() == amount && abs(amount) < 1e15
+        if isWhole { value(Int(amount)) } else { value(amount) }
     }
 }

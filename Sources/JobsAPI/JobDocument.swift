@@ -20,7 +20,9 @@ enum JobDocument {
         time("started_at", job.startedAt, &writer)
         time("ended_at", job.endedAt, &writer)
         time("expires_at", job.expiresAt, &writer)
+        if let trace = job.traceparent { writer.member("traceparent", trace) }
         if case .map(_, let count, _) = submission.work {
+            writer.member("items", count)
             writer.key("progress")
             writer.beginObject()
             writer.member("total", count)

@@ -22,17 +22,14 @@ extension JobRoutes {
         guard isFollowing else {
             return HTTPResponse(200, type: Self.textType, text)
         }
-        let first = Mutex<[UInt8]?>(text)
+        log.hold(text)
         return HTTPResponse(
             200,
             fields: [
                 ("Content-Type", Self.textType), ("Cache-Control", "no-store"),
                 ("X-Accel-Buffering", "no"),
             ],
-            .stream {
-                if let text = first.withLock({ $0.take() }) { return text }
-                return try await log.next()
-            })
+            .stream { try await log.next() })
     }
 
     private static let textType = "text/plain; charset=utf-8"
@@ -43,6 +40,8 @@ private final class LogText: Sendable {
     private let job: JobID
     private let queue: JobQueue
     private let cursor = Mutex<Int64>(0)
+    /// What was read and is to be told before all else.
+    private let held = Mutex<[UInt8]?>(nil)
 
     init(of job: JobID, in queue: JobQueue) {
         self.job = job
@@ -61,8 +60,11 @@ private final class LogText: Sendable {
         }
     }
 
+    func hold(_ text: [UInt8]) { held.withLock { $0 = text } }
+
     /// The next lines as they are written; nil at the end of the job.
     func next() async throws -> [UInt8]? {
+        if let text = held.withLock({ $0.take() }) { return text }
         while true {
             let (page, hasEnded) = try await read(isWaiting: true)
             if !page.text.isEmpty { return page.text }

@@ -7,15 +7,15 @@ import RawJSON
 enum JobRow {
     static let columns = """
         id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,
-        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, submission,
-        result, failure
+        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, traceparent,
+        submission, result, failure
         """
 
     /// Without the results, for lists.
     static let columnsOfList = """
         id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,
-        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, submission,
-        NULL AS result, failure
+        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, traceparent,
+        submission, NULL AS result, failure
         """
 
     /// Binds a new job's values in the order of `columns`.
@@ -36,6 +36,7 @@ enum JobRow {
         row.add(job.itemsDone)
         row.add(job.itemsFailed)
         row.add(job.idempotencyKey)
+        row.add(job.traceparent)
         row.add(job.submission.document.bytes)
         bindOutcome(job, to: &row)
     }
@@ -57,7 +58,7 @@ enum JobRow {
             let state = JobState(rawValue: row["state"]), let pool = PoolKind(rawValue: row["pool"])
         else { return nil }
         submission.queue = row["queue"]
-        return Job(
+        var job = Job(
             id: id, submission: submission, pool: pool, state: state, attempt: row["attempt"],
             createdAt: Timestamp(microseconds: row["created_at"]),
             notBefore: time(row["not_before"]), startedAt: time(row["started_at"]),
@@ -68,6 +69,8 @@ enum JobRow {
                 Failure(json: RawJSON(trusted: Array($0)[...]))
             },
             idempotencyKey: row["idempotency_key"])
+        job.traceparent = row["traceparent"]
+        return job
     }
 
     static func bytes(_ data: Data) -> [UInt8] { Array(data) }

@@ -11,7 +11,9 @@ import Threads
 package final class SQLiteJobStore: JobStore {
     private let pool: DatabasePool
     private let lock: StoreLock
-    private let writer: StoreWriter
+    let writer: StoreWriter
+    /// Of the database file.
+    let path: String
     private let readers: ThreadExecutor
 
     /// Opens the store of a data folder, which is made if it is not there.
@@ -21,6 +23,7 @@ package final class SQLiteJobStore: JobStore {
     package init(directory: String, readers: Int = 2) throws(StoreError) {
         lock = try StoreLock(directory: directory)
         let path = directory + "/martlet.sqlite"
+        self.path = path
         var configuration = Configuration()
         configuration.maximumReaderCount = readers
         configuration.busyMode = .timeout(5)

@@ -34,6 +34,7 @@ enum Schema {
             items_done INTEGER NOT NULL,
             items_failed INTEGER NOT NULL,
             idempotency_key TEXT,
+            traceparent TEXT,
             submission BLOB NOT NULL,
             result BLOB,
             failure BLOB

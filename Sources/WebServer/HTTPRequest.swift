@@ -12,6 +12,8 @@ package struct HTTPRequest: Sendable {
     /// Who sent it.
     package let client: HTTPClient
     let number: RequestNumber
+    /// Which of the router's routes answers; nil when none does.
+    var routeIndex: Int?
 
     init(head: RequestHead, client: HTTPClient, number: RequestNumber) {
         self.head = head

@@ -4,6 +4,7 @@ package import Sockets
 /// An HTTP server: on every event loop listeners of its own and their connections.
 package final class HTTPServer: Sendable {
     private let loops: [ServerLoop]
+    private let routes: [Route]
     private let ledger: ConnectionLedger
     /// Those that all loops share.
     private let shared: [ListeningSocket]
@@ -21,6 +22,7 @@ package final class HTTPServer: Sendable {
             limit: configuration.connections, perAddress: configuration.connectionsPerAddress)
         let service = HTTPService(router: router, settings: configuration)
         self.ledger = ledger
+        routes = router.routes
         self.loops = loops.map { ServerLoop(loop: $0, service: service, ledger: ledger) }
         var bound: [[ListeningSocket]] = loops.map { _ in [] }
         var shared: [ListeningSocket] = []
@@ -59,6 +61,15 @@ package final class HTTPServer: Sendable {
             loops.reduce(0) { $0 + $1.counters.value(counter) }
         }
         return HTTPServerStatistics(counts: counts, open: ledger.open)
+    }
+
+    /// How often each route has answered with each status.
+    package var answers: [AnswerCount] {
+        AnswerCounters.sum(loops.map(\.answers)).map { index, status, count in
+            let route = index < routes.count ? routes[index] : nil
+            return AnswerCount(
+                method: route?.method, path: route?.path, status: status, count: count)
+        }
     }
 
     /// Takes no new connections, lets requests under way finish, then closes what is left.

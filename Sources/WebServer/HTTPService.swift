@@ -25,6 +25,7 @@ final class HTTPService: Sendable {
         switch router.find(head) {
         case .route(let route, let parameters):
             request.parameters = parameters
+            request.routeIndex = route.index
             return .handle(route)
         case .methods(let allowed):
             return .answer(refusedMethod(head, allowed: allowed))
