@@ -61,10 +61,11 @@ class Reports:
             text = call.partial.pop(stream, "") + text
             lines = text.split("\n")
             rest = lines.pop()
-            if len(rest) > LINE_BYTES:
-                lines.append(rest)
-            elif rest:
-                call.partial[stream] = rest
+            if rest:
+                # One more than is kept, so that the cut shows; and of what overwrites itself (a
+                # progress bar) only the latest.
+                start = rest.rfind("\r", 0, len(rest) - 1) + 1
+                call.partial[stream] = rest[start:start + LINE_BYTES + 1]
             for line in lines:
                 self.keep(call, stream, level, line)
             if lines:
@@ -72,6 +73,8 @@ class Reports:
         return True
 
     def keep(self, call, stream, level, line):
+        if "\r" in line:
+            line = line.rstrip("\r").rpartition("\r")[2]
         if len(line) > LINE_BYTES // 4 and len(line.encode("utf-8", "replace")) > LINE_BYTES:
             cut = line.encode("utf-8", "replace")[:LINE_BYTES].decode("utf-8", "ignore")
             line = cut + " [cut: a line has %d bytes at most]" % LINE_BYTES

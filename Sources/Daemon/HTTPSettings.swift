@@ -6,7 +6,11 @@ import WebServer
 extension HTTPServerConfiguration {
     /// The HTTP server's settings as the program's say.
     ///
-    /// - Parameter openPaths: those for which no token is asked, beside the health checks.
+    /// - Parameters:
+    ///   - configuration: the program's.
+    ///   - tls: of the internet addresses; nil for none.
+    ///   - openPaths: those for which no token is asked, beside the health checks.
+    /// - Throws: a refusal when the access log cannot be written.
     init(_ configuration: Configuration, tls: TLSContext?, openPaths: Set<String>) throws {
         self.init { status, detail in
             Problem(status, "http-\(status)", HTTPStatus.reason(status), detail).response

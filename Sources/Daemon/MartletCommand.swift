@@ -1,4 +1,5 @@
 package import ArgumentParser
+import CommandClient
 import Functions
 import Glibc
 import Logging
@@ -9,17 +10,19 @@ package struct MartletCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "martlet", abstract: "Runs compute jobs in parallel, over HTTP.",
         version: "0.1.0", subcommands: [ServeCommand.self, WorkerCommand.self],
+        groupedSubcommands: [CommandGroup(name: "Client", subcommands: ClientCommands.all)],
         defaultSubcommand: ServeCommand.self)
 
     package init() {}
 
     /// Does what the process's arguments say, then ends the process.
     ///
-    /// The stop signals are blocked before any other thread starts, so that all inherit it; a
-    /// worker keeps their default, which ends it at once. The main thread only sleeps: Dispatch
-    /// would wait on it with all signals unblocked.
+    /// A server's stop signals are blocked before any other thread starts, so that all inherit it;
+    /// everything else keeps their default, which ends it at once. The main thread only sleeps:
+    /// Dispatch would wait on it with all signals unblocked.
     package static func launch() -> Never {
-        if CommandLine.arguments.dropFirst().first != "worker" {
+        let first = CommandLine.arguments.dropFirst().first ?? "serve"
+        if first == "serve" || first.hasPrefix("-") {
             SignalWatch.block([SIGTERM, SIGINT, SIGHUP])
         }
         // A task of its own, since there is no asynchronous caller above.

@@ -251,6 +251,50 @@ package final class JobQueue: Sendable {
         return job
     }
 
+    /// Stops all jobs that the query finds.
+    ///
+    /// - Returns: how many were stopped or are being stopped.
+    package func cancelAll(
+        _ query: JobQuery, in states: [JobState],
+    ) async throws(StoreError) -> Int {
+        try await each(query, in: states) { job async throws(StoreError) in
+            let stopped = try await cancel(job.id)
+            return stopped?.state == .cancelled || stopped?.state == .cancelling
+        }
+    }
+
+    /// Queues all jobs again that the query finds, those that failed for a reason if one is given.
+    ///
+    /// - Returns: how many.
+    package func retryAll(
+        _ query: JobQuery, in states: [JobState], reason: Failure.Reason?,
+    ) async throws(StoreError) -> Int {
+        try await each(query, in: states) { job async throws(StoreError) in
+            guard reason == nil || job.failure?.reason == reason else { return false }
+            return try await retry(job.id)?.state == .queued
+        }
+    }
+
+    /// Walks through the jobs of the query, newest first; counts those that `change` changes.
+    private func each(
+        _ query: JobQuery, in states: [JobState],
+        _ change: (Job) async throws(StoreError) -> Bool,
+    ) async throws(StoreError) -> Int {
+        var changed = 0
+        for state in states {
+            var query = query
+            query.state = state
+            query.limit = 500
+            while true {
+                let page = try await store.list(query)
+                for job in page where try await change(job) { changed += 1 }
+                guard page.count == query.limit, let last = page.last else { break }
+                query.before = last.id
+            }
+        }
+        return changed
+    }
+
     /// Forgets a job; one that runs is cancelled first, and has 10 s for its end.
     package func delete(_ id: JobID) async throws(StoreError) -> Bool {
         if let job = try await cancel(id), !job.state.isEnd { _ = try await wait(id, seconds: 10) }

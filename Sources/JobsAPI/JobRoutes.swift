@@ -24,6 +24,8 @@ package struct JobRoutes: Sendable {
             route("POST", "/v1/jobs", submit),
             route("POST", "/v1/jobs/batch", submitBatch),
             route("GET", "/v1/jobs", list),
+            route("POST", "/v1/jobs/cancel", cancelAll),
+            route("POST", "/v1/jobs/retry", retryAll),
             route("GET", "/v1/jobs/{id}", status),
             route("DELETE", "/v1/jobs/{id}", delete),
             route("GET", "/v1/jobs/{id}/submission", submission),

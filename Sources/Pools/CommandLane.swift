@@ -11,6 +11,7 @@ import Threads
 struct CommandLane: Sendable {
     let threads: ThreadExecutor
     let spawner: ThreadExecutor
+    let children: ChildProcesses
     /// In bytes; a command that writes more is killed.
     let outputLimit = 64 << 20
 
@@ -19,9 +20,9 @@ struct CommandLane: Sendable {
         _ path: String, _ arguments: RawJSON, for source: CallSource?,
         started: @escaping @Sendable (pid_t) -> Void,
     ) async -> Result<RawJSON, Failure> {
-        var launch = WorkerLaunch(arguments: [path], environment: inheritedEnvironment())
-        if let trace = source?.traceparent { launch.environment["TRACEPARENT"] = trace }
-        let prepared = launch
+        var environment = inheritedEnvironment()
+        if let trace = source?.traceparent { environment["TRACEPARENT"] = trace }
+        let launch = WorkerLaunch(arguments: [path], environment: environment)
         var input: [Int32] = [0, 0]
         var output: [Int32] = [0, 0]
         var errors: [Int32] = [0, 0]
@@ -34,7 +35,8 @@ struct CommandLane: Sendable {
         let pid: pid_t = await withUnsafeContinuation { continuation in
             spawner.execute {
                 let pid = spawnProcess(
-                    prepared, input: stdin[0], output: stdout[1], error: stderr[1], channel: -1)
+                    launch, input: stdin[0], output: stdout[1], error: stderr[1], channel: -1,
+                    in: children)
                 for end in [stdin[0], stdout[1], stderr[1]] { close(end) }
                 continuation.resume(returning: pid)
             }
@@ -53,9 +55,12 @@ struct CommandLane: Sendable {
         return await withUnsafeContinuation { continuation in
             threads.execute {
                 var errors = StandardError(stderr[0], of: source)
-                continuation.resume(
-                    returning: converse(
-                        pid, bytes, to: stdin[1], from: stdout[0], &errors, path))
+                let outcome = converse(
+                    pid, bytes, to: stdin[1], from: stdout[0], &errors, path)
+                spawner.execute {
+                    children.sweep()
+                    continuation.resume(returning: outcome)
+                }
             }
         }
     }
@@ -70,12 +75,24 @@ struct CommandLane: Sendable {
         var output: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         var isFeeding = true
+        var pidfd = clinux_pidfd_open(pid)
         while true {
-            var watched = [pollfd(fd: stdout, events: Int16(POLLIN), revents: 0), errors.watched]
+            var watched = [
+                pollfd(fd: stdout, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0),
+                errors.watched,
+            ]
             if isFeeding { watched.append(pollfd(fd: stdin, events: Int16(POLLOUT), revents: 0)) }
             poll(&watched, nfds_t(watched.count), -1)
-            if watched[1].revents != 0 { errors.read(&buffer) }
-            if isFeeding, watched[2].revents != 0 {
+            if watched[1].revents != 0 {
+                // What it has left behind may hold the pipe open: it goes with it.
+                kill(-pid, SIGKILL)
+                spawner.execute { children.sweep() }
+                close(pidfd)
+                pidfd = -1
+            }
+            if watched[2].revents != 0 { errors.read(&buffer) }
+            if isFeeding, watched[3].revents != 0 {
                 let count = input.withUnsafeBytes {
                     write(stdin, $0.baseAddress.map { $0 + written }, $0.count - written)
                 }
@@ -94,28 +111,17 @@ struct CommandLane: Sendable {
         }
         if isFeeding { close(stdin) }
         close(stdout)
-        let information = awaitEnd(of: pid, &errors, &buffer)
+        if pidfd >= 0 {
+            errors.read(until: pidfd, &buffer)
+            close(pidfd)
+        }
+        var information = siginfo_t()
+        waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT)
+        let end = children.reap(pid)
         kill(-pid, SIGKILL)  // children left behind in its group
         errors.read(&buffer)
         errors.finish()
-        return judge(output, ProcessEnd(information), path)
-    }
-
-    /// Waits for the process, taking what it still writes to its standard error, lest that fill up.
-    private func awaitEnd(
-        of pid: pid_t, _ errors: inout StandardError, _ buffer: inout [UInt8],
-    ) -> siginfo_t {
-        var information = siginfo_t()
-        while errors.isOpen {
-            var watched = [errors.watched]
-            poll(&watched, 1, 20)
-            errors.read(&buffer)
-            // A child left behind may keep the other end open.
-            waitid(P_PID, id_t(pid), &information, WEXITED | WNOHANG)
-            if information._sifields._sigchld.si_pid == pid { return information }
-        }
-        waitid(P_PID, id_t(pid), &information, WEXITED)
-        return information
+        return judge(output, end, path)
     }
 
     private func judge(

@@ -33,6 +33,16 @@ struct StandardError {
         }
     }
 
+    /// Takes what comes until the process ends, lest the pipe fill up and hold it.
+    mutating func read(until pidfd: Int32, _ buffer: inout [UInt8]) {
+        while isOpen {
+            var watched = [watched, pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)]
+            poll(&watched, 2, -1)
+            read(&buffer)
+            if watched[1].revents != 0 { return }
+        }
+    }
+
     private mutating func tellLines() {
         var lines = rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         let last = lines.removeLast()

@@ -108,6 +108,10 @@ class LogTests(ServiceTestCase):
         self.assertEqual(
             self.log(job), "0" + "x" * 16383 + " [cut: a line has 16384 bytes at most]\n")
 
+    def test_of_a_line_that_overwrites_itself_the_last_is_kept(self):
+        self.assertEqual(
+            self.log(self.run_to_its_end(function="draw_a_bar")), "1000 of 1000\ndone\n")
+
     def test_the_items_of_a_map_share_a_log(self):
         job = self.run_to_its_end(function="say", map=["a", "b", "c"], chunk=1, concurrency=1)
         self.assertEqual(self.log(job), "a\nb\nc\n")

@@ -46,6 +46,13 @@ def say_much(count, size):
 
 
 @martlet.function
+def draw_a_bar():
+    for number in range(1000):
+        sys.stderr.write("\r%4d of 1000" % (number + 1))
+    sys.stderr.write("\ndone\r\n")
+
+
+@martlet.function
 def say_and_die():
     for number in range(20):
         print("line", number)
