@@ -349,7 +349,7 @@ import Testing
                 for await error in group { #expect(error == nil) }
             }
         }
-        #expect(server.mostOpen == 7)
+        #expect((1...7).contains(server.mostOpen))
         #expect(server.connections == 7)
     }
 
