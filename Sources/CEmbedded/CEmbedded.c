@@ -93,6 +93,9 @@ static const unsigned char dashboard_log_js[] = {
 static const unsigned char dashboard_icon_svg[] = {
 #embed "../../Dashboard/icon.svg"
 };
+static const unsigned char dashboard_metrics_js[] = {
+#embed "../../Dashboard/metrics.js"
+};
 static const unsigned char dashboard_overview_js[] = {
 #embed "../../Dashboard/overview.js"
 };
@@ -166,6 +169,7 @@ static const struct embedded_file dashboard[] = {
     DASHBOARD("parts.js", dashboard_parts_js),
     DASHBOARD("log.js", dashboard_log_js),
     DASHBOARD("icon.svg", dashboard_icon_svg),
+    DASHBOARD("metrics.js", dashboard_metrics_js),
     DASHBOARD("overview.js", dashboard_overview_js),
     DASHBOARD("jobs.js", dashboard_jobs_js),
     DASHBOARD("job.js", dashboard_job_js),

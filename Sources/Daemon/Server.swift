@@ -47,8 +47,8 @@ enum Server {
 
         let tls = try configuration.tls.map { try TLSContext($0) }
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
-        let dashboard = DashboardRoutes()
         let watch = HTTPServerWatch()
+        let dashboard = DashboardRoutes()
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
             router: Router(JobRoutes(queue: queue, http: watch).routes + dashboard.routes),

@@ -22,6 +22,7 @@ enum JobDocument {
         time("expires_at", job.expiresAt, &writer)
         if let trace = job.traceparent { writer.member("traceparent", trace) }
         if case .map(_, let count, _) = submission.work {
+            writer.member("items", count)
             writer.key("progress")
             writer.beginObject()
             writer.member("total", count)
