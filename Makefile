@@ -67,7 +67,7 @@ api-reference: setup ## Make Dashboard/docs.html of openapi.yaml.
 
 fuzz: setup ## Fuzz the HTTP/1.1 parser, the JSON scanner and the HTTP/2 session, SECONDS=60 each.
 	swift build --package-path Fuzzing --scratch-path .build-fuzz -c release -Xswiftc -enable-testing \
-	  -Xswiftc -sanitize=fuzzer -Xswiftc -sanitize=address
+	  -Xswiftc -sanitize=fuzzer -Xswiftc -sanitize=address -Xswiftc -use-ld=lld
 	for target in HTTP1:http1 RawJSON:json HTTP2:http2; do \
 	  mkdir -p .build-fuzz/corpus/$${target#*:}; \
 	  .build-fuzz/release/Fuzz$${target%:*} -max_total_time=$(or $(SECONDS),60) -max_len=4096 -timeout=5 -rss_limit_mb=2048 \
