@@ -169,7 +169,7 @@ class DashboardTests(ServiceTestCase):
                 with self.subTest(path=path, width=width):
                     self.open(path)
                     self.browser.until(
-                        "document.querySelector('main').textContent.includes(%s)" % json.dumps(text))
+                        "document.querySelector('main')?.textContent.includes(%s)" % json.dumps(text))
                     self.assertLessEqual(
                         self.browser.evaluate("document.documentElement.scrollWidth"), width)
                     self.assertEqual(self.browser.evaluate(UNNAMED), [])

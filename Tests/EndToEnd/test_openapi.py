@@ -112,6 +112,9 @@ class DescriptionTests(ServiceTestCase):
         self.ask("GET", items, 409, call)
         self.ask("GET", items, 400, map_, query="?from=x")
         self.ask("POST", job + "/retry", 400, map_, query="?items=some")
+        for change in ("/v1/jobs/cancel", "/v1/jobs/retry"):
+            self.ask("POST", change, 200, query="?tag=no-such-tag")
+            self.ask("POST", change, 400)
         self.ask("GET", job, 400, call, query="?wait=x")
         self.ask("GET", result, 400, call, query="?wait=x")
         self.ask("GET", "/v1/jobs", 400, query="?limit=x")

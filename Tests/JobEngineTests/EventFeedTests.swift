@@ -8,7 +8,8 @@ import Testing
     private let ids = JobIDGenerator(after: 0)
 
     private func job(_ function: String = "square", queue: String? = nil) throws -> Job {
-        let document = RawJSON(literal: "{\"function\":\"\(function)\",\"args\":[1]}")
+        let document = RawJSON(
+            trusted: Array("{\"function\":\"\(function)\",\"args\":[1]}".utf8)[...])
         var submission = try JobSubmission(parsing: document)
         submission.queue = queue
         return Job(
