@@ -75,7 +75,7 @@ import Testing
     }
 
     @Test func `lines are told to readers of their job alone`() async throws {
-        let feed = EventFeed(limit: 2)
+        let feed = EventFeed(limit: 3)
         let job = try job()
         let all = try feed.subscribe(EventFilter(), after: nil)
         let one = try feed.subscribe(EventFilter(job: job.id), after: nil)
