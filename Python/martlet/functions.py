@@ -7,6 +7,7 @@ RETRY_LIMITS = {
     "initial": (0, 31_536_000),
     "factor": (1, 100),
     "max_delay": (0, 31_536_000),
+    "jitter": (0, 1),
 }
 BACKOFFS = ("constant", "exponential")
 
@@ -18,6 +19,14 @@ IS_COROUTINE = 0x80
 
 class Permanent(Exception):
     """Raised by a function whose failure would only repeat: the job is not tried again."""
+
+
+class Retry(Exception):
+    """Raised by a function that wants its next attempt, if there is one, `after` some seconds."""
+
+    def __init__(self, message="", after=None):
+        super().__init__(message)
+        self.after = after
 
 
 class Cancelled(BaseException):
@@ -78,7 +87,7 @@ def function(target=None, *, name=None, pool=None, pools=None, timeout=None, ret
     pools    where a job may choose to run: for a `def` both "process" and "thread" if not given
     timeout  seconds for one attempt of a job, or for one item of a map job
     retry    attempts in all as a number, or a dict of max_attempts, backoff ("constant" or
-             "exponential"), initial, factor, max_delay
+             "exponential"), initial, factor, max_delay, jitter
     queue    the queue of its jobs
     tags     list of strings that its jobs bear
 

@@ -108,6 +108,8 @@ def failure(error):
         made["code"] = "cancelled"
     if isinstance(error, functions.Permanent):
         made["permanent"] = True
+    if isinstance(error, functions.Retry) and error.after is not None:
+        made["retry_after"] = float(error.after)
     if pickle is not None:
         made["pickle"] = pickle
     return made

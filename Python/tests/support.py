@@ -15,13 +15,23 @@ from server import Server  # noqa: E402
 BINARY = os.environ.get("MARTLET_BINARY", ".build/debug/martlet")
 
 
-# For the servers' workers: functions of the tests' modules travel by reference.
-os.environ["PYTHONPATH"] = TESTS
+class TestServer(Server):
+    """A server whose workers can import the tests' modules, after a restart too."""
+
+    def start(self):
+        before = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = TESTS
+        try:
+            super().start()
+        finally:
+            del os.environ["PYTHONPATH"]
+            if before is not None:
+                os.environ["PYTHONPATH"] = before
 
 
 def start(*more, data=None, processes=2):
-    """A server whose workers are of this Python and can import the tests' modules."""
-    return Server(BINARY, TESTS + "/functions", data=data, processes=processes, more=[
+    """A server whose workers are of this Python."""
+    return TestServer(BINARY, TESTS + "/functions", data=data, processes=processes, more=[
         "--python", sys.executable, *more])
 
 

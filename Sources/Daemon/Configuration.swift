@@ -25,6 +25,8 @@ struct Configuration {
     var drainSeconds = 10.0
     /// Jobs waiting and running in all; past it submissions are refused with 503.
     var maxQueued = EngineSettings().openJobs
+    /// Streams of events at once; past it they are refused with 503.
+    var maxEventStreams = EngineSettings().eventStreams
     /// Certificate and key of the internet addresses, and whose clients are let in; nil for no TLS.
     var tls: TLSContext.Files?
     /// Proxies whose word on the client's address is taken.
@@ -57,6 +59,7 @@ struct Configuration {
             found.append("--async-limit must be 1 to 1000000")
         }
         if maxQueued < 1 { found.append("--max-queued must be 1 or more") }
+        if maxEventStreams < 1 { found.append("--max-event-streams must be 1 or more") }
         found += fetch.problems
         for address in listen where !address.isLocal && token == nil {
             found.append(

@@ -1,4 +1,5 @@
 package import ArgumentParser
+import CommandClient
 import Functions
 import Glibc
 import Logging
@@ -9,17 +10,19 @@ package struct MartletCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "martlet", abstract: "Runs compute jobs in parallel, over HTTP.",
         version: "0.1.0", subcommands: [ServeCommand.self, WorkerCommand.self],
+        groupedSubcommands: [CommandGroup(name: "Client", subcommands: ClientCommands.all)],
         defaultSubcommand: ServeCommand.self)
 
     package init() {}
 
     /// Does what the process's arguments say, then ends the process.
     ///
-    /// The stop signals are blocked before any other thread starts, so that all inherit it; a
-    /// worker keeps their default, which ends it at once. The main thread only sleeps: Dispatch
-    /// would wait on it with all signals unblocked.
+    /// A server's stop signals are blocked before any other thread starts, so that all inherit it;
+    /// everything else keeps their default, which ends it at once. The main thread only sleeps:
+    /// Dispatch would wait on it with all signals unblocked.
     package static func launch() -> Never {
-        if CommandLine.arguments.dropFirst().first != "worker" {
+        let first = CommandLine.arguments.dropFirst().first ?? "serve"
+        if first == "serve" || first.hasPrefix("-") {
             SignalWatch.block([SIGTERM, SIGINT, SIGHUP])
         }
         // A task of its own, since there is no asynchronous caller above.
@@ -59,6 +62,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Jobs waiting and running in all (default: 1000000).")
     var maxQueued: Int?
 
+    @Option(help: "Streams of events at once (default: 1000).")
+    var maxEventStreams: Int?
+
     @Option(help: "File with the token that clients must send; or set MARTLET_TOKEN.")
     var tokenFile: String?
 
@@ -84,6 +90,7 @@ struct ServeCommand: AsyncParsableCommand {
         if let processes { configuration.processes = processes }
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }
+        if let maxEventStreams { configuration.maxEventStreams = maxEventStreams }
         configuration.token = try token()
         let problems = configuration.problems
         guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }

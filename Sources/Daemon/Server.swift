@@ -1,4 +1,5 @@
 import CLinux
+import Dashboard
 import Functions
 import Glibc
 import HTTPWire
@@ -38,6 +39,7 @@ enum Server {
         await runtimes.start()
         var settings = EngineSettings()
         settings.openJobs = configuration.maxQueued
+        settings.eventStreams = configuration.maxEventStreams
         let queue = try await JobQueue.start(
             EngineParts(
                 store: store, pools: runtimes.pools, slots: runtimes.slots, catalogue: catalogue,
@@ -45,10 +47,12 @@ enum Server {
 
         let tls = try configuration.tls.map { try TLSContext($0) }
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
+        let dashboard = DashboardRoutes()
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
-            router: Router(JobRoutes(queue: queue).routes),
-            configuration: HTTPServerConfiguration(configuration, tls: tls))
+            router: Router(JobRoutes(queue: queue).routes + dashboard.routes),
+            configuration: HTTPServerConfiguration(
+                configuration, tls: tls, openPaths: dashboard.paths))
         for address in server.addresses {
             logger.notice(
                 "listening", metadata: ["address": "\(address.url(isSecure: tls != nil))"])
@@ -64,6 +68,7 @@ enum Server {
         await firstSignal(on: engineLoop) { reload(tls, logger) }
         logger.notice("stopping")
         care.cancel()
+        queue.endStreams()
         await server.stop(grace: .seconds(configuration.drainSeconds))
         await queue.stop(within: .seconds(configuration.drainSeconds))
         web.close()

@@ -24,6 +24,8 @@ actor Dispatcher {
     private let savedItems: JobWaiters
     private let live: LiveJobs
     private let open: OpenJobs
+    private let events: EventFeed
+    private let progressEvents: ProgressEvents
     private let settings: EngineSettings
     private let loop: EventLoop
     private let logger: Logger
@@ -46,7 +48,7 @@ actor Dispatcher {
 
     init(
         _ parts: EngineParts, waiters: JobWaiters, savedItems: JobWaiters, live: LiveJobs,
-        open: OpenJobs,
+        open: OpenJobs, events: EventFeed,
     ) {
         store = parts.store
         pools = parts.pools
@@ -59,6 +61,8 @@ actor Dispatcher {
         self.savedItems = savedItems
         self.live = live
         self.open = open
+        self.events = events
+        progressEvents = ProgressEvents(events, loop: parts.loop)
     }
 
     /// Something that wants a place in a pool.
@@ -206,6 +210,7 @@ actor Dispatcher {
     /// once, at its end; but at once of a function in this process, which could take it down.
     func begun(_ job: Job, of function: Function?) {
         live.put(job)
+        events.publish(job)
         let start = job.startedAt ?? .now()
         if function?.runtime == .native, job.pool != .process {
             return store.noteStarted(job.id, attempt: job.attempt, at: start)
@@ -239,6 +244,7 @@ actor Dispatcher {
             job.itemsFailed = failed
             job.itemsRunning = running
         }
+        if events.isRecording, let job = live.job(id) { progressEvents.note(job) }
     }
 
     func save(_ segments: [ItemSegment], of id: JobID) async {
@@ -299,6 +305,8 @@ actor Dispatcher {
         }
         attempts[job.id] = nil
         live.remove(job.id)
+        progressEvents.flush(job.id)
+        events.publish(job)
         if job.state.isEnd {
             open.leave(1)
             waiters.tell(job)
@@ -332,6 +340,7 @@ actor Dispatcher {
             return await end(job)
         }
         live.change(job.id) { $0.state = .cancelling }
+        if let job = live.job(job.id) { events.publish(job) }
         attempt.cancel()
         return live.job(job.id)
     }

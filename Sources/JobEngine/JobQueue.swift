@@ -11,6 +11,8 @@ package struct EngineSettings: Sendable {
     package var windowJobs = 20_000
     /// Jobs waiting and running in all; past it submissions are refused.
     package var openJobs = 1_000_000
+    /// Streams of events at once.
+    package var eventStreams = 1000
     /// Seconds that a result stays if its job does not say.
     package var keepSeconds = 7.0 * 86_400
 
@@ -54,6 +56,7 @@ package final class JobQueue: Sendable {
     private let live = LiveJobs()
     private let open: OpenJobs
     private let ids: JobIDGenerator
+    let events: EventFeed
 
     /// Recovers what an earlier server has left and begins to run it.
     ///
@@ -76,8 +79,10 @@ package final class JobQueue: Sendable {
         loop = parts.loop
         ids = JobIDGenerator(after: report.lastSequence)
         open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
+        events = EventFeed(limit: parts.settings.eventStreams)
         dispatcher = Dispatcher(
-            parts, waiters: waiters, savedItems: savedItems, live: live, open: open)
+            parts, waiters: waiters, savedItems: savedItems, live: live, open: open, events: events)
+        events.beat(on: loop)
     }
 
     // MARK: Submitting
@@ -123,12 +128,13 @@ package final class JobQueue: Sendable {
     /// - Throws: `QueueFull`, or a `StoreError`.
     package func submit(_ jobs: [Job]) async throws -> [Job] {
         try open.admit(jobs.count)
-        let (loop, dispatcher, open) = (loop, dispatcher, open)
+        let (loop, dispatcher, open, events) = (loop, dispatcher, open, events)
         let outcomes: [InsertOutcome]
         do throws(StoreError) {
             outcomes = try await store.insert(jobs) { outcomes in
                 let fresh = zip(jobs, outcomes).compactMap { $1.isStored ? $0 : nil }
                 open.leave(jobs.count - fresh.count)
+                events.publish(fresh)
                 loop.execute { dispatcher.assumeIsolated { $0.add(fresh) } }
             }
         } catch {
@@ -235,8 +241,53 @@ package final class JobQueue: Sendable {
         job.notBefore = nil
         try await store.update(job, adding: [])
         open.reopen()
+        events.publish(job)
         await dispatcher.add([job])
         return job
+    }
+
+    /// Stops all jobs that the query finds.
+    ///
+    /// - Returns: how many were stopped or are being stopped.
+    package func cancelAll(
+        _ query: JobQuery, in states: [JobState],
+    ) async throws(StoreError) -> Int {
+        try await each(query, in: states) { job async throws(StoreError) in
+            let stopped = try await cancel(job.id)
+            return stopped?.state == .cancelled || stopped?.state == .cancelling
+        }
+    }
+
+    /// Queues all jobs again that the query finds, those that failed for a reason if one is given.
+    ///
+    /// - Returns: how many.
+    package func retryAll(
+        _ query: JobQuery, in states: [JobState], reason: Failure.Reason?,
+    ) async throws(StoreError) -> Int {
+        try await each(query, in: states) { job async throws(StoreError) in
+            guard reason == nil || job.failure?.reason == reason else { return false }
+            return try await retry(job.id)?.state == .queued
+        }
+    }
+
+    /// Walks through the jobs of the query, newest first; counts those that `change` changes.
+    private func each(
+        _ query: JobQuery, in states: [JobState],
+        _ change: (Job) async throws(StoreError) -> Bool,
+    ) async throws(StoreError) -> Int {
+        var changed = 0
+        for state in states {
+            var query = query
+            query.state = state
+            query.limit = 500
+            while true {
+                let page = try await store.list(query)
+                for job in page where try await change(job) { changed += 1 }
+                guard page.count == query.limit, let last = page.last else { break }
+                query.before = last.id
+            }
+        }
+        return changed
     }
 
     /// Forgets a job; one that runs is cancelled first, and has 10 s for its end.

@@ -27,6 +27,8 @@ package struct Job: Sendable {
     package var result: RawJSON?
     /// Of the latest attempt that failed.
     package var failure: Failure?
+    /// The attempts that have failed, the latest twenty at most.
+    package var failedAttempts: [FailedAttempt] = []
     /// The client's `Idempotency-Key`.
     package let idempotencyKey: String?
 
@@ -52,6 +54,44 @@ package struct Job: Sendable {
         self.result = result
         self.failure = failure
         self.idempotencyKey = idempotencyKey
+    }
+}
+
+/// An attempt that failed, for the record.
+package struct FailedAttempt: Sendable, Equatable {
+    package var number: Int
+    package var startedAt: Timestamp
+    package var endedAt: Timestamp
+    package var failure: Failure
+
+    /// How many a job keeps; more are forgotten from the front.
+    package static let most = 20
+
+    package init(number: Int, startedAt: Timestamp, endedAt: Timestamp, failure: Failure) {
+        self.number = number
+        self.startedAt = startedAt
+        self.endedAt = endedAt
+        self.failure = failure
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.member("attempt", number)
+        writer.member("started_at", startedAt.description)
+        writer.member("ended_at", endedAt.description)
+        writer.key("error")
+        failure.write(to: &writer)
+        writer.endObject()
+    }
+
+    /// Reads what `write(to:)` has written; nil when a needed member is missing.
+    package init?(json: RawJSON) {
+        guard let number = json.member("attempt")?.int,
+            let startedAt = json.member("started_at")?.string.flatMap(Timestamp.init),
+            let endedAt = json.member("ended_at")?.string.flatMap(Timestamp.init),
+            let failure = json.member("error").flatMap(Failure.init(json:))
+        else { return nil }
+        self.init(number: number, startedAt: startedAt, endedAt: endedAt, failure: failure)
     }
 }
 

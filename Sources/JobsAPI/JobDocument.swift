@@ -34,6 +34,12 @@ enum JobDocument {
             writer.key("error")
             failure.write(to: &writer)
         }
+        if withResult, !job.failedAttempts.isEmpty {
+            writer.key("failed_attempts")
+            writer.beginArray()
+            for attempt in job.failedAttempts { attempt.write(to: &writer) }
+            writer.endArray()
+        }
         writer.endObject()
     }
 

@@ -19,12 +19,17 @@ package struct JobRoutes: Sendable {
             route("POST", "/v1/jobs", submit),
             route("POST", "/v1/jobs/batch", submitBatch),
             route("GET", "/v1/jobs", list),
+            route("POST", "/v1/jobs/cancel", cancelAll),
+            route("POST", "/v1/jobs/retry", retryAll),
             route("GET", "/v1/jobs/{id}", status),
             route("DELETE", "/v1/jobs/{id}", delete),
+            route("GET", "/v1/jobs/{id}/submission", submission),
             route("GET", "/v1/jobs/{id}/result", result),
             route("GET", "/v1/jobs/{id}/items", items),
+            route("GET", "/v1/jobs/{id}/events", jobEvents),
             route("POST", "/v1/jobs/{id}/cancel", cancel),
             route("POST", "/v1/jobs/{id}/retry", retry),
+            route("GET", "/v1/events", events),
             route("GET", "/v1/functions", functions),
             route("GET", "/v1/functions/{name}", function),
             route("GET", "/v1/pools", pools),
@@ -52,6 +57,8 @@ package struct JobRoutes: Sendable {
             } catch let error as StoreError {
                 return Problem(error).response
             } catch let error as QueueFull {
+                return Problem(error).response
+            } catch let error as TooManyStreams {
                 return Problem(error).response
             } catch {
                 return Problem(500, "internal", "Something went wrong", "\(error)").response

@@ -142,5 +142,7 @@ extension Failure {
             message: error.member("message")?.string ?? "",
             traceback: error.member("traceback")?.string,
             pickle: error.member("pickle")?.string)
+        isPermanent = error.member("permanent")?.bool ?? false
+        retryAfter = error.member("retry_after")?.double
     }
 }

@@ -11,6 +11,7 @@ import Threads
 struct CommandLane: Sendable {
     let threads: ThreadExecutor
     let spawner: ThreadExecutor
+    let children: ChildProcesses
     /// In bytes; a command that writes more is killed.
     let outputLimit = 64 << 20
 
@@ -29,7 +30,8 @@ struct CommandLane: Sendable {
         let (stdin, stdout) = (input, output)
         let pid: pid_t = await withUnsafeContinuation { continuation in
             spawner.execute {
-                let pid = spawnProcess(launch, input: stdin[0], output: stdout[1], channel: -1)
+                let pid = spawnProcess(
+                    launch, input: stdin[0], output: stdout[1], channel: -1, in: children)
                 close(stdin[0])
                 close(stdout[1])
                 continuation.resume(returning: pid)
@@ -47,8 +49,11 @@ struct CommandLane: Sendable {
         let bytes = Array(arguments.bytes)
         return await withUnsafeContinuation { continuation in
             threads.execute {
-                continuation.resume(
-                    returning: converse(pid, bytes, to: stdin[1], from: stdout[0], path))
+                let outcome = converse(pid, bytes, to: stdin[1], from: stdout[0], path)
+                spawner.execute {
+                    children.sweep()
+                    continuation.resume(returning: outcome)
+                }
             }
         }
     }
@@ -62,11 +67,22 @@ struct CommandLane: Sendable {
         var output: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         var isFeeding = true
+        var pidfd = clinux_pidfd_open(pid)
         while true {
-            var watched = [pollfd(fd: stdout, events: Int16(POLLIN), revents: 0)]
+            var watched = [
+                pollfd(fd: stdout, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0),
+            ]
             if isFeeding { watched.append(pollfd(fd: stdin, events: Int16(POLLOUT), revents: 0)) }
             poll(&watched, nfds_t(watched.count), -1)
-            if isFeeding, watched[1].revents != 0 {
+            if watched[1].revents != 0 {
+                // What it has left behind may hold the pipe open: it goes with it.
+                kill(-pid, SIGKILL)
+                spawner.execute { children.sweep() }
+                close(pidfd)
+                pidfd = -1
+            }
+            if isFeeding, watched[2].revents != 0 {
                 let count = input.withUnsafeBytes {
                     write(stdin, $0.baseAddress.map { $0 + written }, $0.count - written)
                 }
@@ -84,11 +100,13 @@ struct CommandLane: Sendable {
             if output.count > outputLimit { kill(-pid, SIGKILL) }
         }
         if isFeeding { close(stdin) }
+        if pidfd >= 0 { close(pidfd) }
         close(stdout)
         var information = siginfo_t()
-        waitid(P_PID, id_t(pid), &information, WEXITED)
+        waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT)
+        let end = children.reap(pid)
         kill(-pid, SIGKILL)  // children left behind in its group
-        return judge(output, ProcessEnd(information), path)
+        return judge(output, end, path)
     }
 
     private func judge(

@@ -8,14 +8,14 @@ enum JobRow {
     static let columns = """
         id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,
         started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, submission,
-        result, failure
+        result, failure, failed_attempts
         """
 
     /// Without the results, for lists.
     static let columnsOfList = """
         id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,
         started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, submission,
-        NULL AS result, failure
+        NULL AS result, failure, NULL AS failed_attempts
         """
 
     /// Binds a new job's values in the order of `columns`.
@@ -40,10 +40,16 @@ enum JobRow {
         bindOutcome(job, to: &row)
     }
 
-    /// Binds result and failure.
+    /// Binds result, failure and failed attempts.
     static func bindOutcome(_ job: Job, to row: inout RowValues) {
         if let result = job.result { row.add(result.bytes) } else { row.addNull() }
         if let failure = job.failure { row.add(failure.json.bytes) } else { row.addNull() }
+        if job.failedAttempts.isEmpty { return row.addNull() }
+        var writer = JSONWriter()
+        writer.beginArray()
+        for attempt in job.failedAttempts { attempt.write(to: &writer) }
+        writer.endArray()
+        row.add(writer.bytes)
     }
 
     /// The job of a row; nil when its submission cannot be read, which only damage explains.
@@ -57,7 +63,7 @@ enum JobRow {
             let state = JobState(rawValue: row["state"]), let pool = PoolKind(rawValue: row["pool"])
         else { return nil }
         submission.queue = row["queue"]
-        return Job(
+        var job = Job(
             id: id, submission: submission, pool: pool, state: state, attempt: row["attempt"],
             createdAt: Timestamp(microseconds: row["created_at"]),
             notBefore: time(row["not_before"]), startedAt: time(row["started_at"]),
@@ -68,6 +74,11 @@ enum JobRow {
                 Failure(json: RawJSON(trusted: Array($0)[...]))
             },
             idempotencyKey: row["idempotency_key"])
+        if let attempts = row["failed_attempts"] as Data? {
+            job.failedAttempts = RawJSON(trusted: Array(attempts)[...]).elements().compactMap(
+                FailedAttempt.init(json:))
+        }
+        return job
     }
 
     static func bytes(_ data: Data) -> [UInt8] { Array(data) }

@@ -14,7 +14,7 @@ final class JobStatements: @unchecked Sendable {
             database,
             """
             INSERT INTO jobs (\(JobRow.columns))
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         insertTag = try RowStatement(
             database, "INSERT OR IGNORE INTO job_tags (tag, job) VALUES (?, ?)")
@@ -30,7 +30,8 @@ final class JobStatements: @unchecked Sendable {
             database,
             """
             UPDATE jobs SET state = ?, attempt = ?, not_before = ?, started_at = ?, ended_at = ?,
-                expires_at = ?, items_done = ?, items_failed = ?, result = ?, failure = ?
+                expires_at = ?, items_done = ?, items_failed = ?, result = ?, failure = ?,
+                failed_attempts = ?
             WHERE id = ?
             """)
         saveItems = try RowStatement(

@@ -36,7 +36,8 @@ enum Schema {
             idempotency_key TEXT,
             submission BLOB NOT NULL,
             result BLOB,
-            failure BLOB
+            failure BLOB,
+            failed_attempts BLOB
         );
         -- What the dispatcher takes next; holds only the jobs that wait.
         CREATE INDEX jobs_queued ON jobs (pool, priority DESC, id) WHERE state = 'queued';

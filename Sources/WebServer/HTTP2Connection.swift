@@ -157,9 +157,7 @@ final class HTTP2Connection: @unchecked Sendable {
     // MARK: Requests
 
     private func begin(_ open: HTTP2Stream, _ head: RequestHead) {
-        var request = HTTPRequest(
-            head: head, client: stream.client, number: home.nextRequestNumber())
-        home.counters.add(.requests)
+        var request = home.request(head, stream.client)
         switch home.service.plan(&request) {
         case .answer(let response):
             open.request = request
@@ -232,6 +230,7 @@ final class HTTP2Connection: @unchecked Sendable {
             block.own("x-request-id", isIndexed: false) { request.appendID(to: &$0) }
         }
         let isHead = open.request?.head.method == .head
+        open.status = response.status
         switch response.body {
         case .bytes(let bytes):
             if HTTPStatus.hasContent(response.status) {
@@ -409,6 +408,9 @@ extension HTTP2Connection: HTTP2SessionEvents {
         bodyBytes -= rest.count
         if !rest.isEmpty, closed.route?.takesBodyAsStream == true {
             session.consumeConnection(rest.count)
+        }
+        if let request = closed.request {
+            home.log(request, status: closed.status, bytes: closed.sent)
         }
         closed.close()
         if streams.isEmpty { startIdleClock() }

@@ -29,6 +29,10 @@ package struct HTTPServerConfiguration: Sendable {
     package var lingerBytes = 256 << 10
     /// Bytes of answers to pipelined requests that may wait to be sent before no more are taken up.
     package var pipelinedBytes = 64 << 10
+    /// Bytes of large answers that each loop holds for slow clients.
+    ///
+    /// Past it the one who has taken nothing for longest is given up.
+    package var unsentBytes = 64 << 20
     /// Streams at once of an HTTP/2 connection.
     package var streams = 256
     /// Bytes of an answer from which on it is compressed for a client that takes it so.

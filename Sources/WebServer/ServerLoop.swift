@@ -20,6 +20,7 @@ final class ServerLoop: @unchecked Sendable {
     private(set) var isDraining = false
     private var clients: [ClientStream] = []
     private var isSweeping = false
+    private var heldBytes = 0
     private var requestNumber = RequestNumber.random()
     private var heads = PreparedHeads()
     private var loopSecond = Int64.min
@@ -81,17 +82,50 @@ final class ServerLoop: @unchecked Sendable {
         loop.schedule(after: min(.milliseconds(500), max(.milliseconds(10), shortest / 4))) {
             let now = self.loop.now
             for stream in self.clients { stream.sweep(now) }
+            self.relieve()
             self.settings.accessLog?.flush()
             self.isSweeping = !self.clients.isEmpty
             if self.isSweeping { self.sweepLater() }
         }
     }
 
+    // MARK: Large answers
+
+    func hold(_ bytes: Int) {
+        heldBytes += bytes
+        relieve()
+    }
+
+    func release(_ bytes: Int) { heldBytes -= bytes }
+
+    /// Gives up those who have taken nothing for longest while too much is held for the slow.
+    private func relieve() {
+        while heldBytes > settings.unsentBytes {
+            let longest = clients.lazy.filter { $0.heldBytes > 0 }
+                .min { $0.stalledSince < $1.stalledSince }
+            // A client that has only just begun may be a good one.
+            guard let longest, longest.stalledSince + .milliseconds(100) < loop.now else { return }
+            counters.add(.limitUnsentBytes)
+            longest.giveUp()
+        }
+    }
+
     // MARK: What requests have in common
 
-    func nextRequestNumber() -> RequestNumber {
+    func request(_ head: RequestHead, _ client: HTTPClient) -> HTTPRequest {
+        counters.add(.requests)
         requestNumber = requestNumber.next
-        return requestNumber
+        return HTTPRequest(head: head, client: client, number: requestNumber, start: loop.now)
+    }
+
+    /// Writes down an answer, if there is a log.
+    func log(_ request: HTTPRequest, status: Int, bytes: Int) {
+        guard let log = settings.accessLog else { return }
+        let took = LoopInstant.current() - request.start
+        let microseconds = Int(took / .microseconds(1))
+        let line = AccessLogLine(
+            request, status: status, bytes: bytes, microseconds: microseconds, date: dateText)
+        log.write(line.text)
     }
 
     /// For the `Date` of answers.

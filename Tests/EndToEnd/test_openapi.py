@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 from description import Description
+from stream import EventSource
 from service import BINARY, FUNCTIONS, ROOT, VENV, Server, ServiceTestCase
 
 ABSENT = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -54,6 +55,7 @@ class DescriptionTests(ServiceTestCase):
     def test_every_answer_that_it_names_comes_and_is_as_described(self):
         self.ask_of_submissions()
         self.ask_of_jobs()
+        self.ask_of_events()
         self.ask_of_the_server()
         self.ask_a_server_with_a_token()
         self.ask_a_full_server()
@@ -92,6 +94,8 @@ class DescriptionTests(ServiceTestCase):
             self.ask("GET", job, 200, each)
         tag = self.server.call("GET", "/v1/jobs/" + call)[1]["ETag"]
         self.ask("GET", job, 304, call, headers={"If-None-Match": tag})
+        for each in (later, call, map_):
+            self.ask("GET", job + "/submission", 200, each)
         self.ask("GET", result, 200, call)
         self.ask("GET", result, 200, map_)
         self.ask("GET", result, 202, later)
@@ -122,6 +126,40 @@ class DescriptionTests(ServiceTestCase):
         for path, method, operation in self.description.operations():
             if "{id}" in path:
                 self.ask(method, path, 404)
+
+    def ask_of_events(self):
+        job = self.ended(function="fail", args=["no"])
+        events, path = "/v1/events", "/v1/jobs/{id}/events"
+        for line in self.ask("GET", path, 200, job).decode().splitlines():
+            if line.startswith("data: "):
+                self.check_event(json.loads(line[6:]))
+        with EventSource(
+                self.server, path.replace("{id}", job), {"Last-Event-ID": "1"}) as source:
+            for name, data in source:
+                self.check_event(data)
+        with EventSource(self.server, events) as source:
+            self.description.check("GET", events, (
+                source.status, source.response.headers, source.response.readline()))
+            running = self.server.submit(function="nap", map=[0.01] * 20, chunk=1)
+            told = source.until(lambda name, data: data.get("state") == "succeeded")
+            self.assertIn("progress", {name for name, _ in told})
+            for name, data in told:
+                self.check_event(data)
+            mark = source.last
+        self.await_state(running, "succeeded")
+        self.until(lambda: self.server.call(
+            "GET", path.replace("{id}", running) + "?last_event_id=" + mark)[0] == 204)
+        self.ask("GET", path, 204, running, query="?last_event_id=" + mark)
+        self.ask("GET", path, 400, job, query="?last_event_id=x")
+        self.ask("GET", events, 400, query="?last_event_id=x")
+        with Server(BINARY, FUNCTIONS, more=["--max-event-streams", "1"]) as server:
+            job = server.submit(function="echo", args=[1])
+            with EventSource(server, events):
+                self.ask("GET", events, 503, server=server)
+                self.ask("GET", path, 503, job, server=server)
+
+    def check_event(self, data):
+        self.description.validate(data, {"$ref": "#/components/schemas/Event"})
 
     def ask_of_the_server(self):
         functions = json.loads(self.ask("GET", "/v1/functions", 200))
@@ -203,7 +241,8 @@ class SchemathesisTests(ServiceTestCase):
         folder = ROOT + "/Tests/EndToEnd/"
         run = subprocess.run(
             [VENV + "/bin/schemathesis", "--config-file", folder + "schemathesis.toml",
-             "run", "http://127.0.0.1:%d/openapi.yaml" % self.server.port],
+             "run", "--exclude-path-regex", "/events$",  # which go on for ever
+             "http://127.0.0.1:%d/openapi.yaml" % self.server.port],
             env=dict(os.environ, SCHEMATHESIS_HOOKS=folder + "schemathesis_hooks.py"),
             capture_output=True, text=True, timeout=150, cwd=self.server.data)
         said = "\n".join(line[:1000] for line in run.stdout.splitlines())

@@ -102,6 +102,27 @@ import Testing
         #expect(String(decoding: answer.body, as: UTF8.self) == "hello")
     }
 
+    @Test func `a body can be taken piece by piece without a limit`() async throws {
+        let server = try TinyServer { exchange in
+            guard exchange.path == "/" else { return exchange.reply(404, [], "why") }
+            exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in 0..<100 {
+                exchange.send("400\r\n\(String(repeating: "x", count: 1024))\r\n")
+            }
+            exchange.send("0\r\n\r\n")
+        }
+        defer { server.stop() }
+        let taken = Mutex(0)
+        for (path, body) in [("/", ""), ("/other", "why")] {
+            var request = WebRequest(server.url(path))
+            request.maxBytes = 10
+            request.receive = { piece in taken.withLock { $0 += piece.count } }
+            let answer = try await with { [request] in try await $0.send(request) }
+            #expect(String(decoding: answer.body, as: UTF8.self) == body)
+        }
+        #expect(taken.withLock { $0 } == 102_400)
+    }
+
     // MARK: Redirects
 
     @Test func `redirects are followed up to the limit`() async throws {
