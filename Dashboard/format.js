@@ -40,6 +40,18 @@ export function between(from, to) {
     return ((to ? Date.parse(to) : Date.now()) - Date.parse(from)) / 1000;
 }
 
+/** How long it has been since then, which goes on by itself while it is shown. */
+export function since(from) {
+    return h("span", { "data-since": from }, duration(between(from)));
+}
+
+/** Brings all of those up to date. */
+export function tick() {
+    for (const each of document.querySelectorAll("[data-since]")) {
+        each.textContent = duration(Math.floor(between(each.dataset.since)));
+    }
+}
+
 /** A moment: the time today, else the day too; all of it when pointed at. */
 export function moment(text) {
     if (!text) return "–";

@@ -1,15 +1,20 @@
 // The last minutes of the server, as looked at every two seconds while the dashboard is open.
 
-import { get } from "./api.js";
+import { get, getText } from "./api.js";
 import { sleep, visible } from "./live.js";
+import { Metrics } from "./metrics.js";
 
 const EVERY = 2_000;
 const MOST = 160;
-/** Jobs that latency is taken of: the newest that have ended. */
-const SAMPLED = 100;
+/** Milliseconds without a look that are a gap in the charts. */
+const GAP = 10_000;
 
-const samples = [];
+// A page that is loaded again goes on with what it saw before.
+const KEPT = "martlet-history";
+const samples = JSON.parse(sessionStorage.getItem(KEPT) ?? "[]");
 const listeners = new Set();
+const NOTHING = { queues: [], pools: [], queued: null, running: null, rate: null, failures: null, latency: null };
+addEventListener("pagehide", () => sessionStorage.setItem(KEPT, JSON.stringify(samples)));
 
 /** Calls `listener` with all samples at once and at each new one, until `signal` ends it. */
 export function onSample(listener, signal) {
@@ -35,19 +40,24 @@ export async function watch() {
 }
 
 async function look() {
-    const [{ queues }, { pools }] = await Promise.all([get("/v1/queues"), get("/v1/pools")]);
-    const sample = { at: Date.now(), queues, pools, ...totals(queues), rate: null, failures: null };
+    const [{ queues }, { pools }, metrics] = await Promise.all([
+        get("/v1/queues"), get("/v1/pools"), getText("/metrics").then(({ text }) => new Metrics(text))]);
+    const ended = (state) => metrics.sum("martlet_jobs_ended_total", { state });
+    const sample = {
+        ...NOTHING, at: Date.now(), queues, pools, ...totals(queues), hasEnded: ended(), hasFailed: ended("failed"),
+        buckets: metrics.buckets("martlet_job_seconds"),
+    };
     const before = samples.at(-1);
-    if (before && sample.at - before.at < 4 * EVERY) {
-        const seconds = (sample.at - before.at) / 1000;
-        // Jobs that were forgotten meanwhile make less, never less than none.
-        const grown = (name) => Math.max(0, sample[name] - before[name]) / seconds;
-        sample.rate = grown("succeeded") + grown("failed") + grown("cancelled");
-        sample.failures = grown("failed");
+    const seconds = before ? (sample.at - before.at) / 1000 : 0;
+    if (before && seconds * 1000 > GAP) samples.push({ ...NOTHING, at: sample.at - 1 });
+    else if (before && sample.hasEnded >= before.hasEnded) {  // Else the server has begun anew.
+        sample.rate = (sample.hasEnded - before.hasEnded) / seconds;
+        sample.failures = (sample.hasFailed - before.hasFailed) / seconds;
+        sample.latency = latency(before.buckets, sample.buckets);
     }
-    sample.latency = before && sample.rate === 0 ? null : await latency(before?.at ?? sample.at - EVERY);
+    if (before) delete before.buckets;
     samples.push(sample);
-    if (samples.length > MOST) samples.shift();
+    while (samples.length > MOST) samples.shift();
 }
 
 function totals(queues) {
@@ -58,13 +68,18 @@ function totals(queues) {
     };
 }
 
-/** Seconds from submission to end of the newest jobs that ended since then. */
-async function latency(since) {
-    const { jobs } = await get(`/v1/jobs?state=succeeded&limit=${SAMPLED}`);
-    const times = jobs.filter((job) => Date.parse(job.ended_at) > since)
-        .map((job) => (Date.parse(job.ended_at) - Date.parse(job.created_at)) / 1000)
-        .sort((a, b) => a - b);
-    if (!times.length) return null;
-    const at = (part) => Math.max(0, times[Math.min(times.length - 1, Math.floor(part * times.length))]);
+/** Seconds from submission to end, of the jobs that ended between two looks; null when none did. */
+function latency(before, after) {
+    if (!before) return null;
+    const counts = after.map(([bound, count], index) => [bound, count - (before[index]?.[1] ?? 0)]);
+    const total = counts.at(-1)?.[1];
+    if (!(total > 0)) return null;
+    // Within its bucket a job may be anywhere: evenly, as Prometheus has it.
+    const at = (part) => {
+        const index = counts.findIndex(([, count]) => count >= part * total);
+        const [high, upTo] = counts[index];
+        const [low, below] = index ? counts[index - 1] : [0, 0];
+        return high === Infinity ? low : low + ((high - low) * (part * total - below)) / (upTo - below);
+    };
     return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
 }

@@ -29,7 +29,7 @@ export function itemGrid(path, signal) {
     let read = null;  // The attempt whose items have all been read.
 
     const begin = (job) => {
-        total = job.progress.total;
+        total = job.items;
         perCell = Math.max(1, Math.ceil(total / CELLS));
         states = new Uint8Array(total);
         cells = total > MOST ? [] : Array.from({ length: Math.ceil(total / perCell) },

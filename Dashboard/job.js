@@ -4,7 +4,7 @@ import { call, getText } from "./api.js";
 import { h, show } from "./dom.js";
 import { between, bytes, count, duration, moment } from "./format.js";
 import { itemGrid } from "./items.js";
-import { waited } from "./jobs.js";
+import { ran, waited } from "./jobs.js";
 import { members, pretty } from "./json.js";
 import { LOOK, POLL, follow, keepLooking } from "./live.js";
 import { logPanel } from "./log.js";
@@ -28,7 +28,7 @@ export function jobPage(view) {
         const before = job;
         job = { ...JSON.parse(text), source: text };
         if (before && before.attempt !== job.attempt) told = null;
-        if (job.progress) {
+        if (job.items !== undefined) {
             items ??= itemGrid(path, view.signal);
             items.update(job);
         }
@@ -41,7 +41,7 @@ export function jobPage(view) {
         view.setTitle(`${job.function} ${job.state}`);
         show(view.root,
             heading(job), actions(job, path, () => wake()), facts(job), progress(job, told),
-            problem(job), items?.element, result(job, path), log.element, submission(job, path));
+            problem(job), attempts(job), items?.element, result(job, path), log.element, submission(job, path));
     };
 
     // The stream of a job ends with it; a job that runs again has a new one.
@@ -52,7 +52,7 @@ export function jobPage(view) {
             if (event.name === "progress") {
                 told = JSON.parse(event.data);
                 if (job) render();
-                if (job?.progress) wake();
+                if (job?.items !== undefined) wake();
                 return true;
             }
             if (event.name !== "log") wake();
@@ -99,7 +99,7 @@ function actions(job, path, done) {
     const ended = hasEnded(job.state);
     return h("div.actions", { "data-key": "actions" },
         !ended && button("cancel", "Cancel", post("/cancel", "The job is being cancelled."), "danger"),
-        ended && button("retry", job.progress && job.state !== "succeeded" ? "Run the rest again" : "Run again",
+        ended && button("retry", job.items !== undefined && job.state !== "succeeded" ? "Run the rest again" : "Run again",
             post("/retry", "The job is queued again.")),
         ended && job.state === "succeeded" && job.progress?.failed > 0 && button("retry-failed",
             "Run failed items again", post("/retry?items=failed", "The failed items are queued again.")),
@@ -113,9 +113,8 @@ function facts(job) {
     return h("dl.facts", null,
         fact("Submitted", moment(job.created_at)),
         job.not_before && job.state === "queued" ? fact("Not before", moment(job.not_before)) : null,
-        fact("Waited", duration(waited(job))),
-        fact("Ran", job.started_at && job.state !== "queued"
-            ? duration(between(job.started_at, hasEnded(job.state) ? job.ended_at : null)) : "–"),
+        fact("Waited", waited(job)),
+        fact("Ran", ran(job)),
         fact("Ended", job.ended_at ? moment(job.ended_at) : "–"),
         fact("Attempt", count(job.attempt)),
         fact("Queue", h("a", { href: `#/jobs?queue=${encodeURIComponent(job.queue)}` }, job.queue)),
@@ -128,15 +127,15 @@ function facts(job) {
 
 function progress(job, told) {
     // What a function says of itself is of interest while it runs; a map has its items.
-    const shown = job.progress
-        ? { ...job.progress, ...(hasEnded(job.state) ? {} : told) }
-        : job.state === "running" && told;
-    if (!shown) return null;
-    const part = shown.total ? Math.floor((100 * shown.done) / shown.total) : 0;
+    const shown = { ...job.progress, ...(hasEnded(job.state) ? {} : told) };
+    if (shown.done === undefined || (job.items === undefined && job.state !== "running")) return null;
+    if (!shown.total) return h("section.progress", null, h("p", null, count(shown.done), " done",
+        shown.message ? h("span.soft", null, ` ${shown.message}`) : null));
+    const part = Math.floor((100 * shown.done) / shown.total);
     return h("section.progress", { "data-key": "progress" },
         progressBar({ failed: 0, running: 0, ...shown }),
         h("p", null, h("b", null, `${part} %`),
-            ` ${count(shown.done)} of ${count(shown.total)}${job.progress ? " items" : ""}`,
+            ` ${count(shown.done)} of ${count(shown.total)}${job.items === undefined ? "" : " items"}`,
             shown.failed ? [", ", h("span.bad", null, `${count(shown.failed)} failed`)] : null,
             shown.running ? `, ${count(shown.running)} running` : null,
             shown.message ? h("span.soft", null, ` ${shown.message}`) : null));
@@ -157,13 +156,27 @@ function problem(job) {
         error.traceback ? h("pre", { tabindex: "0" }, error.traceback.trimEnd()) : null);
 }
 
+/** What became of the attempts before the last; each is there once it has failed. */
+function attempts(job) {
+    const earlier = (job.failed_attempts ?? []).filter(
+        ({ attempt }) => job.state !== "failed" || attempt < job.attempt);
+    if (!earlier.length) return null;
+    return h("section", { "data-key": "attempts" }, h("h2", null, "Attempts that failed"),
+        earlier.map(({ attempt, started_at: began, ended_at: ended, error }) => h("details", {
+            "data-key": `attempt ${attempt}` },
+        h("summary", null, h("b", null, `Attempt ${attempt}`), " ",
+            h("span.soft", null, moment(began), ` ${duration(between(began, ended))} `),
+            h("span.bad", null, `${error.type}: ${error.message}`)),
+        h("pre", { tabindex: "0" }, error.traceback?.trimEnd() ?? error.reason))));
+}
+
 function result(job, path) {
     if (job.state !== "succeeded") return null;
     const download = (event) => act(event.currentTarget, async () => {
         const response = await call("GET", `${path}/result`);
         save(await response.blob(), `${path.split("/").at(-1)}.json`);
     });
-    const source = job.progress ? null : members(job.source).result;
+    const source = job.items !== undefined ? null : members(job.source).result;
     return h("section", { "data-key": "result", "data-own": `result ${job.ended_at}` },
         h("h2", null, "Result", source ? h("span.soft", null, ` ${bytes(source.length)}`) : null, " ",
             h("button.quiet", { type: "button", onclick: download }, "Download")),
@@ -173,7 +186,7 @@ function result(job, path) {
 
 /** The first results of a map. */
 function preview(job, path) {
-    const place = h("div", null, h("p.soft", null, `An array of ${counted(job.progress.total, "result")}.`));
+    const place = h("div", null, h("p.soft", null, `An array of ${counted(job.items, "result")}.`));
     getText(`${path}/result`, undefined, PREVIEW).then(({ text, isWhole }) => {
         place.append(isWhole ? pretty(text) : h("pre.json", { tabindex: "0" }, text, h("span.cut", null, " …")));
     }, (error) => place.append(failure(error)));

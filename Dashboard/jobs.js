@@ -2,7 +2,7 @@
 
 import { get, query } from "./api.js";
 import { h, show } from "./dom.js";
-import { between, brief, count, duration, moment } from "./format.js";
+import { between, brief, count, duration, moment, since } from "./format.js";
 import { keepFresh } from "./live.js";
 import { STATES, badge, empty, hasEnded, progressBar, table } from "./parts.js";
 
@@ -95,7 +95,6 @@ export function jobTable(label, jobs) {
 }
 
 function row(job) {
-    const end = hasEnded(job.state) ? job.ended_at : null;
     return h("tr", { "data-key": job.id },
         h("td", null, badge(job.state)),
         h("td.name", null, h("a.whole", { href: `#/jobs/${job.id}` }, job.function), " ",
@@ -103,21 +102,32 @@ function row(job) {
         h("td.queue", null, job.queue),
         h("td.pool", null, job.pool),
         h("td.time", null, moment(job.created_at)),
-        h("td.number.waited", null, duration(waited(job))),
-        h("td.number.ran", null, job.started_at && job.state !== "queued"
-            ? duration(between(job.started_at, end)) : "–"),
+        h("td.number.waited", null, waited(job)),
+        h("td.number.ran", null, ran(job)),
         h("td.details", null, details(job)));
 }
 
-/** Seconds that a job waited for its last attempt. */
+/** Whether there is progress to be seen: of a map always, of a call while it tells of it. */
+export function isShown({ items, progress, state }) {
+    return items !== undefined || (progress?.total > 0 && state === "running");
+}
+
+/** How long a job waited for its last attempt. */
 export function waited(job) {
-    return between(job.created_at, job.state === "queued" ? null : job.started_at ?? job.ended_at);
+    return job.state === "queued" ? since(job.created_at)
+        : duration(between(job.created_at, job.started_at ?? job.ended_at));
+}
+
+/** How long its last attempt took, or has taken so far. */
+export function ran(job) {
+    if (!job.started_at || job.state === "queued") return "–";
+    return hasEnded(job.state) ? duration(between(job.started_at, job.ended_at)) : since(job.started_at);
 }
 
 function details(job) {
     const parts = [];
-    if (job.progress) {
-        parts.push(h("span.map", null, progressBar(job.progress, `Items of ${job.function}`),
+    if (isShown(job)) {
+        parts.push(h("span.map", null, progressBar(job.progress, `Progress of ${job.function}`),
             `${brief(job.progress.done)} of ${brief(job.progress.total)}`));
     }
     if (job.error && job.state === "failed") parts.push(h("span.bad", null, `${job.error.type}: ${job.error.message}`));

@@ -6,7 +6,7 @@ export const POLL = 2_000;
 /** Between two looks while events come, in case one was missed. */
 export const LOOK = 15_000;
 /** Events a second from which on polling costs less than listening. */
-const FLOOD = 200;
+const FLOOD = 1_000;
 
 const listeners = new Set();
 let state = "";

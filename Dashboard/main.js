@@ -2,6 +2,7 @@
 
 import { setUp } from "./api.js";
 import { h, show } from "./dom.js";
+import { tick } from "./format.js";
 import { functionPage } from "./functions.js";
 import { watch } from "./history.js";
 import { jobPage } from "./job.js";
@@ -97,5 +98,6 @@ onConnection((state) => {
 
 setUp({ askForToken, tellReachable });
 addEventListener("hashchange", go);
+setInterval(tick, 1_000);
 go();
 watch();

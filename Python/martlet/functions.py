@@ -71,6 +71,38 @@ class Registration:
         return code.co_firstlineno if code else None
 
 
+# Takes the progress of the call that runs; set in a worker.
+report_progress = None
+
+
+def progress(done, total=None, message=None):
+    """Tells how far the call is that runs: `done` of `total`, numbers, and what it does just now.
+
+    Whoever looks on sees it a moment later, ten times a second at most. Of a map the items are
+    the progress, and outside of a job there is nobody to be told: there it does nothing.
+    """
+    for name, value in (("done", done), ("total", total)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
+            raise TypeError("martlet.progress: %s must be a number, not %r" % (name, value))
+        if value is not None and not 0 <= value < 1e15:
+            raise ValueError("martlet.progress: %s must be from 0 to 1e15, not %r" % (name, value))
+    if done is None:
+        raise TypeError("martlet.progress: done must be a number, not None")
+    if message is not None and not isinstance(message, str):
+        raise TypeError("martlet.progress: message must be a string, not %r" % (message,))
+    if report_progress is not None:
+        report_progress(done, total, message and message[:1000])
+
+
+# The trace that the call that runs belongs to; set in a worker.
+current_trace = None
+
+
+def traceparent():
+    """The trace of the job that runs (W3C Trace Context), as its client sent it, or None."""
+    return current_trace() if current_trace is not None else None
+
+
 # Every registration in the order of the decorators' running; the worker reads it after each file.
 registered = []
 

@@ -12,6 +12,9 @@ static const unsigned char python_schema[] = {
 static const unsigned char python_worker[] = {
 #embed "../../Python/martlet/worker.py"
 };
+static const unsigned char python_reports[] = {
+#embed "../../Python/martlet/reports.py"
+};
 static const unsigned char python_pickled[] = {
 #embed "../../Python/martlet/pickled.py"
 };
@@ -90,6 +93,9 @@ static const unsigned char dashboard_log_js[] = {
 static const unsigned char dashboard_icon_svg[] = {
 #embed "../../Dashboard/icon.svg"
 };
+static const unsigned char dashboard_metrics_js[] = {
+#embed "../../Dashboard/metrics.js"
+};
 static const unsigned char dashboard_overview_js[] = {
 #embed "../../Dashboard/overview.js"
 };
@@ -120,12 +126,13 @@ static const unsigned char dashboard_docs_html[] = {
 
 #define PYTHON(name, bytes) {"martlet/" name ".py", bytes, sizeof bytes}
 
-// What a worker imports is in the first five; the rest is for functions that use the client.
+// What a worker imports is in the first six; the rest is for functions that use the client.
 static const struct embedded_file python[] = {
     PYTHON("__init__", python_init),
     PYTHON("functions", python_functions),
     PYTHON("schema", python_schema),
     PYTHON("worker", python_worker),
+    PYTHON("reports", python_reports),
     PYTHON("pickled", python_pickled),
     PYTHON("errors", python_errors),
     PYTHON("wire", python_wire),
@@ -162,6 +169,7 @@ static const struct embedded_file dashboard[] = {
     DASHBOARD("parts.js", dashboard_parts_js),
     DASHBOARD("log.js", dashboard_log_js),
     DASHBOARD("icon.svg", dashboard_icon_svg),
+    DASHBOARD("metrics.js", dashboard_metrics_js),
     DASHBOARD("overview.js", dashboard_overview_js),
     DASHBOARD("jobs.js", dashboard_jobs_js),
     DASHBOARD("job.js", dashboard_job_js),

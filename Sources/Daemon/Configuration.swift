@@ -33,6 +33,7 @@ struct Configuration {
     var trustedProxies: [AddressRange] = []
     /// File for a line a response, `-` for the standard error; nil for none.
     var accessLog: String?
+    var logFormat = LogFormat.text
     /// Bounds and times of connections and requests.
     var http = HTTPBounds()
     /// Wanted from every client but for health checks; nil for none.

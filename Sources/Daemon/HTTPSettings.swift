@@ -4,9 +4,8 @@ import Sockets
 import WebServer
 
 extension HTTPServerConfiguration {
-    /// The HTTP server's settings as the program's say.
-    ///
-    /// - Parameter openPaths: those for which no token is asked, beside the health checks.
+    /// The HTTP server's settings as the program's say; no token is asked for `openPaths` and the
+    /// health checks.
     init(_ configuration: Configuration, tls: TLSContext?, openPaths: Set<String>) throws {
         self.init { status, detail in
             Problem(status, "http-\(status)", HTTPStatus.reason(status), detail).response

@@ -65,6 +65,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Streams of events at once (default: 1000).")
     var maxEventStreams: Int?
 
+    @Option(help: "How the log on stderr is written: text or json.")
+    var logFormat = LogFormat.text
+
     @Option(help: "File with the token that clients must send; or set MARTLET_TOKEN.")
     var tokenFile: String?
 
@@ -91,6 +94,7 @@ struct ServeCommand: AsyncParsableCommand {
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }
         if let maxEventStreams { configuration.maxEventStreams = maxEventStreams }
+        configuration.logFormat = logFormat
         configuration.token = try token()
         let problems = configuration.problems
         guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }
@@ -118,3 +122,5 @@ struct WorkerCommand: AsyncParsableCommand {
         await NativeWorker(fd: 3, functions: NativeCatalogue().functions).run()
     }
 }
+
+extension LogFormat: ExpressibleByArgument {}

@@ -24,7 +24,7 @@ struct Refusal: Error, CustomStringConvertible {
 enum Server {
     static func run(_ configuration: Configuration) async throws {
         signal(SIGPIPE, SIG_IGN)
-        let logger = Logger(label: "martlet") { StreamLogHandler.standardError(label: $0) }
+        let logger = configuration.logFormat.logger
         let store = try openStore(configuration)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
@@ -47,12 +47,14 @@ enum Server {
 
         let tls = try configuration.tls.map { try TLSContext($0) }
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
+        let watch = HTTPServerWatch()
         let dashboard = DashboardRoutes()
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
-            router: Router(JobRoutes(queue: queue).routes + dashboard.routes),
+            router: Router(JobRoutes(queue: queue, http: watch).routes + dashboard.routes),
             configuration: HTTPServerConfiguration(
                 configuration, tls: tls, openPaths: dashboard.paths))
+        watch.look(at: server)
         for address in server.addresses {
             logger.notice(
                 "listening", metadata: ["address": "\(address.url(isSecure: tls != nil))"])

@@ -26,6 +26,8 @@ actor Dispatcher {
     private let open: OpenJobs
     private let events: EventFeed
     private let progressEvents: ProgressEvents
+    private let journal: JobJournal
+    private var metrics = EngineMetrics()
     private let settings: EngineSettings
     private let loop: EventLoop
     private let logger: Logger
@@ -48,7 +50,7 @@ actor Dispatcher {
 
     init(
         _ parts: EngineParts, waiters: JobWaiters, savedItems: JobWaiters, live: LiveJobs,
-        open: OpenJobs, events: EventFeed,
+        open: OpenJobs, events: EventFeed, savedLogs: JobWaiters,
     ) {
         store = parts.store
         pools = parts.pools
@@ -63,6 +65,9 @@ actor Dispatcher {
         self.open = open
         self.events = events
         progressEvents = ProgressEvents(events, loop: parts.loop)
+        journal = JobJournal(
+            store: parts.store, live: live, events: events, progressEvents: progressEvents,
+            savedLogs: savedLogs, loop: parts.loop)
     }
 
     /// Something that wants a place in a pool.
@@ -79,6 +84,12 @@ actor Dispatcher {
     }
 
     // MARK: What is to run
+
+    /// Takes jobs that are new.
+    func take(_ jobs: [Job]) {
+        for job in jobs { metrics.submitted(job) }
+        add(jobs)
+    }
 
     func add(_ jobs: [Job]) {
         for job in jobs { add(job) }
@@ -209,6 +220,7 @@ actor Dispatcher {
     /// The store learns it when the attempt has run for a moment, so that a short one is written
     /// once, at its end; but at once of a function in this process, which could take it down.
     func begun(_ job: Job, of function: Function?) {
+        metrics.started(job, due: live.job(job.id)?.notBefore)
         live.put(job)
         events.publish(job)
         let start = job.startedAt ?? .now()
@@ -295,20 +307,28 @@ actor Dispatcher {
         job.submission.retry ?? function?.retry ?? RetryPolicy()
     }
 
+    /// Who hears what the job's calls say.
+    nonisolated func source(of job: Job) -> CallSource {
+        CallSource(job: job.id, reporter: journal, traceparent: job.traceparent)
+    }
+
     func keepSeconds(of job: Job) -> Double { job.submission.keep ?? settings.keepSeconds }
 
     /// Makes the attempt's outcome durable, then tells whoever waits.
     func ended(_ job: Job, adding segments: [ItemSegment]) async {
         let store = self.store
+        journal.attemptEnds(job.id)
         await persist(job.id) { () async throws(StoreError) in
             try await store.update(job, adding: segments)
         }
-        attempts[job.id] = nil
+        let hasRun = attempts.removeValue(forKey: job.id) != nil
+        metrics.ended(job, hasRun: hasRun)
         live.remove(job.id)
         progressEvents.flush(job.id)
         events.publish(job)
         if job.state.isEnd {
             open.leave(1)
+            journal.close(job)
             waiters.tell(job)
             savedItems.tell(job)
         } else if !isDraining {
@@ -355,6 +375,8 @@ actor Dispatcher {
         await ended(job, adding: [])
         return job
     }
+
+    var jobCounts: [JobCounts] { metrics.snapshot }
 
     var runningCount: Int { attempts.count }
 

@@ -16,6 +16,8 @@ final class EventFeed: Sendable {
     fileprivate struct State {
         var nextID: Int64
         var ring: EventRing
+        /// Of lines, which are many and told to readers of one job alone.
+        var logRing: EventRing
         var readers: [EventInbox] = []
         /// Those who read of one job alone.
         var ofJob: [JobID: [EventInbox]] = [:]
@@ -31,6 +33,7 @@ final class EventFeed: Sendable {
     private static let idleBeats = 4
     /// Bytes of events that are kept for readers who come back.
     private static let ringBytes = 8 << 20
+    private static let logRingBytes = 4 << 20
 
     /// - Parameter limit: readers at once.
     init(limit: Int) {
@@ -40,7 +43,8 @@ final class EventFeed: Sendable {
         state = Mutex(
             State(
                 nextID: first,
-                ring: EventRing(limitBytes: Self.ringBytes, lostThrough: first - 1)))
+                ring: EventRing(limitBytes: Self.ringBytes, lostThrough: first - 1),
+                logRing: EventRing(limitBytes: Self.logRingBytes, lostThrough: first - 1)))
     }
 
     /// Whether anybody listens, or has until a moment ago.
@@ -64,8 +68,14 @@ final class EventFeed: Sendable {
         state.withLock { state in
             let event = JobEvent(id: state.nextID, subject: subject, content: content, at: at)
             state.nextID += 1
-            state.ring.append(event)
-            for reader in state.readers where reader.filter.takes(subject) { reader.offer(event) }
+            if case .log = content {
+                state.logRing.append(event)
+            } else {
+                state.ring.append(event)
+                for reader in state.readers where reader.filter.takes(subject) {
+                    reader.offer(event)
+                }
+            }
             for reader in state.ofJob[subject.job] ?? [] { reader.offer(event) }
         }
     }
@@ -108,6 +118,9 @@ final class EventFeed: Sendable {
     /// Readers at this moment.
     var readerCount: Int { state.withLock { $0.count } }
 
+    /// Whether the server stops.
+    var isClosed: Bool { state.withLock { $0.isClosed } }
+
     /// Ends all streams when what they have was read; later ones end at once.
     func close() {
         state.withLock { state in
@@ -137,6 +150,7 @@ final class EventFeed: Sendable {
             recording.store(false, ordering: .sequentiallyConsistent)
             // Whoever comes back later has missed something, by this id.
             state.ring.clear(through: state.nextID)
+            state.logRing.clear(through: state.nextID)
             state.nextID += 1
         }
     }
@@ -149,11 +163,18 @@ extension EventFeed.State {
     fileprivate func inbox(_ filter: EventFilter, after last: Int64?) -> EventInbox {
         guard let last else { return EventInbox(filter, first: [], gap: nil) }
         let latest = nextID - 1
-        guard last >= ring.lostThrough, last <= latest else {
+        let wantsLog = filter.job != nil
+        let lost = wantsLog ? max(ring.lostThrough, logRing.lostThrough) : ring.lostThrough
+        guard last >= lost, last <= latest else {
             return EventInbox(
                 filter, first: [], gap: EventGap(through: latest, isSlowReader: false))
         }
-        return EventInbox(filter, first: ring.events(after: last, filter), gap: nil)
+        var missed = ring.events(after: last, filter)
+        if wantsLog {
+            missed += logRing.events(after: last, filter)
+            missed.sort { $0.id < $1.id }
+        }
+        return EventInbox(filter, first: missed, gap: nil)
     }
 }
 

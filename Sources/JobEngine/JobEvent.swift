@@ -5,6 +5,7 @@ package struct JobEvent: Sendable {
     package enum Content: Sendable {
         case state(JobState, attempt: Int, failure: Failure?)
         case progress(JobProgress)
+        case log(LogLine)
     }
 
     /// Greater than that of every event before it, over restarts too.
@@ -23,6 +24,7 @@ package struct JobEvent: Sendable {
         switch content {
         case .state(_, _, let failure): 256 + (failure?.traceback?.utf8.count ?? 0)
         case .progress(let progress): 256 + (progress.message?.utf8.count ?? 0)
+        case .log(let line): 256 + line.text.utf8.count
         }
     }
 }
@@ -41,23 +43,6 @@ package struct EventSubject: Sendable {
         queue = job.submission.queue ?? "default"
         pool = job.pool
         tags = job.submission.tags
-    }
-}
-
-/// How far a job is: a map by its items, a call by what its function says.
-package struct JobProgress: Sendable, Equatable {
-    package var done: Int
-    package var total: Int
-    package var failed: Int
-    package var running: Int
-    package var message: String?
-
-    package init(done: Int, total: Int, failed: Int = 0, running: Int = 0, message: String? = nil) {
-        self.done = done
-        self.total = total
-        self.failed = failed
-        self.running = running
-        self.message = message
     }
 }
 

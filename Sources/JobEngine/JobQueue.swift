@@ -46,10 +46,10 @@ package struct EngineParts: Sendable {
 /// All that may be asked of the engine: submit, look, wait, cancel, retry, forget.
 package final class JobQueue: Sendable {
     package let catalogue: FunctionCatalogue
-    private let store: any JobStore
+    let store: any JobStore
     private let pools: [PoolKind: any JobPool]
-    private let loop: EventLoop
-    private let dispatcher: Dispatcher
+    let loop: EventLoop
+    let dispatcher: Dispatcher
     private let waiters = JobWaiters()
     /// Those who wait for more results of a running map.
     private let savedItems = JobWaiters()
@@ -57,6 +57,8 @@ package final class JobQueue: Sendable {
     private let open: OpenJobs
     private let ids: JobIDGenerator
     let events: EventFeed
+    /// Those who wait for more of a log.
+    let savedLogs = JobWaiters()
 
     /// Recovers what an earlier server has left and begins to run it.
     ///
@@ -81,7 +83,8 @@ package final class JobQueue: Sendable {
         open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
         events = EventFeed(limit: parts.settings.eventStreams)
         dispatcher = Dispatcher(
-            parts, waiters: waiters, savedItems: savedItems, live: live, open: open, events: events)
+            parts, waiters: waiters, savedItems: savedItems, live: live, open: open, events: events,
+            savedLogs: savedLogs)
         events.beat(on: loop)
     }
 
@@ -91,7 +94,7 @@ package final class JobQueue: Sendable {
     ///
     /// - Throws: `SubmissionError` when the function is unknown or does not run on the pool.
     package func prepare(
-        _ submission: JobSubmission, idempotencyKey: String? = nil,
+        _ submission: JobSubmission, idempotencyKey: String? = nil, traceparent: String? = nil,
         at pointer: JSONPointer = JSONPointer(),
     ) throws(SubmissionError) -> Job {
         guard let function = catalogue.function(named: submission.function) else {
@@ -117,9 +120,11 @@ package final class JobQueue: Sendable {
             submission.tags.append(tag)
         }
         let due = submission.delay.map { now.adding(seconds: $0) } ?? submission.notBefore
-        return Job(
+        var job = Job(
             id: ids.next(at: now), submission: submission, pool: pool, createdAt: now,
             notBefore: due, idempotencyKey: idempotencyKey)
+        job.traceparent = traceparent
+        return job
     }
 
     /// Keeps jobs durably, all or none, and lets them run.
@@ -135,7 +140,7 @@ package final class JobQueue: Sendable {
                 let fresh = zip(jobs, outcomes).compactMap { $1.isStored ? $0 : nil }
                 open.leave(jobs.count - fresh.count)
                 events.publish(fresh)
-                loop.execute { dispatcher.assumeIsolated { $0.add(fresh) } }
+                loop.execute { dispatcher.assumeIsolated { $0.take(fresh) } }
             }
         } catch {
             open.leave(jobs.count)

@@ -21,7 +21,8 @@ struct JobRun: Sendable {
         let timeout = job.submission.timeout ?? function.timeout
         switch job.submission.work {
         case .call(let arguments):
-            let call = Call(function: function, payload: .arguments(arguments), timeout: timeout)
+            var call = Call(function: function, payload: .arguments(arguments), timeout: timeout)
+            call.source = dispatcher.source(of: job)
             judge(await dispatcher.run(call, in: job.pool), &job)
         case .map:
             let ending = await dispatcher.mapRun(job, function, timeout: timeout).run()

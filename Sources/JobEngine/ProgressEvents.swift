@@ -25,7 +25,7 @@ final class ProgressEvents: @unchecked Sendable {
         guard case .map(_, let count, _) = job.submission.work else { return }
         note(
             JobProgress(
-                done: job.itemsDone, total: count, failed: job.itemsFailed,
+                done: Double(job.itemsDone), total: Double(count), failed: job.itemsFailed,
                 running: job.itemsRunning), of: job)
     }
 

@@ -23,6 +23,8 @@ package struct Job: Sendable {
     package var itemsFailed: Int
     /// Items of a map that a pool has now; not kept in the store.
     package var itemsRunning = 0
+    /// What the function of a call says of its progress; not kept in the store.
+    package var progress: JobProgress?
     /// Of a call that succeeded, as the function returned it; a map's results are item segments.
     package var result: RawJSON?
     /// Of the latest attempt that failed.
@@ -31,6 +33,8 @@ package struct Job: Sendable {
     package var failedAttempts: [FailedAttempt] = []
     /// The client's `Idempotency-Key`.
     package let idempotencyKey: String?
+    /// The trace that it belongs to, as its client sent it (W3C Trace Context).
+    package var traceparent: String?
 
     package init(
         id: JobID, submission: JobSubmission, pool: PoolKind, state: JobState = .queued,

@@ -19,11 +19,19 @@ struct EventText {
         case .progress(let progress):
             append("progress", event.id) { writer in
                 writer.member("job", event.subject.job.description)
-                writer.member("done", progress.done)
-                writer.member("total", progress.total)
+                writer.member("done", amount: progress.done)
+                writer.member("total", amount: progress.total)
                 writer.member("failed", progress.failed)
                 writer.member("running", progress.running)
                 if let message = progress.message { writer.member("message", message) }
+                writer.member("at", event.at.description)
+            }
+        case .log(let line):
+            append("log", event.id) { writer in
+                writer.member("job", event.subject.job.description)
+                writer.member("stream", line.stream.rawValue)
+                if let level = line.level { writer.member("level", level) }
+                writer.member("line", line.text)
                 writer.member("at", event.at.description)
             }
         }
@@ -76,5 +84,15 @@ struct EventText {
         writer.endObject()
         bytes += writer.bytes
         bytes += "\n\n".utf8
+    }
+}
+
+extension JSONWriter {
+    /// A count that need not be whole; null when it is not known.
+    mutating func member(_ name: String, amount: Double?) {
+        key(name)
+        guard let amount else { return append(number: "null") }
+        let isWhole = amount.rounded() == amount && abs(amount) < 1e15
+        if isWhole { value(Int(amount)) } else { value(amount) }
     }
 }

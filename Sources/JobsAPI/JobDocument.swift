@@ -20,13 +20,25 @@ enum JobDocument {
         time("started_at", job.startedAt, &writer)
         time("ended_at", job.endedAt, &writer)
         time("expires_at", job.expiresAt, &writer)
+        if let trace = job.traceparent { writer.member("traceparent", trace) }
         if case .map(_, let count, _) = submission.work {
+            writer.member("items", count)
             writer.key("progress")
             writer.beginObject()
             writer.member("total", count)
             writer.member("done", job.itemsDone)
             writer.member("failed", job.itemsFailed)
             writer.member("running", job.itemsRunning)
+            writer.endObject()
+        }
+        if let progress = job.progress {
+            writer.key("progress")
+            writer.beginObject()
+            writer.member("total", amount: progress.total)
+            writer.member("done", amount: progress.done)
+            writer.member("failed", progress.failed)
+            writer.member("running", progress.running)
+            if let message = progress.message { writer.member("message", message) }
             writer.endObject()
         }
         if withResult, let result = job.result { writer.member("result", result) }

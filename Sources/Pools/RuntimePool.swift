@@ -242,7 +242,8 @@ package actor RuntimePool: JobPool {
         let process = CommandProcess()
         ticket.stopped(by: { process.end() })
         startClock(ticket)
-        let outcome = await commands.run(path, arguments, started: { process.started($0) })
+        let outcome = await commands.run(
+            path, arguments, for: ticket.call.source, started: { process.started($0) })
         process.reaped()
         ticket.timer?.cancel()
         if case .failure = outcome, let stopping = ticket.stopping { return .failure(stopping) }

@@ -359,7 +359,8 @@ private func spawnWorker(
 
 /// Starts a process in a group of its own; its id, or `-errno`.
 func spawnProcess(
-    _ launch: WorkerLaunch, input: Int32, output: Int32, channel: Int32, in children: ChildProcesses,
+    _ launch: WorkerLaunch, input: Int32, output: Int32, error: Int32 = 2, channel: Int32,
+    in children: ChildProcesses,
 ) -> pid_t {
     let arguments = launch.arguments.map { strdup($0) } + [nil]
     let environment = launch.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
@@ -371,7 +372,7 @@ func spawnProcess(
             }
             var spawn = clinux_spawn(
                 path: argv[0], arguments: argv, environment: envp, directory: nil, input: input,
-                output: output, error: 2, channel: channel)
+                output: output, error: error, channel: channel)
             let pid = clinux_spawn(&spawn)
             if pid > 0 { children.add(pid) }
             return pid

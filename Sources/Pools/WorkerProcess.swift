@@ -176,6 +176,10 @@ final class WorkerProcess: EventHandler {
             onHello?(hello)
             return
         }
+        if let report = WorkerReport(members) {
+            if let source = tickets[report.call]?.call.source { report.tell(source) }
+            return
+        }
         guard let number = members.first(where: { $0.name == "call" })?.value.int,
             let ticket = tickets.removeValue(forKey: number)
         else { return }

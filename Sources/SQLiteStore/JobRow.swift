@@ -7,15 +7,15 @@ import RawJSON
 enum JobRow {
     static let columns = """
         id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,
-        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, submission,
-        result, failure, failed_attempts
+        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, traceparent,
+        submission, result, failure, failed_attempts
         """
 
     /// Without the results, for lists.
     static let columnsOfList = """
         id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,
-        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, submission,
-        NULL AS result, failure, NULL AS failed_attempts
+        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, traceparent,
+        submission, NULL AS result, failure, NULL AS failed_attempts
         """
 
     /// Binds a new job's values in the order of `columns`.
@@ -36,6 +36,7 @@ enum JobRow {
         row.add(job.itemsDone)
         row.add(job.itemsFailed)
         row.add(job.idempotencyKey)
+        row.add(job.traceparent)
         row.add(job.submission.document.bytes)
         bindOutcome(job, to: &row)
     }
@@ -74,6 +75,7 @@ enum JobRow {
                 Failure(json: RawJSON(trusted: Array($0)[...]))
             },
             idempotencyKey: row["idempotency_key"])
+        job.traceparent = row["traceparent"]
         if let attempts = row["failed_attempts"] as Data? {
             job.failedAttempts = RawJSON(trusted: Array(attempts)[...]).elements().compactMap(
                 FailedAttempt.init(json:))

@@ -14,7 +14,7 @@ final class JobStatements: @unchecked Sendable {
             database,
             """
             INSERT INTO jobs (\(JobRow.columns))
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         insertTag = try RowStatement(
             database, "INSERT OR IGNORE INTO job_tags (tag, job) VALUES (?, ?)")

@@ -11,7 +11,9 @@ import Threads
 package final class SQLiteJobStore: JobStore {
     private let pool: DatabasePool
     private let lock: StoreLock
-    private let writer: StoreWriter
+    let writer: StoreWriter
+    /// Of the database file.
+    let path: String
     private let readers: ThreadExecutor
 
     /// Opens the store of a data folder, which is made if it is not there.
@@ -21,6 +23,7 @@ package final class SQLiteJobStore: JobStore {
     package init(directory: String, readers: Int = 2) throws(StoreError) {
         lock = try StoreLock(directory: directory)
         let path = directory + "/martlet.sqlite"
+        self.path = path
         var configuration = Configuration()
         configuration.maximumReaderCount = readers
         configuration.busyMode = .timeout(5)
@@ -78,7 +81,15 @@ package final class SQLiteJobStore: JobStore {
         lock.release()
     }
 
-    private func read<Value: Sendable>(
+    /// Makes a change some time soon, without waiting for it.
+    func change(
+        _ body: @escaping @Sendable (Database) throws -> Void,
+        done: @escaping @Sendable (StoreError?) -> Void,
+    ) {
+        writer.submit(StoreWriter.Change(body: { database, _ in try body(database) }, done: done))
+    }
+
+    func read<Value: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Value,
     ) async throws(StoreError) -> Value {
         let result: Result<Value, StoreError> = await withUnsafeContinuation { continuation in
@@ -209,7 +220,8 @@ package final class SQLiteJobStore: JobStore {
 
     private static func forgetParts(_ database: Database, where condition: String) throws {
         try database.execute(
-            sql: "DELETE FROM items WHERE \(condition); DELETE FROM job_tags WHERE \(condition)")
+            sql: "DELETE FROM items WHERE \(condition); DELETE FROM job_tags WHERE \(condition);"
+                + " DELETE FROM logs WHERE \(condition)")
     }
 
     package func recover(at time: Timestamp) async throws(StoreError) -> RecoveryReport {

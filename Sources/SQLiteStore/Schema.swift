@@ -34,6 +34,7 @@ enum Schema {
             items_done INTEGER NOT NULL,
             items_failed INTEGER NOT NULL,
             idempotency_key TEXT,
+            traceparent TEXT,
             submission BLOB NOT NULL,
             result BLOB,
             failure BLOB,
@@ -57,5 +58,8 @@ enum Schema {
         );
         -- In the order of writing.
         CREATE INDEX items_written ON items (job);
+        -- What jobs have printed, some lines a row.
+        CREATE TABLE logs (id INTEGER PRIMARY KEY, job INTEGER NOT NULL, text BLOB NOT NULL);
+        CREATE INDEX logs_job ON logs (job);
         """
 }

@@ -20,6 +20,7 @@ final class StoreWriter: Sendable {
     private let thread = ThreadExecutor(name: "store-writer", threads: 1)
     private let waiting = Mutex<[Change]>([])
     private let commits = Atomic<Int>(0)
+    private let counts = Mutex(StoreStatistics())
 
     init(pool: DatabasePool, statements: JobStatements) {
         self.pool = pool
@@ -28,6 +29,8 @@ final class StoreWriter: Sendable {
 
     /// Transactions so far.
     var commitCount: Int { commits.load(ordering: .relaxed) }
+
+    var statistics: StoreStatistics { counts.withLock { $0 } }
 
     /// Makes a change and returns what it gives, once that is durable and `durable` has been told.
     func perform<Value: Sendable>(
@@ -82,6 +85,22 @@ final class StoreWriter: Sendable {
     }
 
     private func commit(_ changes: [Change]) -> StoreError? {
+        let start = ContinuousClock.now
+        let error = transact(changes)
+        let (seconds, attoseconds) = (ContinuousClock.now - start).components
+        counts.withLock { counts in
+            counts.failure = error
+            if error == nil {
+                counts.commitSeconds.note(Double(seconds) + Double(attoseconds) * 1e-18)
+                counts.commitChanges.note(Double(changes.count))
+            } else if changes.count == 1 {
+                counts.failedChanges += 1
+            }
+        }
+        return error
+    }
+
+    private func transact(_ changes: [Change]) -> StoreError? {
         do {
             try pool.writeWithoutTransaction { database in
                 try database.inTransaction(.immediate) {

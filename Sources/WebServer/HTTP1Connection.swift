@@ -196,6 +196,7 @@ final class HTTP1Connection: @unchecked Sendable {
         _ response: HTTPResponse, to request: HTTPRequest, closing: Bool,
     ) async throws {
         let head = request.head
+        home.answers.add(route: request.routeIndex, status: response.status)
         let isHead = head.method == .head
         writeHead(response, to: request, closing: closing)
         switch response.body {
@@ -266,6 +267,7 @@ final class HTTP1Connection: @unchecked Sendable {
     private func refuse(_ refusal: HTTPRefusal) async {
         home.counters.add(.limit(refusal.status))
         let response = home.settings.refusal(refusal.status, refusal.detail)
+        home.answers.add(route: nil, status: refusal.status)
         home.beginHead(response.status, type: response.type, &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
         var content: [UInt8] = []

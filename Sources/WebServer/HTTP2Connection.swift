@@ -219,6 +219,7 @@ final class HTTP2Connection: @unchecked Sendable {
     }
 
     private func answer(_ response: HTTPResponse, on open: HTTP2Stream) {
+        home.answers.add(route: open.request?.routeIndex, status: response.status)
         block.begin(response.status)
         if let type = response.type {
             block.own("content-type") { $0.append(contentsOf: type.utf8) }

@@ -13,6 +13,8 @@ package struct HTTPRequest: Sendable {
     /// Who sent it.
     package let client: HTTPClient
     let number: RequestNumber
+    /// Which of the router's routes answers; nil when none does.
+    var routeIndex: Int?
     /// When its head was complete.
     let start: LoopInstant
 

@@ -12,6 +12,9 @@ final class HTTPService: Sendable {
         compression = settings.compresses ? Compression(smallest: settings.compressionBytes) : nil
     }
 
+    /// Ends what runs for the service alone.
+    func stop() { compression?.stop() }
+
     enum Plan {
         /// The request is to be handed to a handler, its body with it.
         case handle(Route)
@@ -27,6 +30,7 @@ final class HTTPService: Sendable {
         switch router.find(head) {
         case .route(let route, let parameters):
             request.parameters = parameters
+            request.routeIndex = route.index
             return .handle(route)
         case .methods(let allowed):
             return .answer(refusedMethod(head, allowed: allowed))

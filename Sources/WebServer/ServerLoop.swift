@@ -14,6 +14,7 @@ final class ServerLoop: @unchecked Sendable {
     let headTime: LoopTime
     let service: HTTPService
     let counters = LoopCounters()
+    let answers: AnswerCounters
     let ledger: ConnectionLedger
     /// Room for one read; what it holds is used or copied before the reader suspends.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 64)
@@ -33,6 +34,7 @@ final class ServerLoop: @unchecked Sendable {
         self.loop = loop
         self.service = service
         settings = service.settings
+        answers = AnswerCounters(routes: service.router.routes.count)
         idleTime = LoopTime(settings.idleTimeout)
         headTime = LoopTime(settings.headTimeout)
         self.ledger = ledger

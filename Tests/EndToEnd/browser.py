@@ -129,9 +129,14 @@ class Browser:
         """Waits until a condition holds in the page; its value."""
         deadline = time.monotonic() + seconds
         while True:
-            value = self.evaluate(expression)
-            if value:
-                return value
+            try:
+                value = self.evaluate(expression)
+                if value:
+                    return value
+            except RuntimeError as error:
+                # The page that was asked has just made way for another one.
+                if "context" not in str(error):
+                    raise
             if time.monotonic() > deadline:
                 text = self.evaluate("document.body.innerText")
                 raise AssertionError("%s did not come true; the page: %s" % (expression, text))

@@ -169,7 +169,7 @@ class DashboardTests(ServiceTestCase):
                 with self.subTest(path=path, width=width):
                     self.open(path)
                     self.browser.until(
-                        "document.querySelector('main').textContent.includes(%s)" % json.dumps(text))
+                        "document.querySelector('main')?.textContent.includes(%s)" % json.dumps(text))
                     self.assertLessEqual(
                         self.browser.evaluate("document.documentElement.scrollWidth"), width)
                     self.assertEqual(self.browser.evaluate(UNNAMED), [])
@@ -188,6 +188,39 @@ class DashboardTests(ServiceTestCase):
             with open("%s/Dashboard/%s" % (ROOT, name), "rb") as file:
                 self.assertEqual(self.server.call("GET", "/dashboard/" + name)[2], file.read())
         self.assertEqual(self.server.call("GET", "/dashboard/nothing.js")[0], 404)
+
+
+class TalkingTests(ServiceTestCase):
+    """What functions say of themselves, while they run."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.browser = cls.enterClassContext(Browser())
+
+    def open(self, job):
+        self.browser.open("about:blank")
+        self.browser.open("http://127.0.0.1:%d/#/jobs/%s" % (self.server.port, job))
+
+    def test_a_log_is_shown_as_it_is_written(self):
+        self.open(self.server.submit(function="say_between", args=["<i>first</i>", 3, "last"]))
+        self.browser.until_text("<i>first</i>", "pre.log")
+        self.assertEqual(self.browser.evaluate(STATE), "running")
+        self.browser.until_text("last", "pre.log")
+        self.browser.until(STATE + " === 'succeeded'")
+        self.assertEqual(self.browser.text("pre.log").rstrip().split("\n"), ["<i>first</i>", "last"])
+        self.assertEqual(self.browser.faults, [])
+
+    def test_the_progress_of_a_call_is_a_bar(self):
+        self.open(self.server.submit(function="step", args=[50, 0.1]))
+        seen = self.browser.until(
+            "document.querySelector('[role=progressbar]')?.getAttribute('aria-valuetext')")
+        self.assertRegex(seen, r"^\d+ of 50")
+        self.browser.until("document.querySelector('[role=progressbar]')?.getAttribute("
+                           "'aria-valuetext') > %s" % json.dumps(seen))
+        self.browser.until_text("step 4", "section.progress")
+        self.browser.until(STATE + " === 'succeeded'")
+        self.assertEqual(self.browser.faults, [])
 
 
 # Controls that a screen reader could not name, and ids that are there twice.

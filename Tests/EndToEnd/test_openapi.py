@@ -59,6 +59,7 @@ class DescriptionTests(ServiceTestCase):
         self.ask_of_the_server()
         self.ask_a_server_with_a_token()
         self.ask_a_full_server()
+        self.ask_a_server_whose_store_fails()
         unseen = self.description.answers() - self.description.seen
         # A full disk has a test of its own.
         self.assertEqual({answer for answer in unseen if answer[2] != 507}, set())
@@ -111,6 +112,9 @@ class DescriptionTests(ServiceTestCase):
         self.ask("GET", items, 409, call)
         self.ask("GET", items, 400, map_, query="?from=x")
         self.ask("POST", job + "/retry", 400, map_, query="?items=some")
+        for change in ("/v1/jobs/cancel", "/v1/jobs/retry"):
+            self.ask("POST", change, 200, query="?tag=no-such-tag")
+            self.ask("POST", change, 400)
         self.ask("GET", job, 400, call, query="?wait=x")
         self.ask("GET", result, 400, call, query="?wait=x")
         self.ask("GET", "/v1/jobs", 400, query="?limit=x")
@@ -152,11 +156,34 @@ class DescriptionTests(ServiceTestCase):
         self.ask("GET", path, 204, running, query="?last_event_id=" + mark)
         self.ask("GET", path, 400, job, query="?last_event_id=x")
         self.ask("GET", events, 400, query="?last_event_id=x")
+        self.ask("GET", "/v1/jobs/{id}/logs", 200, job)
+        self.ask("GET", "/v1/jobs/{id}/logs", 400, job, query="?follow=x")
+        self.ask("GET", "/metrics", 200)
         with Server(BINARY, FUNCTIONS, more=["--max-event-streams", "1"]) as server:
             job = server.submit(function="echo", args=[1])
             with EventSource(server, events):
                 self.ask("GET", events, 503, server=server)
                 self.ask("GET", path, 503, job, server=server)
+
+    def test_calls_that_tell_of_themselves_are_as_described(self):
+        job = self.server.submit(function="step", args=[4, 0.3], delay=0.2)
+        with EventSource(self.server, "/v1/jobs/%s/events" % job) as source:
+            self.check_event(source.until(lambda name, data: name == "progress")[-1][1])
+            self.assertIn(b'"message"', self.ask("GET", "/v1/jobs/{id}", 200, job))
+        job = self.server.submit(function="say_everywhere", delay=0.2)
+        with EventSource(self.server, "/v1/jobs/%s/events" % job) as source:
+            told = list(source)
+        self.assertIn("log", {name for name, _ in told})
+        for name, data in told:
+            self.check_event(data)
+        self.ask("GET", "/v1/jobs/{id}/logs", 200, job)
+        self.ask("GET", "/v1/jobs/{id}/logs", 200, job, query="?follow=1&tail=1")
+        self.ask("GET", "/v1/jobs/{id}/logs", 400, job, query="?follow=x")
+        answer = self.server.call(
+            "POST", "/v1/jobs", {"function": "echo", "args": [1]},
+            {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"})
+        self.description.check("POST", "/v1/jobs", answer)
+        self.assertIn(b'"traceparent"', answer[2])
 
     def check_event(self, data):
         self.description.validate(data, {"$ref": "#/components/schemas/Event"})
@@ -180,6 +207,14 @@ class DescriptionTests(ServiceTestCase):
                 for path, method, operation in self.description.operations():
                     open_to_all = operation.get("security") == []
                     self.ask(method, path, 200 if open_to_all else 401, server=server)
+
+    def ask_a_server_whose_store_fails(self):
+        from test_full_disk import SmallDisk
+        with SmallDisk(16) as disk, Server(BINARY, FUNCTIONS, data=disk.path + "/data") as server:
+            disk.fill()
+            much = {"function": "echo", "args": ["x" * 100_000]}
+            self.until(lambda: server.call("POST", "/v1/jobs", much)[0] == 507)
+            self.ask("GET", "/readyz", 503, server=server)
 
     def ask_a_full_server(self):
         with Server(BINARY, FUNCTIONS, more=["--max-queued", "1"]) as server:
