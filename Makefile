@@ -65,11 +65,22 @@ image-test: ## Build the container images and try them, with docker or podman.
 api-reference: setup ## Make Dashboard/docs.html of openapi.yaml.
 	/usr/bin/python3 Scripts/api-reference.py
 
+fuzz: setup ## Fuzz the HTTP/1.1 parser, the JSON scanner and the HTTP/2 session, SECONDS=60 each.
+	swift build --package-path Fuzzing --scratch-path .build-fuzz -c release -Xswiftc -enable-testing \
+	  -Xswiftc -sanitize=fuzzer -Xswiftc -sanitize=address -Xswiftc -use-ld=lld
+	for target in HTTP1:http1 RawJSON:json HTTP2:http2; do \
+	  mkdir -p .build-fuzz/corpus/$${target#*:}; \
+	  .build-fuzz/release/Fuzz$${target%:*} -max_total_time=$(or $(SECONDS),60) -max_len=4096 -timeout=5 -rss_limit_mb=2048 \
+	    -detect_leaks=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/ .build-fuzz/corpus/$${target#*:} \
+	    Fuzzing/corpus/$${target#*:} || exit 1; \
+	done
+
 lint: ## Check the formatting.
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Fuzzing/Package.swift \
+	  Fuzzing/Sources/Fuzz*
 
 check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test conformance demo manual bench bench-http soak image-test api-reference lint check
+.PHONY: help setup build test conformance demo manual bench bench-http soak fuzz image-test api-reference lint check

@@ -102,7 +102,9 @@ let package = Package(
         tests("RawJSONTests", ["RawJSON"]),
         tests("JobsTests", ["Jobs", "RawJSON"]),
         tests("HTTPWireTests", ["HTTPWire"]),
-        tests("WebClientTests", ["WebClient", "Sockets"]),
+        tests("WebClientTests", ["WebClient", "Sockets", "CCurl"]),
+        tests("SocketsTests", ["Sockets"]),
+        tests("WebServerTests", ["WebServer", "HTTPWire", "Sockets"]),
         .target(
             name: "TestSupport", dependencies: ["Jobs", "RawJSON"], path: "Tests/Support",
             swiftSettings: house),

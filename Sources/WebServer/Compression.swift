@@ -16,6 +16,9 @@ struct Compression: Sendable {
         threads = ThreadExecutor(name: "compressor", threads: 1)
     }
 
+    /// Ends the thread when it has done what it was given.
+    func stop() { threads.stop() }
+
     func applied(to response: HTTPResponse, for head: RequestHead) async -> HTTPResponse {
         guard response.status == 200 || response.status >= 400, isWorthIt(response) else {
             return response

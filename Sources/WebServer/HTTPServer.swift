@@ -6,6 +6,7 @@ package final class HTTPServer: Sendable {
     private let loops: [ServerLoop]
     private let routes: [Route]
     private let ledger: ConnectionLedger
+    private let service: HTTPService
     /// Those that all loops share.
     private let shared: [ListeningSocket]
     /// Where it listens, with the ports that the system chose where 0 was asked.
@@ -23,6 +24,7 @@ package final class HTTPServer: Sendable {
         let service = HTTPService(router: router, settings: configuration)
         self.ledger = ledger
         routes = router.routes
+        self.service = service
         self.loops = loops.map { ServerLoop(loop: $0, service: service, ledger: ledger) }
         var bound: [[ListeningSocket]] = loops.map { _ in [] }
         var shared: [ListeningSocket] = []
@@ -81,6 +83,7 @@ package final class HTTPServer: Sendable {
         } while ledger.open > 0 && ContinuousClock.now < end
         for home in loops { home.loop.execute { home.closeAll() } }
         for socket in shared { socket.close() }
+        service.stop()
     }
 }
 

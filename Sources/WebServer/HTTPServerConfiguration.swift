@@ -22,7 +22,7 @@ package struct HTTPServerConfiguration: Sendable {
     /// Between two requests; past it the connection is closed.
     package var idleTimeout = Duration.seconds(75)
     /// Without a byte taken by a client that is being written to; past it the connection is broken.
-    package var writeTimeout = Duration.seconds(30)
+    package var writeTimeout = Duration.seconds(20)
     /// For a refused client to stop sending, so that it can read why.
     package var lingerTimeout = Duration.seconds(2)
     /// Bytes that such a client may go on to send.

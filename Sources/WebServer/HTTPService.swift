@@ -12,6 +12,9 @@ final class HTTPService: Sendable {
         compression = settings.compresses ? Compression(smallest: settings.compressionBytes) : nil
     }
 
+    /// Ends what runs for the service alone.
+    func stop() { compression?.stop() }
+
     enum Plan {
         /// The request is to be handed to a handler, its body with it.
         case handle(Route)

@@ -105,8 +105,12 @@ final class ServerLoop: @unchecked Sendable {
         while heldBytes > settings.unsentBytes {
             let longest = clients.lazy.filter { $0.heldBytes > 0 }
                 .min { $0.stalledSince < $1.stalledSince }
-            // A client that has only just begun may be a good one.
-            guard let longest, longest.stalledSince + .milliseconds(100) < loop.now else { return }
+            // A client that has only just begun may be a good one, until there is twice too much. The
+            // clock is asked anew: a round that brings many answers takes its time.
+            let isFarOver = heldBytes > 2 * settings.unsentBytes
+            guard let longest, longest.stalledSince != .never,
+                isFarOver || longest.stalledSince + .milliseconds(100) < .current()
+            else { return }
             counters.add(.limitUnsentBytes)
             longest.giveUp()
         }

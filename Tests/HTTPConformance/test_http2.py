@@ -461,7 +461,8 @@ class UpgradeTests(HTTP2Tests):  # RFC 7540, 3.2
         peer.socket, peer.buffer = connection, rest
         peer.send(PREFACE + setting() + headers(3, request(b"/readyz")))
         frames = peer.until_end_of(1)
-        frames += [] if 3 in self.answers(frames) else peer.until_end_of(3)
+        if not self.answers(frames).get(3, (0, 0, b""))[2]:  # its head may have come already
+            frames += peer.until_end_of(3)
         answers = self.answers(frames)
         self.assertEqual((answers[1][0], answers[1][2]), (200, b'{"status":"ok"}\n'))
         self.assertEqual((answers[3][0], answers[3][2]), (200, b'{"status":"ready"}\n'))

@@ -8,7 +8,8 @@ import Testing
     private let ids = JobIDGenerator(after: 0)
 
     private func job(_ function: String = "square", queue: String? = nil) throws -> Job {
-        let document = RawJSON(literal: "{\"function\":\"\(function)\",\"args\":[1]}")
+        let document = RawJSON(
+            trusted: Array("{\"function\":\"\(function)\",\"args\":[1]}".utf8)[...])
         var submission = try JobSubmission(parsing: document)
         submission.queue = queue
         return Job(
@@ -74,7 +75,7 @@ import Testing
     }
 
     @Test func `lines are told to readers of their job alone`() async throws {
-        let feed = EventFeed(limit: 2)
+        let feed = EventFeed(limit: 3)
         let job = try job()
         let all = try feed.subscribe(EventFilter(), after: nil)
         let one = try feed.subscribe(EventFilter(job: job.id), after: nil)

@@ -1,3 +1,4 @@
+import CCurl
 import Glibc
 import Sockets
 import Synchronization
@@ -28,6 +29,13 @@ import Testing
             return nil
         } catch {
             return error
+        }
+    }
+
+    @Test func `libcurl resolves names on threads of its own and speaks HTTP 2 and TLS`() throws {
+        let features = try #require(curl_version_info(CURLVERSION_TENTH)).pointee.features
+        for feature in [CURL_VERSION_ASYNCHDNS, CURL_VERSION_HTTP2, CURL_VERSION_SSL] {
+            #expect(features & Int32(feature) != 0)
         }
     }
 
