@@ -11,9 +11,10 @@ const HEIGHT = 72;
  *
  * @param title what is drawn
  * @param series name, class and `value(sample)` of each line; null is a gap
- * @param options `format(value)`; `least`: the smallest full scale
+ * @param options `format(value)`; `least`: the smallest full scale;
+ *     `from`: where a logarithmic scale begins, for values of very different sizes
  */
-export function chart(title, series, { format, least = 1 }) {
+export function chart(title, series, { format, least = 1, from = null }) {
     const readout = h("dl.readout");
     const top = h("span.top");
     const then = h("span.then");
@@ -29,10 +30,12 @@ export function chart(title, series, { format, least = 1 }) {
         const x = (sample) => WIDTH - ((end - sample.at) / SPAN) * WIDTH;
         const values = series.map((line) => samples.map(line.value));
         const full = niceScale(Math.max(least, ...values.flat().filter((value) => value !== null)));
-        const y = (value) => HEIGHT - 1 - (value / full) * (HEIGHT - 4);
+        const part = (value) => (from === null ? value / full
+            : Math.log(Math.max(value, from) / from) / Math.log(full / from));
+        const y = (value) => HEIGHT - 1 - part(value) * (HEIGHT - 4);
         const lines = series.flatMap((line, index) => drawLine(line, samples, values[index], x, y, index === 0));
-        const grid = [0, 0.5].map((part) => s("line", {
-            class: "grid", x1: 0, x2: WIDTH, y1: y(full * (1 - part)), y2: y(full * (1 - part)) }));
+        const grid = [3, (HEIGHT + 2) / 2].map((height) => s("line", {
+            class: "grid", x1: 0, x2: WIDTH, y1: height, y2: height }));
         const at = cursor === null ? null : samples.at(-1 - cursor);
         const mark = at ? [s("line", { class: "cursor", x1: x(at), x2: x(at), y1: 0, y2: HEIGHT })] : [];
         drawing.replaceChildren(...grid, ...lines, ...mark);

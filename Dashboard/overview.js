@@ -7,7 +7,7 @@ import { brief, count, duration } from "./format.js";
 import { onSample } from "./history.js";
 import { jobTable } from "./jobs.js";
 import { keepFresh } from "./live.js";
-import { empty, loadBar, table } from "./parts.js";
+import { empty, inUse, loadBar, table } from "./parts.js";
 
 const STEPS = ["queued", "running", "succeeded", "failed", "cancelled"];
 
@@ -26,7 +26,7 @@ export function overviewPage(view) {
             { name: "p50", class: "accent", value: latency("p50") },
             { name: "p95", class: "middle", value: latency("p95") },
             { name: "p99", class: "high", value: latency("p99") },
-        ], { format: duration, least: 0.001 }),
+        ], { format: duration, least: 0.01, from: 0.0005 }),
         chart("Pools in use", ["process", "thread", "async"].map((name) => ({
             name, class: name, value: (sample) => load(sample, name),
         })), { format: (value) => `${Math.round(value)} %`, least: 100 }),
@@ -68,15 +68,15 @@ export function overviewPage(view) {
 /** Percent of a pool's slots in use. */
 function load(sample, name) {
     const pool = sample.pools.find((each) => each.name === name);
-    return pool ? (100 * pool.running) / pool.slots : null;
+    return pool ? (100 * inUse(pool)) / pool.slots : null;
 }
 
 function poolsPart(pools) {
     return h("section", null, h("h2", null, h("a", { href: "#/pools" }, "Pools")),
         table("Pools", ["Pool", "In use", "#"], pools.map((pool) => h("tr", { "data-key": pool.name },
             h("th", { scope: "row" }, pool.name),
-            h("td.wide", null, loadBar(pool.running, pool.slots, `${pool.name} pool in use`)),
-            h("td.number", null, `${count(pool.running)} of ${count(pool.slots)}`)))));
+            h("td.wide", null, loadBar(inUse(pool), pool.slots, `${pool.name} pool in use`)),
+            h("td.number", null, `${count(inUse(pool))} of ${count(pool.slots)}`)))));
 }
 
 function queuesPart(queues) {

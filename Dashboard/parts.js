@@ -29,6 +29,11 @@ export function progressBar({ total, done, failed = 0, running = 0 }, label = "P
     return bar;
 }
 
+/** Slots of a pool in use; a call given to a worker ahead of its turn has none yet. */
+export function inUse({ running, slots }) {
+    return Math.min(running, slots);
+}
+
 /** How much of something is in use. */
 export function loadBar(used, size, label) {
     return progressBar({ total: size, done: 0, running: used }, label);

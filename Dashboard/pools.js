@@ -4,7 +4,7 @@ import { chart } from "./charts.js";
 import { h, show } from "./dom.js";
 import { brief, count } from "./format.js";
 import { onSample } from "./history.js";
-import { counted, loadBar } from "./parts.js";
+import { counted, inUse, loadBar } from "./parts.js";
 
 const WORDS = {
     thread: "Calls on threads: native functions, and Python that waits or lets the lock go.",
@@ -19,7 +19,7 @@ export function poolsPage(view) {
         for (const { name, slots } of pools) {
             if (!charts.has(name)) charts.set(name, chart("Running", [{
                 name: "running", class: name,
-                value: (sample) => sample.pools.find((each) => each.name === name)?.running ?? null,
+                value: (sample) => sample.pools.filter((each) => each.name === name).map(inUse)[0] ?? null,
             }], { format: brief, least: Math.min(slots, 100) }));
             charts.get(name).update(samples);
         }
@@ -27,8 +27,8 @@ export function poolsPage(view) {
             "data-key": pool.name },
         h("h2", null, pool.name),
         h("p.soft", null, WORDS[pool.name]),
-        loadBar(pool.running, pool.slots, `${pool.name} pool in use`),
-        h("p", null, h("b", null, count(pool.running)), ` of ${counted(pool.slots, "slot")} in use, `,
+        loadBar(inUse(pool), pool.slots, `${pool.name} pool in use`),
+        h("p", null, h("b", null, count(inUse(pool))), ` of ${counted(pool.slots, "slot")} in use, `,
             counted(pool.workers, "worker process").replace("processs", "processes")),
         charts.get(pool.name).element))));
     }, view.signal);
