@@ -119,6 +119,8 @@ let package = Package(
             [
                 "JobEngine", "Functions", "Jobs", "RawJSON", "Sockets", "TestSupport", logging,
             ]),
+        tests(
+            "PoolsTests", ["Pools", "Functions", "Jobs", "RawJSON", "Sockets", "Threads", logging]),
         tests("HouseTests", []),
         .executableTarget(name: "martlet", dependencies: ["Daemon"], swiftSettings: house),
     ]

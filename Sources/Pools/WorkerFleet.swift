@@ -35,6 +35,8 @@ final class WorkerFleet {
     private var retiring: [WorkerProcess] = []
     private var starting = 0
     private var failedStarts = 0
+    /// Waits before it starts another worker, because the last one could not be started.
+    private var isPausing = false
     private var waiting = Deque<CallTicket>()
     private var reserved = 0
     private var nextNumber = 1
@@ -94,7 +96,9 @@ final class WorkerFleet {
 
     /// Whether a call may be given to the worker now.
     private func takesAnother(_ worker: WorkerProcess) -> Bool {
-        guard worker.isReady, !worker.isRetiring, !worker.isDoomed else { return false }
+        guard worker.isReady, !worker.isRetiring, !worker.isDoomed, !worker.hasExited else {
+            return false
+        }
         if callsPerWorker > 1 { return worker.tickets.count < callsPerWorker }
         if worker.tickets.isEmpty { return true }
         // Behind a call that is, or turns out to be, a long one nobody is made to wait.
@@ -121,17 +125,29 @@ final class WorkerFleet {
         estimates[name] = max(outcome.seconds, faded)
     }
 
-    /// Gives the call to the worker with the fewest, or lets it wait for one.
+    /// Gives the call to a worker, or lets it wait for one behind those that wait already.
     private func place(_ ticket: CallTicket) {
+        waiting.append(ticket)
+        placeWaiting()
+    }
+
+    /// Gives the calls that wait to the workers that have room.
+    private func placeWaiting() {
+        while let next = waiting.first, give(next) { waiting.removeFirst() }
+    }
+
+    /// Gives the call to the worker with the fewest; false when none has room.
+    private func give(_ ticket: CallTicket) -> Bool {
         var chosen: WorkerProcess?
         for worker in workers where takesAnother(worker) {
             if chosen.map({ worker.tickets.count < $0.tickets.count }) ?? true { chosen = worker }
         }
-        guard let chosen else { return waiting.append(ticket) }
+        guard let chosen else { return false }
         ticket.isLong = (estimates[ticket.call.function.name] ?? 1) >= Self.short
         chosen.send(ticket, number: nextNumber)
         nextNumber += 1
         startClock(callsPerWorker == 1 ? chosen.first : ticket)
+        return true
     }
 
     /// Starts the clock of a call that now runs.
@@ -182,7 +198,7 @@ final class WorkerFleet {
             if next.stopping != nil { terminate(worker) }
             startClock(next)
         }
-        if let next = waiting.popFirst() { place(next) }
+        placeWaiting()
     }
 
     // MARK: Workers
@@ -190,7 +206,7 @@ final class WorkerFleet {
     /// Starts what is missing of the fleet.
     func startWorkers() {
         isStarted = true
-        guard !isStopped, failedStarts == 0 else { return }
+        guard !isStopped, !isPausing else { return }
         while workers.count + starting < size { startOne() }
     }
 
@@ -213,8 +229,8 @@ final class WorkerFleet {
             worker.onAnswer = { [weak self, unowned worker] ticket, outcome in
                 self?.answered(worker, ticket, outcome)
             }
-            worker.onExit = { [weak self, unowned worker] tickets, end in
-                self?.swept { $0.ended(worker, tickets, end) }
+            worker.onExit = { [weak self, unowned worker] end in
+                self?.swept { $0.ended(worker, end) }
             }
             workers.append(worker)
             if isStopped { worker.kill(SIGKILL) }
@@ -227,9 +243,7 @@ final class WorkerFleet {
     private func greeted(_ hello: RawJSON) {
         failedStarts = 0
         onHello?(hello)
-        for _ in 0..<waiting.count {
-            if let next = waiting.popFirst() { place(next) }
-        }
+        placeWaiting()
     }
 
     /// Goes on when nothing is left of what a worker that has ended had started.
@@ -242,8 +256,8 @@ final class WorkerFleet {
         }
     }
 
-    private func ended(_ worker: WorkerProcess, _ tickets: [CallTicket], _ end: ProcessEnd) {
-        let wasReady = worker.isReady
+    private func ended(_ worker: WorkerProcess, _ end: ProcessEnd) {
+        let tickets = worker.tickets.values.sorted { $0.number < $1.number }
         workers.removeAll { $0 === worker }
         retiring.removeAll { $0 === worker }
         // Of a worker that runs one call at a time only the first was running: the others are
@@ -264,8 +278,10 @@ final class WorkerFleet {
             logger.warning(
                 "worker ended", metadata: ["pid": "\(worker.pid)", "how": "\(end.failure.message)"])
         }
-        if wasReady { return startWorkers() }
-        startFailed(end.failure.message)
+        // One that was told to go before it was ready says nothing of the next one.
+        guard worker.isReady || worker.isRetiring else { return startFailed(end.failure.message) }
+        startWorkers()
+        placeWaiting()
     }
 
     /// Tries again after a growing pause; calls that wait are told after the third failure.
@@ -280,9 +296,11 @@ final class WorkerFleet {
                         message: "No worker could be started: \(why)"))
             }
         }
+        guard !isPausing else { return }
+        isPausing = true
         loop.schedule(after: .milliseconds(100 << min(failedStarts, 7))) {
-            guard !self.isStopped, self.workers.count + self.starting < self.size else { return }
-            self.startOne()
+            self.isPausing = false
+            self.startWorkers()
         }
     }
 
@@ -290,6 +308,7 @@ final class WorkerFleet {
     func replaceWorkers() {
         guard isStarted else { return }
         failedStarts = 0
+        isPausing = false
         retiring += workers
         workers = []
         for worker in retiring { worker.retire() }

@@ -9,7 +9,7 @@ import Sockets
 ///
 ///     WorkerFleet ── send(ticket) ──► socket ──► worker
 ///                 ◄── onAnswer ────── socket ◄──
-///                 ◄── onExit (tickets that it had, the running one first)
+///                 ◄── onExit (tickets that it had stay in it)
 ///
 /// A worker answers a call before it begins the next, so that the first call in the line is the
 /// one that ran when the worker dies. Everything here happens on the thread of `loop`.
@@ -27,9 +27,10 @@ final class WorkerProcess: EventHandler {
     private var isWaitingToWrite = false
     private let scratch = UnsafeMutableRawBufferPointer.allocate(
         byteCount: 64 << 10, alignment: 16)
-    private var hasExited = false
+    /// Set when it is reaped, a while before its fleet has done with it: it is given nothing more.
+    private(set) var hasExited = false
 
-    /// Calls given and not answered, by number.
+    /// Calls given and not answered, by number; of one that has ended, those that it left.
     private(set) var tickets: [Int: CallTicket] = [:]
     /// How many of them may take long.
     private(set) var longCalls = 0
@@ -43,8 +44,8 @@ final class WorkerProcess: EventHandler {
 
     var onHello: ((RawJSON) -> Void)?
     var onAnswer: ((CallTicket, CallOutcome) -> Void)?
-    /// The calls it had not answered, the one it ran first, and how it ended.
-    var onExit: (([CallTicket], ProcessEnd) -> Void)?
+    /// How it ended; the calls in `tickets` are not answered any more.
+    var onExit: ((ProcessEnd) -> Void)?
 
     /// Takes over a process that has been started with the other end of `fd` as its channel.
     init(pid: pid_t, fd: Int32, loop: EventLoop, children: ChildProcesses) throws(SocketError) {
@@ -89,7 +90,7 @@ final class WorkerProcess: EventHandler {
 
     func retire() {
         isRetiring = true
-        if tickets.isEmpty { shutdown(fd, Int32(SHUT_RDWR)) }
+        if tickets.isEmpty, !hasExited { shutdown(fd, Int32(SHUT_RDWR)) }
     }
 
     /// Sends a signal to the worker and all its children in its group.
@@ -200,8 +201,6 @@ final class WorkerProcess: EventHandler {
         close(fd)
         close(pidfd)
         exitWatch.action = nil
-        let left = tickets.values.sorted { $0.number < $1.number }
-        tickets = [:]
-        onExit?(left, end)
+        onExit?(end)
     }
 }

@@ -13,6 +13,13 @@ def slow_square(x):
 
 
 @martlet.function
+def rest(seconds):
+    """For one test alone: a function that is known as short has its calls given out ahead."""
+    time.sleep(seconds)
+    return seconds
+
+
+@martlet.function
 def fail_unless_there(x, path):
     """Fails for odd numbers until the file is there; notes each call."""
     with open(path + ".calls", "a") as file:
