@@ -25,6 +25,9 @@ struct Configuration {
     var drainSeconds = 10.0
     /// Jobs waiting and running in all; past it submissions are refused with 503.
     var maxQueued = EngineSettings().openJobs
+    /// Bytes that the store may hold: near it the oldest results go, at it submissions are refused
+    /// with 507; nil for as many as the disk has.
+    var maxStoreBytes: Int64?
     /// Certificate and key of the internet addresses, and whose clients are let in; nil for no TLS.
     var tls: TLSContext.Files?
     /// Proxies whose word on the client's address is taken.
@@ -57,6 +60,9 @@ struct Configuration {
             found.append("--async-limit must be 1 to 1000000")
         }
         if maxQueued < 1 { found.append("--max-queued must be 1 or more") }
+        if let maxStoreBytes, maxStoreBytes < 1 << 20 {
+            found.append("--max-store-bytes must be 1048576 or more")
+        }
         found += fetch.problems
         for address in listen where !address.isLocal && token == nil {
             found.append(

@@ -8,18 +8,23 @@ import Sockets
 package struct MartletCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "martlet", abstract: "Runs compute jobs in parallel, over HTTP.",
-        version: "0.1.0", subcommands: [ServeCommand.self, WorkerCommand.self],
+        version: "0.1.0",
+        subcommands: [
+            ServeCommand.self, BackupCommand.self, CompactCommand.self, DoctorCommand.self,
+            WorkerCommand.self,
+        ],
         defaultSubcommand: ServeCommand.self)
 
     package init() {}
 
     /// Does what the process's arguments say, then ends the process.
     ///
-    /// The stop signals are blocked before any other thread starts, so that all inherit it; a
-    /// worker keeps their default, which ends it at once. The main thread only sleeps: Dispatch
+    /// The server's stop signals are blocked before any other thread starts, so that all inherit
+    /// it; the other commands keep their default, which ends them at once. The main thread only sleeps: Dispatch
     /// would wait on it with all signals unblocked.
     package static func launch() -> Never {
-        if CommandLine.arguments.dropFirst().first != "worker" {
+        let command = CommandLine.arguments.dropFirst().first ?? "serve"
+        if command == "serve" || command.hasPrefix("-") {
             SignalWatch.block([SIGTERM, SIGINT, SIGHUP])
         }
         // A task of its own, since there is no asynchronous caller above.
@@ -59,6 +64,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Jobs waiting and running in all (default: 1000000).")
     var maxQueued: Int?
 
+    @Option(help: "Bytes that the store may hold (default: as many as the disk has).")
+    var maxStoreBytes: Int64?
+
     @Option(help: "File with the token that clients must send; or set MARTLET_TOKEN.")
     var tokenFile: String?
 
@@ -84,6 +92,7 @@ struct ServeCommand: AsyncParsableCommand {
         if let processes { configuration.processes = processes }
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }
+        configuration.maxStoreBytes = maxStoreBytes
         configuration.token = try token()
         let problems = configuration.problems
         guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }

@@ -24,7 +24,7 @@ enum Server {
     static func run(_ configuration: Configuration) async throws {
         signal(SIGPIPE, SIG_IGN)
         let logger = Logger(label: "martlet") { StreamLogHandler.standardError(label: $0) }
-        let store = try openStore(configuration)
+        let store = try openStore(configuration, logger)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
         let web = WebClient(
@@ -71,9 +71,14 @@ enum Server {
         logger.notice("stopped")
     }
 
-    private static func openStore(_ configuration: Configuration) throws -> SQLiteJobStore {
+    private static func openStore(
+        _ configuration: Configuration, _ logger: Logger,
+    ) throws -> SQLiteJobStore {
+        var settings = SQLiteJobStore.Settings()
+        settings.maxBytes = configuration.maxStoreBytes
         do throws(StoreError) {
-            return try SQLiteJobStore(directory: configuration.data)
+            return try SQLiteJobStore(
+                directory: configuration.data, settings: settings, logger: logger)
         } catch {
             throw Refusal(description: "\(error)")
         }
