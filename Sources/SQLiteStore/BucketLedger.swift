@@ -9,7 +9,9 @@ final class BucketLedger: @unchecked Sendable {
     private let insert: RowStatement
     private let count: RowStatement
     private var numbers: [Bucket: Int64] = [:]
-    private var latest: (bucket: Bucket, number: Int64)?
+    /// A few of them that are found quicker than by a hash.
+    private var latest: [(bucket: Bucket, number: Int64)] = []
+    private var oldest = 0
     private var changes: [Int64: Int] = [:]
 
     /// Buckets whose numbers are remembered; there may be one a client's queue.
@@ -33,11 +35,16 @@ final class BucketLedger: @unchecked Sendable {
 
     /// The number of a bucket, which is made if it is not there.
     func number(of bucket: Bucket) throws -> Int64 {
-        if let latest, latest.bucket == bucket { return latest.number }
+        for known in latest where known.bucket == bucket { return known.number }
         let number = try numbers[bucket] ?? stored(bucket)
         if numbers.count >= Self.remembered { numbers = [:] }
         numbers[bucket] = number
-        latest = (bucket, number)
+        if latest.count < 8 {
+            latest.append((bucket, number))
+        } else {
+            latest[oldest] = (bucket, number)
+            oldest = (oldest + 1) % 8
+        }
         return number
     }
 
@@ -80,6 +87,7 @@ final class BucketLedger: @unchecked Sendable {
     /// Looks the buckets up again, because some may be gone.
     func forgetNumbers() {
         numbers = [:]
-        latest = nil
+        latest = []
+        oldest = 0
     }
 }

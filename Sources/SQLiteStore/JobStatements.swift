@@ -7,6 +7,8 @@ import RawJSON
 final class JobStatements: @unchecked Sendable {
     // Unchecked: made by the one writing connection and used in its transactions alone.
     let buckets: BucketLedger
+    /// Beginnings of attempts that the transaction has still to write, unless it brings their ends.
+    private var beginnings: [Int64: (attempt: Int, at: Timestamp)] = [:]
     private let insertJob: RowStatement
     private let insertTag: RowStatement
     private let deleteTag: RowStatement
@@ -76,6 +78,7 @@ final class JobStatements: @unchecked Sendable {
 
     /// Writes the mutable part of a job; false when it is not there any more.
     func update(_ job: Job) throws -> Bool {
+        beginnings[job.id.sequence] = nil
         guard let (old, tags) = try placeOf(job.id.sequence, { ($0.number(0), $0.optionalText(1)) })
         else { return false }
         let bucket = try buckets.number(of: Bucket(job))
@@ -97,10 +100,30 @@ final class JobStatements: @unchecked Sendable {
         return true
     }
 
-    /// Notes that an attempt has begun, unless its end is there already or it was put back in the
+    /// Notes that an attempt has begun; it is written with the end of the transaction.
+    func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp) {
+        beginnings[id.sequence] = (attempt, time)
+    }
+
+    /// Writes what was put off; the last thing that a transaction does.
+    func finish() throws {
+        for (id, beginning) in beginnings {
+            try writeStart(id, attempt: beginning.attempt, at: beginning.at)
+        }
+        beginnings.removeAll(keepingCapacity: true)
+        try buckets.flush()
+    }
+
+    /// Forgets what a transaction that was undone has done.
+    func reset() {
+        beginnings = [:]
+        buckets.reset()
+    }
+
+    /// Writes that an attempt has begun, unless its end is there already or it was put back in the
     /// queue before the note came: then the job has the same start.
-    func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp) throws {
-        let found = try placeOf(id.sequence) { row -> (old: Int64, tags: String?, new: Bucket)? in
+    private func writeStart(_ id: Int64, attempt: Int, at time: Timestamp) throws {
+        let found = try placeOf(id) { row -> (old: Int64, tags: String?, new: Bucket)? in
             guard row.text(2) == JobState.queued.rawValue, row.number(3) < attempt,
                 row.optionalNumber(4) != time.microseconds,
                 let pool = PoolKind(rawValue: row.text(7))
@@ -115,9 +138,9 @@ final class JobStatements: @unchecked Sendable {
             row.add(bucket)
             row.add(attempt)
             row.add(time.microseconds)
-            row.add(id.sequence)
+            row.add(id)
         }
-        try move(id.sequence, from: old, to: bucket, tags: tags)
+        try move(id, from: old, to: bucket, tags: tags)
     }
 
     /// Puts a job among those that wait for their turn.

@@ -41,7 +41,7 @@ extension SQLiteJobStore {
         writer.submit(
             StoreWriter.Change(
                 body: { _, statements in
-                    try statements.noteStarted(id, attempt: attempt, at: time)
+                    statements.noteStarted(id, attempt: attempt, at: time)
                 },
                 done: { _ in
                     // A note that was lost is written again with the attempt's end.

@@ -116,14 +116,14 @@ final class StoreWriter: @unchecked Sendable {
             try pool.writeWithoutTransaction { database in
                 try database.inTransaction(.immediate) {
                     for change in changes { try change.body(database, statements) }
-                    try statements.buckets.flush()
+                    try statements.finish()
                     return .commit
                 }
             }
             commits.add(1, ordering: .relaxed)
             return nil
         } catch {
-            statements.buckets.reset()
+            statements.reset()
             return error
         }
     }
