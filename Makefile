@@ -6,7 +6,7 @@ help: ## Print this help.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: ## Install what the build and the tests need from Debian (quiet, skipped when present).
-	@missing=; for p in libsqlite3-dev libssl-dev libnghttp2-dev libcurl4-openssl-dev zlib1g-dev nghttp2-server curl python3 python3-venv python3-yaml sqlite3; do \
+	@missing=; for p in libsqlite3-dev libssl-dev libnghttp2-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev nghttp2-server curl python3 python3-venv python3-yaml sqlite3; do \
 	  dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing > /dev/null; fi
 
@@ -23,16 +23,30 @@ test: setup ## Run all tests: Swift's, the Python worker's, then end to end agai
 
 # What the tests of the Python client use from PyPI.
 .build/client-venv/ready:
-	@dpkg-query -W -f '$${db:Status-Status}' python3-venv 2>/dev/null | grep -qx installed \
-	  || python3 -c 'import ensurepip' 2>/dev/null \
-	  || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv > /dev/null
 	@python3 -m venv .build/client-venv
 	@timeout 600 .build/client-venv/bin/pip install -q --disable-pip-version-check \
-	  cloudpickle joblib scikit-learn
+	  cloudpickle joblib scikit-learn pytest
 	@touch $@
+
+# CPython's own tests, of the version that runs here.
+.build/conformance/ready: VERSION = $(shell python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+.build/conformance/ready:
+	@rm -rf .build/conformance && mkdir -p .build/conformance
+	@cd .build/conformance && apt-get download -qq libpython$(VERSION)-testsuite 2> /dev/null \
+	  && dpkg -x libpython*.deb . && ln -s usr/lib/python$(VERSION) suite && touch ready
+
+conformance: setup .build/client-venv/ready .build/conformance/ready ## Run CPython's tests of executors and pools, and joblib's own, on Martlet.
+	swift build --product martlet
+	.build/client-venv/bin/python Python/conformance/cpython.py .build/conformance/suite
+	PYTHONPATH=Python/conformance .build/client-venv/bin/python -m pytest -q -rs -p joblib_plugin \
+	  -p no:cacheprovider -p no:warnings --pyargs joblib.test.test_parallel
 
 demo: build ## Start the service, run the programs of parallel Python as jobs, stop.
 	python3 Examples/demo.py
+
+manual: ## Write the manual page, Docs/martlet.1, from the command line's own help.
+	swift build --product martlet
+	python3 Scripts/manual-page.py .build/debug/martlet > Docs/martlet.1
 
 bench: build ## Measure Martlet beside FastAPI + Celery, ProcessPoolExecutor, joblib and others, in one run.
 	Benchmarks/setup.sh
@@ -51,11 +65,22 @@ image-test: ## Build the container images and try them, with docker or podman.
 api-reference: setup ## Make Dashboard/docs.html of openapi.yaml.
 	/usr/bin/python3 Scripts/api-reference.py
 
+fuzz: setup ## Fuzz the HTTP/1.1 parser, the JSON scanner and the HTTP/2 session, SECONDS=60 each.
+	swift build --package-path Fuzzing --scratch-path .build-fuzz -c release -Xswiftc -enable-testing \
+	  -Xswiftc -sanitize=fuzzer -Xswiftc -sanitize=address -Xswiftc -use-ld=lld
+	for target in HTTP1:http1 RawJSON:json HTTP2:http2; do \
+	  mkdir -p .build-fuzz/corpus/$${target#*:}; \
+	  .build-fuzz/release/Fuzz$${target%:*} -max_total_time=$(or $(SECONDS),60) -max_len=4096 -timeout=5 -rss_limit_mb=2048 \
+	    -detect_leaks=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/ .build-fuzz/corpus/$${target#*:} \
+	    Fuzzing/corpus/$${target#*:} || exit 1; \
+	done
+
 lint: ## Check the formatting.
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Fuzzing/Package.swift \
+	  Fuzzing/Sources/Fuzz*
 
 check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test demo bench bench-http soak image-test api-reference lint check
+.PHONY: help setup build test conformance demo manual bench bench-http soak fuzz image-test api-reference lint check

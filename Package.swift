@@ -49,13 +49,17 @@ let package = Package(
         .systemLibrary(name: "COpenSSL"),
         .systemLibrary(name: "CNghttp2"),
         .systemLibrary(name: "CCurl"),
+        .systemLibrary(name: "CZlib"),
+        .systemLibrary(name: "CZstd"),
         module("Threads", ["CLinux", deque]),
         module("Sockets", ["Threads", "CLinux", "COpenSSL", heap], more: unchecked),
         module("WebClient", ["Sockets", "CCurl", "CLinux", deque]),
         // HTTP side: knows no jobs.
         module("HTTPWire", more: unchecked),
         module(
-            "WebServer", ["HTTPWire", "Sockets", "CLinux", "CNghttp2", logging], more: unchecked),
+            "WebServer",
+            ["HTTPWire", "Sockets", "Threads", "CLinux", "CNghttp2", "CZlib", "CZstd"],
+            more: unchecked),
         // Jobs side: knows no HTTP server.
         module("Jobs", ["RawJSON"]),
         module(
@@ -78,9 +82,18 @@ let package = Package(
                 "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer", "HTTPWire",
                 "CEmbedded",
             ]),
+        module("Dashboard", ["WebServer", "CEmbedded"]),
+        // Knows the HTTP interface alone.
+        module(
+            "CommandClient",
+            [
+                "WebClient", "Sockets", "RawJSON",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
         module(
             "Daemon",
             [
+                "CommandClient", "Dashboard",
                 "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer",
                 "WebClient", "HTTPWire",
                 "Sockets", "Threads", "RawJSON", "CLinux", logging,
@@ -89,7 +102,9 @@ let package = Package(
         tests("RawJSONTests", ["RawJSON"]),
         tests("JobsTests", ["Jobs", "RawJSON"]),
         tests("HTTPWireTests", ["HTTPWire"]),
-        tests("WebClientTests", ["WebClient", "Sockets"]),
+        tests("WebClientTests", ["WebClient", "Sockets", "CCurl"]),
+        tests("SocketsTests", ["Sockets"]),
+        tests("WebServerTests", ["WebServer", "HTTPWire", "Sockets"]),
         .target(
             name: "TestSupport", dependencies: ["Jobs", "RawJSON"], path: "Tests/Support",
             swiftSettings: house),

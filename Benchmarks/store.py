@@ -42,7 +42,7 @@ def rows(count, draw):
         ended = created * 1000 + 5000 if state != "queued" else None
         document = json.dumps({"function": function, "args": [number], **({"tags": tags} if tags else {})})
         yield (created << 12, -(1 << 63) | random.getrandbits(62), state, function, queue, "process", 0,
-               0 if state == "queued" else 1, created * 1000, not_before, ended, ended,
+               0 if state == "queued" else 1, created * 1000, not_before, not_before, ended, ended,
                ended and ended + 7 * 86400 * 1000000, json.dumps(tags) if tags else None,
                None if state != "failed" else b'{"reason":"exception","type":"ValueError","message":"no"}',
                document.encode(), b"%d" % number if state == "succeeded" else None)
@@ -50,10 +50,10 @@ def rows(count, draw):
 
 FILL = """
 INSERT INTO buckets (state, function, queue, pool, priority, delayed, count)
-    SELECT state, function, queue, pool, 0, not_before IS NOT NULL AS late, count(*) FROM jobs
+    SELECT state, function, queue, pool, 0, wakes_at IS NOT NULL AS late, count(*) FROM jobs
     GROUP BY state, function, queue, late;
 UPDATE jobs SET bucket = (SELECT id FROM buckets WHERE state = jobs.state AND function = jobs.function
-    AND queue = jobs.queue AND delayed = (jobs.not_before IS NOT NULL));
+    AND queue = jobs.queue AND delayed = (jobs.wakes_at IS NOT NULL));
 INSERT INTO job_tags SELECT value, bucket, jobs.id FROM jobs, json_each(jobs.tags) WHERE jobs.tags IS NOT NULL;
 """
 
@@ -66,8 +66,8 @@ def fill(binary, folder, count, draw):
     database.executescript("PRAGMA synchronous = OFF; PRAGMA cache_size = -500000; DROP INDEX jobs_bucket")
     database.executemany(
         "INSERT INTO jobs (id, uuid_low, bucket, state, function, queue, pool, priority, attempt, created_at,"
-        " not_before, started_at, ended_at, expires_at, items_done, items_failed, tags, failure, submission, result)"
-        " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)", rows(count, draw))
+        " not_before, wakes_at, started_at, ended_at, expires_at, items_done, items_failed, tags, failure,"
+        " submission, result) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)", rows(count, draw))
     database.executescript(FILL + "CREATE INDEX jobs_bucket ON jobs (bucket)")
     database.commit()
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -31,7 +31,7 @@ class Server:
         self.process = subprocess.Popen(self.command, stderr=self.log, stdin=subprocess.DEVNULL)
         deadline = time.time() + 20
         while time.time() < deadline:
-            found = re.search(r"address=https?://127.0.0.1:(\d+)", self.said())
+            found = re.search(r'address[=:"]+https?://127.0.0.1:(\d+)', self.said())
             if found:
                 self.port = int(found[1])
                 return

@@ -5,7 +5,7 @@ On the server's side, mark functions with `@martlet.function`. On the client's, 
 places of concurrent.futures, multiprocessing.Pool and joblib's own backends.
 """
 
-from .functions import Cancelled, Permanent, function
+from .functions import Cancelled, Permanent, Retry, function, progress, traceparent
 
 # Read when first asked for, so that a worker does not pay for the client.
 _ELSEWHERE = {
@@ -15,7 +15,7 @@ _ELSEWHERE = {
     "RemoteTraceback": "errors",
 }
 
-__all__ = ["Cancelled", "Permanent", "function", *_ELSEWHERE]
+__all__ = ["Cancelled", "Permanent", "Retry", "function", "progress", "traceparent", *_ELSEWHERE]
 
 
 def __getattr__(name):

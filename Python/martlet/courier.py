@@ -148,12 +148,9 @@ class Courier:
         with self._changed:
             return list(self._open)
 
-    def cancel_waiting(self):
-        """Cancels the calls that no worker has begun, and the maps."""
-        for future in self.open_futures():
-            if not future._has_begun or isinstance(future, MapFuture):
-                future.cancel()
-        asyncio.run_coroutine_threadsafe(self._cancel_queued(), self._loop).result()
+    def cancel_waiting(self, on_server):
+        """Cancels the maps and the calls that wait here, or, if so told, on the server."""
+        asyncio.run_coroutine_threadsafe(self._cancel_waiting(on_server), self._loop).result()
 
     def cancel_all(self):
         for future in self.open_futures():
@@ -335,6 +332,14 @@ class Courier:
     async def _cancel(self, job):
         await self._ask(operations.ask_json(
             "POST", operations.path(job, "cancel"), 200, 202, 404))
+
+    async def _cancel_waiting(self, on_server):
+        self._pump()
+        for future in self.open_futures():
+            if not future._has_begun or isinstance(future, MapFuture):
+                future.cancel()
+        if on_server:
+            await self._cancel_queued()
 
     async def _cancel_queued(self):
         async def cancel_if_queued(future, parcel):

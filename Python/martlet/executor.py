@@ -83,11 +83,13 @@ class Executor(concurrent.futures.Executor):
             for item in self._client.items(job, timeout=left(end)):
                 if "error" in item:
                     raise errors.failure(job, item["error"], parcel.unpickles)
-                value = parcel.open(item["result"])
+                # No result is held on to while the caller has it.
                 if counts[index] is None:
-                    yield value
+                    yield parcel.open(item["result"])
                 else:
-                    yield from value
+                    values = parcel.open(item["result"])[::-1]
+                    while values:
+                        yield values.pop()
                 index += 1
         except errors.JobCancelled as error:
             if future.cancelled():
@@ -98,7 +100,8 @@ class Executor(concurrent.futures.Executor):
         with self._lock:
             self._is_shut = True
         if cancel_futures and self._courier.open_futures():
-            self._courier.cancel_waiting()
+            # What is under way within max_workers counts as begun.
+            self._courier.cancel_waiting(on_server=self._max_workers is None)
         if wait:
             self._courier.join()
             self._client.close()
@@ -128,8 +131,12 @@ class Executor(concurrent.futures.Executor):
         return self._described[name]
 
 
+class UnsentFuture(concurrent.futures.Future):
+    """Of a call that could not be pickled."""
+
+
 def failed(error):
-    future = concurrent.futures.Future()
+    future = UnsentFuture()
     future.set_running_or_notify_cancel()
     future.set_exception(error)
     return future

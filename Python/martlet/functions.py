@@ -7,6 +7,7 @@ RETRY_LIMITS = {
     "initial": (0, 31_536_000),
     "factor": (1, 100),
     "max_delay": (0, 31_536_000),
+    "jitter": (0, 1),
 }
 BACKOFFS = ("constant", "exponential")
 
@@ -18,6 +19,14 @@ IS_COROUTINE = 0x80
 
 class Permanent(Exception):
     """Raised by a function whose failure would only repeat: the job is not tried again."""
+
+
+class Retry(Exception):
+    """Raised by a function that wants its next attempt, if there is one, `after` some seconds."""
+
+    def __init__(self, message="", after=None):
+        super().__init__(message)
+        self.after = after
 
 
 class Cancelled(BaseException):
@@ -62,6 +71,38 @@ class Registration:
         return code.co_firstlineno if code else None
 
 
+# Takes the progress of the call that runs; set in a worker.
+report_progress = None
+
+
+def progress(done, total=None, message=None):
+    """Tells how far the call is that runs: `done` of `total`, numbers, and what it does just now.
+
+    Whoever looks on sees it a moment later, ten times a second at most. Of a map the items are
+    the progress, and outside of a job there is nobody to be told: there it does nothing.
+    """
+    for name, value in (("done", done), ("total", total)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
+            raise TypeError("martlet.progress: %s must be a number, not %r" % (name, value))
+        if value is not None and not 0 <= value < 1e15:
+            raise ValueError("martlet.progress: %s must be from 0 to 1e15, not %r" % (name, value))
+    if done is None:
+        raise TypeError("martlet.progress: done must be a number, not None")
+    if message is not None and not isinstance(message, str):
+        raise TypeError("martlet.progress: message must be a string, not %r" % (message,))
+    if report_progress is not None:
+        report_progress(done, total, message and message[:1000])
+
+
+# The trace that the call that runs belongs to; set in a worker.
+current_trace = None
+
+
+def traceparent():
+    """The trace of the job that runs (W3C Trace Context), as its client sent it, or None."""
+    return current_trace() if current_trace is not None else None
+
+
 # Every registration in the order of the decorators' running; the worker reads it after each file.
 registered = []
 
@@ -78,7 +119,7 @@ def function(target=None, *, name=None, pool=None, pools=None, timeout=None, ret
     pools    where a job may choose to run: for a `def` both "process" and "thread" if not given
     timeout  seconds for one attempt of a job, or for one item of a map job
     retry    attempts in all as a number, or a dict of max_attempts, backoff ("constant" or
-             "exponential"), initial, factor, max_delay
+             "exponential"), initial, factor, max_delay, jitter
     queue    the queue of its jobs
     tags     list of strings that its jobs bear
 

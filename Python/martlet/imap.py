@@ -77,8 +77,11 @@ class Feed:
         window = []
         try:
             window.extend(itertools.islice(items, count))
-        except Exception as error:  # extend keeps the items before it
+        except Exception as error:
+            # extend has kept the items before it; a chunk that is not whole is lost with the error,
+            # as in multiprocessing.
             self.error = error
+            del window[len(window) - len(window) % self.chunksize:]
         return window
 
     def has_room(self):

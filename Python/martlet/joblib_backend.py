@@ -5,11 +5,13 @@ Options of the configuration: url, token, pool, queue, priority, retry_for and t
 the functions import.
 """
 
+import pickle
+
 from joblib.parallel import (
     AutoBatchingMixin, ParallelBackendBase, SequentialBackend, register_parallel_backend)
 
 from .client import Client
-from .executor import Executor
+from .executor import Executor, UnsentFuture
 
 try:
     from joblib._parallel_backends import FallbackToBackend
@@ -65,6 +67,9 @@ class MartletBackend(AutoBatchingMixin, ParallelBackendBase):
     apply_async = submit  # its name before joblib 1.5
 
     def retrieve_result_callback(self, future):
+        if isinstance(future, UnsentFuture):
+            raise pickle.PicklingError(
+                "Could not pickle the task to send to the workers.") from future.exception()
         return future.result()
 
     def terminate(self):

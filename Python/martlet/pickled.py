@@ -21,7 +21,7 @@ FOLDER_BYTES = 8 << 30
 # Unpickled functions that a worker keeps.
 CACHED_FUNCTIONS = 64
 # Bytes of a pickled exception; a larger one travels as its message and traceback alone.
-EXCEPTION_BYTES = 256 << 10
+EXCEPTION_BYTES = 2 << 20
 DIGEST = "sha256:"
 
 

@@ -181,7 +181,6 @@ class AsyncResult:
         except Exception as error:  # what cannot be pickled, for example: told by get()
             self._finish(None, error)
         else:
-            self._future = future
             future.add_done_callback(self._take)
 
     def _take(self, future):

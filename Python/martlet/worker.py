@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from . import functions
+from . import functions, reports
 
 encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 decode = json.JSONDecoder().raw_decode
@@ -108,6 +108,8 @@ def failure(error):
         made["code"] = "cancelled"
     if isinstance(error, functions.Permanent):
         made["permanent"] = True
+    if isinstance(error, functions.Retry) and error.after is not None:
+        made["retry_after"] = float(error.after)
     if pickle is not None:
         made["pickle"] = pickle
     return made
@@ -187,10 +189,18 @@ def run_chunk(number, registration, message):
 
 
 class Worker:
-    def __init__(self, channel, found):
+    def __init__(self, channel, found, said):
         self.channel = channel
         self.send = channel.sendall
         self.found = found
+        self.reports = said
+        self.lock = said.lock
+
+    def capture(self, current, send):
+        """Tells the server what calls say; `current` gives number and trace of the one here."""
+        self.reports.current, self.reports.send = current, send
+        functions.report_progress = self.reports.note
+        functions.current_trace = lambda: current()[1]
 
     def handle(self, message):
         """The answer to a call, ready to be sent."""
@@ -253,25 +263,43 @@ def fail(error):
 
 # --- The three kinds -------------------------------------------------------------------------
 
+NO_CALL = (None, None)
+
+
 def serve_process(worker):
+    call, lock, send = NO_CALL, worker.lock, worker.channel.sendall
+    worker.capture(lambda: call, send)
+    said, finish = worker.reports.open, worker.reports.finish
     for message in worker.messages():
         if "call" in message:
-            worker.send(worker.handle(message))
+            number = message["call"]
+            call = (number, message.get("trace"))
+            line = worker.handle(message)
+            call = NO_CALL
+            if said:
+                finish(number)
+            with lock:  # a thread that the function has left behind may be telling something
+                send(line)
 
 
 def serve_threads(worker, threads):
+    import contextvars
     from concurrent.futures import ThreadPoolExecutor
     # Calls that are not answered: the thread that runs each, None for one that waits.
-    lock, given, cancelled = threading.RLock(), {}, set()
+    lock, given, cancelled = worker.lock, {}, set()
+    here = contextvars.ContextVar("call", default=NO_CALL)
 
     def send(line):
         with lock:
             worker.channel.sendall(line)
     worker.send = send
+    worker.capture(here.get, worker.channel.sendall)
+    said, finish = worker.reports.open, worker.reports.finish
 
     def run(message):
         number = message["call"]
         line = answer_call(number, "", fail, functions.Cancelled("cancelled before it began"))
+        here.set((number, message.get("trace")))
         while number in given:
             # A cancel may strike a moment late, here instead of in the call; a second answer to
             # one call is passed over by the server.
@@ -280,6 +308,9 @@ def serve_threads(worker, threads):
                     given[number] = threading.get_ident()
                 if number not in cancelled:
                     line = worker.handle(message)
+                here.set(NO_CALL)
+                if number in said:
+                    finish(number)
                 with lock:
                     send(line)
                     cancelled.discard(number)
@@ -312,6 +343,7 @@ def serve_async(worker):
 
 
 async def run_async(worker, asyncio):
+    import contextvars
     channel, loop, found = worker.channel, asyncio.get_running_loop(), worker.found
     channel.setblocking(False)
     # Calls that are not answered, and those of them that have not begun.
@@ -340,14 +372,29 @@ async def run_async(worker, asyncio):
             loop.call_soon(flush)
         output.append(line)
 
+    here, thread = contextvars.ContextVar("call", default=NO_CALL), threading.get_ident()
+
+    def tell(line):
+        if threading.get_ident() == thread:
+            emit(line)
+        else:
+            loop.call_soon_threadsafe(emit, line)
+
+    worker.capture(here.get, tell)
+    said, finish = worker.reports.open, worker.reports.finish
+
     async def call(message):
         number, name = message["call"], message.get("function")
+        here.set((number, message.get("trace")))
         waiting.discard(number)
         start = time.perf_counter()
         try:
             registration = found.get(name) or missing(name)
             if "map" in message:
-                return emit(await chunk(number, registration, message, start))
+                line = await chunk(number, registration, message, start)
+                if number in said:
+                    finish(number)
+                return emit(line)
             body = '"result":' + encoded(
                 await bind(registration.target, message.get("args", ())), name)
         except BaseException as error:
@@ -357,6 +404,8 @@ async def run_async(worker, asyncio):
             body = '"error":' + encode(made)
         finally:
             tasks.pop(number, None)
+        if number in said:
+            finish(number)
         emit(('{"call":%d,"seconds":%.9f,%s}\n' % (
             number, time.perf_counter() - start, body)).encode("utf-8", "surrogatepass"))
 
@@ -426,6 +475,7 @@ def main(arguments):
     os.set_inheritable(fd, False)
     channel = socket.socket(fileno=fd)
     sys.stdout.reconfigure(line_buffering=True)
+    said = reports.install()
     found, broken = import_all(paths)
     if pickles is not None:
         from . import pickled
@@ -434,7 +484,7 @@ def main(arguments):
         "protocol": 1, "runtime": "python %d.%d.%d" % sys.version_info[:3], "pid": os.getpid(),
         "functions": [describe(registration) for registration in found.values()],
         "broken": broken}}) + "\n").encode("utf-8", "surrogatepass"))
-    worker = Worker(channel, found)
+    worker = Worker(channel, found, said)
     if kind == "async":
         serve_async(worker)
     elif kind == "thread":

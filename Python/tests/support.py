@@ -15,17 +15,24 @@ from server import Server  # noqa: E402
 BINARY = os.environ.get("MARTLET_BINARY", ".build/debug/martlet")
 
 
+class TestServer(Server):
+    """A server whose workers can import the tests' modules, after a restart too."""
+
+    def start(self):
+        before = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = TESTS
+        try:
+            super().start()
+        finally:
+            del os.environ["PYTHONPATH"]
+            if before is not None:
+                os.environ["PYTHONPATH"] = before
+
+
 def start(*more, data=None, processes=2):
-    """A server whose workers are of this Python and can import the tests' modules."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = TESTS
-    try:
-        return Server(BINARY, TESTS + "/functions", data=data, processes=processes, more=[
-            "--python", sys.executable, *more])
-    finally:
-        del os.environ["PYTHONPATH"]
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
+    """A server whose workers are of this Python."""
+    return TestServer(BINARY, TESTS + "/functions", data=data, processes=processes, more=[
+        "--python", sys.executable, *more])
 
 
 def url(server):

@@ -197,6 +197,21 @@ class CancelTests(unittest.TestCase):
         self.assertEqual({job.state for job in client.list(tag="stopped")},
                          {"cancelled", "succeeded"})
 
+    def test_the_call_after_a_cancelled_one_is_not_struck(self):
+        def stubborn(path):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            tell_and_sleep(path, 0.4)
+
+        with support.start("--allow-pickle", processes=1) as own, \
+                tempfile.TemporaryDirectory() as folder, \
+                martlet.Executor(url=support.url(own)) as ex:
+            path, pid = told(folder, "a")
+            future = ex.submit(stubborn, path)
+            pid()
+            innocent = ex.submit(time.sleep, 1.5)  # longer than a cancelled call has to end
+            future.cancel()
+            self.assertIsNone(innocent.result(20))
+
     def test_a_call_that_has_ended_cannot_be_cancelled(self):
         with executor() as ex:
             future = ex.submit(pow, 2, 2)

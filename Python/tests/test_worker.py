@@ -30,6 +30,19 @@ def set_of(x):
 def leave():
     raise SystemExit(3)
 
+@martlet.function
+def say(text):
+    martlet.progress(1, 2)
+    print(text)
+    print("rest", end="")
+    return martlet.traceparent()
+
+@martlet.function
+async def say_later(text):
+    await asyncio.sleep(0.1)
+    print(text)
+    return martlet.traceparent()
+
 @martlet.function(name="later", timeout=30)
 async def wait(seconds):
     await asyncio.sleep(seconds)
@@ -78,7 +91,8 @@ class WorkerTests(unittest.TestCase):
     def test_the_greeting_names_functions_and_broken_files(self):
         with Worker("process") as worker:
             functions = {f["name"]: f for f in worker.hello["functions"]}
-            self.assertEqual(set(functions), {"square", "nap", "set_of", "leave", "later"})
+            self.assertEqual(set(functions), {
+                "square", "nap", "set_of", "leave", "say", "say_later", "later"})
             self.assertEqual(functions["square"]["pools"], ["process", "thread"])
             self.assertEqual(functions["later"]["pool"], "async")
             self.assertEqual(functions["later"]["timeout"], 30)
@@ -117,6 +131,24 @@ class WorkerTests(unittest.TestCase):
                 self.assertEqual(answer["error"]["code"], "cancelled")
                 worker.send({"cancel": 1}, {"call": 2, "function": function, "args": [0]})
                 self.assertEqual(worker.read()["call"], 2)
+
+    def test_what_a_call_says_comes_before_its_answer(self):
+        for kind, function in [("process", "say"), ("thread", "say"), ("async", "say_later")]:
+            with self.subTest(kind=kind), Worker(kind) as worker:
+                trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+                worker.send({"call": 5, "function": function, "args": ["hello"], "trace": trace})
+                said = [worker.read() for _ in range(2 if kind == "async" else 4)]
+                if kind != "async":
+                    self.assertEqual(said.pop(0), {
+                        "progress": 5, "done": 1, "total": 2, "message": None})
+                    self.assertEqual(said.pop(1), {"log": 5, "lines": [["stdout", "", "rest"]]})
+                self.assertEqual(said[0], {"log": 5, "lines": [["stdout", "", "hello"]]})
+                self.assertEqual((said[1]["call"], said[1]["result"]), (5, trace))
+                # The next call is another one's.
+                worker.send({"call": 6, "function": function, "args": ["again"]})
+                heard = [worker.read() for _ in range(len(said) + 2 * (kind != "async"))]
+                self.assertEqual({next(iter(m.values())) for m in heard}, {6})
+                self.assertIsNone(heard[-1]["result"])
 
     def test_many_coroutines_run_at_once(self):
         with Worker("async") as worker:

@@ -71,6 +71,8 @@ pid_t clinux_spawn(const struct clinux_spawn *spawn) {
     return failure ? -failure : pid;
 }
 
+void clinux_become_subreaper(void) { prctl(PR_SET_CHILD_SUBREAPER, 1); }
+
 int clinux_pidfd_open(pid_t pid) {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     return fd < 0 ? -errno : fd;

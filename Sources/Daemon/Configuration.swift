@@ -28,12 +28,15 @@ struct Configuration {
     /// Bytes that the store may hold: near it the oldest results go, at it submissions are refused
     /// with 507; nil for as many as the disk has.
     var maxStoreBytes: Int64?
+    /// Streams of events at once; past it they are refused with 503.
+    var maxEventStreams = EngineSettings().eventStreams
     /// Certificate and key of the internet addresses, and whose clients are let in; nil for no TLS.
     var tls: TLSContext.Files?
     /// Proxies whose word on the client's address is taken.
     var trustedProxies: [AddressRange] = []
     /// File for a line a response, `-` for the standard error; nil for none.
     var accessLog: String?
+    var logFormat = LogFormat.text
     /// Bounds and times of connections and requests.
     var http = HTTPBounds()
     /// Wanted from every client but for health checks; nil for none.
@@ -63,6 +66,7 @@ struct Configuration {
         if let maxStoreBytes, maxStoreBytes < 1 << 20 {
             found.append("--max-store-bytes must be 1048576 or more")
         }
+        if maxEventStreams < 1 { found.append("--max-event-streams must be 1 or more") }
         found += fetch.problems
         for address in listen where !address.isLocal && token == nil {
             found.append(

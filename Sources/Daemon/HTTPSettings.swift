@@ -4,8 +4,9 @@ import Sockets
 import WebServer
 
 extension HTTPServerConfiguration {
-    /// The HTTP server's settings as the program's say.
-    init(_ configuration: Configuration, tls: TLSContext?) throws {
+    /// The HTTP server's settings as the program's say; no token is asked for `openPaths` and the
+    /// health checks.
+    init(_ configuration: Configuration, tls: TLSContext?, openPaths: Set<String>) throws {
         self.init { status, detail in
             Problem(status, "http-\(status)", HTTPStatus.reason(status), detail).response
         }
@@ -25,16 +26,19 @@ extension HTTPServerConfiguration {
         if let most = bounds.connectionsPerAddress { connectionsPerAddress = most }
         if let most = bounds.bodyBytes { limits.bodyBytes = most }
         if let seconds = bounds.idleSeconds { idleTimeout = .seconds(seconds) }
-        if let token = configuration.token { authorize = Self.check(token) }
+        if let token = configuration.token { authorize = Self.check(token, openPaths) }
     }
 
-    /// Lets pass who sends the token, and health checks.
-    private static func check(_ token: String) -> @Sendable (HTTPRequest) -> HTTPResponse? {
+    /// Lets pass who sends the token, health checks, and what is for all.
+    private static func check(
+        _ token: String, _ openPaths: Set<String>,
+    ) -> @Sendable (HTTPRequest) -> HTTPResponse? {
         let wanted = Array("Bearer \(token)".utf8)
         return { request in
             if request.head.isPath("/healthz") || request.head.isPath("/readyz") { return nil }
             let sent = request.head.field("authorization") ?? ""
             if isEqual(Array(sent.utf8), wanted) { return nil }
+            if openPaths.contains(String(request.head.path)) { return nil }
             var refused = Problem(
                 401, "unauthorized", "A token is wanted",
                 "Send Authorization: Bearer TOKEN with the server's token."

@@ -1,4 +1,5 @@
 package import ArgumentParser
+import CommandClient
 import Functions
 import Glibc
 import Logging
@@ -13,18 +14,19 @@ package struct MartletCommand: AsyncParsableCommand {
             ServeCommand.self, BackupCommand.self, CompactCommand.self, DoctorCommand.self,
             WorkerCommand.self,
         ],
+        groupedSubcommands: [CommandGroup(name: "Client", subcommands: ClientCommands.all)],
         defaultSubcommand: ServeCommand.self)
 
     package init() {}
 
     /// Does what the process's arguments say, then ends the process.
     ///
-    /// The server's stop signals are blocked before any other thread starts, so that all inherit
-    /// it; the other commands keep their default, which ends them at once. The main thread only sleeps: Dispatch
-    /// would wait on it with all signals unblocked.
+    /// A server's stop signals are blocked before any other thread starts, so that all inherit it;
+    /// everything else keeps their default, which ends it at once. The main thread only sleeps:
+    /// Dispatch would wait on it with all signals unblocked.
     package static func launch() -> Never {
-        let command = CommandLine.arguments.dropFirst().first ?? "serve"
-        if command == "serve" || command.hasPrefix("-") {
+        let first = CommandLine.arguments.dropFirst().first ?? "serve"
+        if first == "serve" || first.hasPrefix("-") {
             SignalWatch.block([SIGTERM, SIGINT, SIGHUP])
         }
         // A task of its own, since there is no asynchronous caller above.
@@ -67,6 +69,12 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Bytes that the store may hold (default: as many as the disk has).")
     var maxStoreBytes: Int64?
 
+    @Option(help: "Streams of events at once (default: 1000).")
+    var maxEventStreams: Int?
+
+    @Option(help: "How the log on stderr is written: text or json.")
+    var logFormat = LogFormat.text
+
     @Option(help: "File with the token that clients must send; or set MARTLET_TOKEN.")
     var tokenFile: String?
 
@@ -93,6 +101,8 @@ struct ServeCommand: AsyncParsableCommand {
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }
         configuration.maxStoreBytes = maxStoreBytes
+        if let maxEventStreams { configuration.maxEventStreams = maxEventStreams }
+        configuration.logFormat = logFormat
         configuration.token = try token()
         let problems = configuration.problems
         guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }
@@ -120,3 +130,5 @@ struct WorkerCommand: AsyncParsableCommand {
         await NativeWorker(fd: 3, functions: NativeCatalogue().functions).run()
     }
 }
+
+extension LogFormat: ExpressibleByArgument {}

@@ -28,6 +28,7 @@ final class Runtimes: Sendable {
         folder = configuration.functions.map(FunctionFolder.init)
         allowsPickle = configuration.allowsPickle
         let spawner = ThreadExecutor(name: "spawner", threads: 1)
+        let children = ChildProcesses()
         let package =
             try configuration.functions == nil && !configuration.allowsPickle
             ? nil : EmbeddedFiles.installPython(below: configuration.data)
@@ -41,6 +42,7 @@ final class Runtimes: Sendable {
             RuntimePool(
                 RuntimePool.Parts(
                     kind: kind, slots: slots[kind] ?? 1, loop: loop, spawner: spawner,
+                    children: children,
                     natives: natives.functions,
                     python: package.map { package in
                         .python(

@@ -1,4 +1,5 @@
 import CLinux
+import Dashboard
 import Functions
 import Glibc
 import HTTPWire
@@ -23,7 +24,7 @@ struct Refusal: Error, CustomStringConvertible {
 enum Server {
     static func run(_ configuration: Configuration) async throws {
         signal(SIGPIPE, SIG_IGN)
-        let logger = Logger(label: "martlet") { StreamLogHandler.standardError(label: $0) }
+        let logger = configuration.logFormat.logger
         let store = try openStore(configuration, logger)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
@@ -38,6 +39,7 @@ enum Server {
         await runtimes.start()
         var settings = EngineSettings()
         settings.openJobs = configuration.maxQueued
+        settings.eventStreams = configuration.maxEventStreams
         let queue = try await JobQueue.start(
             EngineParts(
                 store: store, pools: runtimes.pools, slots: runtimes.slots, catalogue: catalogue,
@@ -45,10 +47,14 @@ enum Server {
 
         let tls = try configuration.tls.map { try TLSContext($0) }
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
+        let watch = HTTPServerWatch()
+        let dashboard = DashboardRoutes()
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
-            router: Router(JobRoutes(queue: queue).routes),
-            configuration: HTTPServerConfiguration(configuration, tls: tls))
+            router: Router(JobRoutes(queue: queue, http: watch).routes + dashboard.routes),
+            configuration: HTTPServerConfiguration(
+                configuration, tls: tls, openPaths: dashboard.paths))
+        watch.look(at: server)
         for address in server.addresses {
             logger.notice(
                 "listening", metadata: ["address": "\(address.url(isSecure: tls != nil))"])
@@ -64,6 +70,7 @@ enum Server {
         await firstSignal(on: engineLoop) { reload(tls, logger) }
         logger.notice("stopping")
         care.cancel()
+        queue.endStreams()
         await server.stop(grace: .seconds(configuration.drainSeconds))
         await queue.stop(within: .seconds(configuration.drainSeconds))
         web.close()

@@ -64,6 +64,7 @@ package struct HTTP1Parser: Sendable {
                 progress.first = index + 1
             } else {
                 try checkLength(index + 1)
+                try checkFirstOctet(bytes)
                 progress.lines += 1
                 if progress.lines > limits.fields + 1 {
                     throw HTTPRefusal(431, "More than \(limits.fields) header fields.")
@@ -71,14 +72,20 @@ package struct HTTP1Parser: Sendable {
             }
             progress.lineStart = index + 1
         }
-        // What cannot begin a request is not waited for: a TLS greeting, say.
-        if progress.first < bytes.count, progress.lines == 0, !bytes[progress.first].isToken,
-            bytes[progress.first] != UInt8(ascii: "\r")
-        {
-            throw HTTPRefusal(400, "This is no HTTP request.")
-        }
+        try checkFirstOctet(bytes)
         try checkLength(bytes.count)
         return nil
+    }
+
+    /// What cannot begin a request is not waited for: a TLS greeting, say.
+    private func checkFirstOctet(_ bytes: Span<UInt8>) throws(HTTPRefusal) {
+        guard progress.lines == 0, progress.first < bytes.count else { return }
+        let octet = bytes[progress.first]
+        // A CR may begin the empty line that is passed over, if LF follows.
+        let mayBeEmptyLine = octet == UInt8(ascii: "\r") && progress.first + 1 == bytes.count
+        guard octet.isToken || mayBeEmptyLine else {
+            throw HTTPRefusal(400, "This is no HTTP request.")
+        }
     }
 
     private func checkLength(_ count: Int) throws(HTTPRefusal) {

@@ -24,6 +24,10 @@ actor Dispatcher {
     private let savedItems: JobWaiters
     private let live: LiveJobs
     private let open: OpenJobs
+    private let events: EventFeed
+    private let progressEvents: ProgressEvents
+    private let journal: JobJournal
+    private var metrics = EngineMetrics()
     private let settings: EngineSettings
     private let loop: EventLoop
     private let logger: Logger
@@ -50,7 +54,7 @@ actor Dispatcher {
 
     init(
         _ parts: EngineParts, waiters: JobWaiters, savedItems: JobWaiters, live: LiveJobs,
-        open: OpenJobs,
+        open: OpenJobs, events: EventFeed, savedLogs: JobWaiters,
     ) {
         store = parts.store
         pools = parts.pools
@@ -63,6 +67,11 @@ actor Dispatcher {
         self.savedItems = savedItems
         self.live = live
         self.open = open
+        self.events = events
+        progressEvents = ProgressEvents(events, loop: parts.loop)
+        journal = JobJournal(
+            store: parts.store, live: live, events: events, progressEvents: progressEvents,
+            savedLogs: savedLogs, loop: parts.loop)
     }
 
     /// Something that wants a place in a pool.
@@ -81,6 +90,12 @@ actor Dispatcher {
     }
 
     // MARK: What is to run
+
+    /// Takes jobs that are new.
+    func take(_ jobs: [Job]) {
+        for job in jobs { metrics.submitted(job) }
+        add(jobs)
+    }
 
     func add(_ jobs: [Job]) {
         for job in jobs { add(job) }
@@ -235,7 +250,9 @@ actor Dispatcher {
     /// The store learns it when the attempt has run for a moment, so that a short one is written
     /// once, at its end; but at once of a function in this process, which could take it down.
     func begun(_ job: Job, of function: Function?) {
+        metrics.started(job, due: live.job(job.id)?.notBefore)
         live.put(job)
+        events.publish(job)
         let start = job.startedAt ?? .now()
         if function?.runtime == .native, job.pool != .process {
             return store.noteStarted(job.id, attempt: job.attempt, at: start)
@@ -269,6 +286,7 @@ actor Dispatcher {
             job.itemsFailed = failed
             job.itemsRunning = running
         }
+        if events.isRecording, let job = live.job(id) { progressEvents.note(job) }
     }
 
     func save(_ segments: [ItemSegment], of id: JobID) async {
@@ -319,18 +337,28 @@ actor Dispatcher {
         job.submission.retry ?? function?.retry ?? RetryPolicy()
     }
 
+    /// Who hears what the job's calls say.
+    nonisolated func source(of job: Job) -> CallSource {
+        CallSource(job: job.id, reporter: journal, traceparent: job.traceparent)
+    }
+
     func keepSeconds(of job: Job) -> Double { job.submission.keep ?? settings.keepSeconds }
 
     /// Makes the attempt's outcome durable, then tells whoever waits.
     func ended(_ job: Job, adding segments: [ItemSegment]) async {
         let store = self.store
+        journal.attemptEnds(job.id)
         await persist(job.id) { () async throws(StoreError) in
             try await store.update(job, adding: segments)
         }
-        attempts[job.id] = nil
+        let hasRun = attempts.removeValue(forKey: job.id) != nil
+        metrics.ended(job, hasRun: hasRun)
         live.remove(job.id)
+        progressEvents.flush(job.id)
+        events.publish(job)
         if job.state.isEnd {
             open.leave(1)
+            journal.close(job)
             waiters.tell(job)
             savedItems.tell(job)
         } else if !isDraining {
@@ -362,6 +390,7 @@ actor Dispatcher {
             return await end(job)
         }
         live.change(job.id) { $0.state = .cancelling }
+        if let job = live.job(job.id) { events.publish(job) }
         attempt.cancel()
         return live.job(job.id)
     }
@@ -376,6 +405,8 @@ actor Dispatcher {
         await ended(job, adding: [])
         return job
     }
+
+    var jobCounts: [JobCounts] { metrics.snapshot }
 
     var runningCount: Int { attempts.count }
 

@@ -13,6 +13,8 @@ package struct EngineSettings: Sendable {
     package var windowBytes = 64 << 20
     /// Jobs waiting and running in all; past it submissions are refused.
     package var openJobs = 1_000_000
+    /// Streams of events at once.
+    package var eventStreams = 1000
     /// Seconds that a result stays if its job does not say.
     package var keepSeconds = 7.0 * 86_400
 
@@ -46,16 +48,19 @@ package struct EngineParts: Sendable {
 /// All that may be asked of the engine: submit, look, wait, cancel, retry, forget.
 package final class JobQueue: Sendable {
     package let catalogue: FunctionCatalogue
-    private let store: any JobStore
+    let store: any JobStore
     private let pools: [PoolKind: any JobPool]
-    private let loop: EventLoop
-    private let dispatcher: Dispatcher
+    let loop: EventLoop
+    let dispatcher: Dispatcher
     private let waiters = JobWaiters()
     /// Those who wait for more results of a running map.
     private let savedItems = JobWaiters()
     private let live = LiveJobs()
     private let open: OpenJobs
     private let ids: JobIDGenerator
+    let events: EventFeed
+    /// Those who wait for more of a log.
+    let savedLogs = JobWaiters()
 
     /// Recovers what an earlier server has left and begins to run it.
     ///
@@ -79,8 +84,11 @@ package final class JobQueue: Sendable {
         loop = parts.loop
         ids = JobIDGenerator(after: report.lastSequence)
         open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
+        events = EventFeed(limit: parts.settings.eventStreams)
         dispatcher = Dispatcher(
-            parts, waiters: waiters, savedItems: savedItems, live: live, open: open)
+            parts, waiters: waiters, savedItems: savedItems, live: live, open: open, events: events,
+            savedLogs: savedLogs)
+        events.beat(on: loop)
     }
 
     // MARK: Submitting
@@ -89,7 +97,7 @@ package final class JobQueue: Sendable {
     ///
     /// - Throws: `SubmissionError` when the function is unknown or does not run on the pool.
     package func prepare(
-        _ submission: JobSubmission, idempotencyKey: String? = nil,
+        _ submission: JobSubmission, idempotencyKey: String? = nil, traceparent: String? = nil,
         at pointer: JSONPointer = JSONPointer(),
     ) throws(SubmissionError) -> Job {
         guard let function = catalogue.function(named: submission.function) else {
@@ -115,9 +123,11 @@ package final class JobQueue: Sendable {
             submission.tags.append(tag)
         }
         let due = submission.delay.map { now.adding(seconds: $0) } ?? submission.notBefore
-        return Job(
+        var job = Job(
             id: ids.next(at: now), submission: submission, pool: pool, createdAt: now,
             notBefore: due, idempotencyKey: idempotencyKey)
+        job.traceparent = traceparent
+        return job
     }
 
     /// Keeps jobs durably, all or none, and lets them run.
@@ -126,13 +136,14 @@ package final class JobQueue: Sendable {
     /// - Throws: `QueueFull`, or a `StoreError`.
     package func submit(_ jobs: [Job]) async throws -> [Job] {
         try open.admit(jobs.count)
-        let (loop, dispatcher, open) = (loop, dispatcher, open)
+        let (loop, dispatcher, open, events) = (loop, dispatcher, open, events)
         let outcomes: [InsertOutcome]
         do throws(StoreError) {
             outcomes = try await store.insert(jobs) { outcomes in
                 let fresh = zip(jobs, outcomes).compactMap { $1.isStored ? $0 : nil }
                 open.leave(jobs.count - fresh.count)
-                loop.execute { dispatcher.assumeIsolated { $0.add(fresh) } }
+                events.publish(fresh)
+                loop.execute { dispatcher.assumeIsolated { $0.take(fresh) } }
             }
         } catch {
             open.leave(jobs.count)
@@ -238,8 +249,53 @@ package final class JobQueue: Sendable {
         job.notBefore = nil
         try await store.update(job, adding: [])
         open.reopen()
+        events.publish(job)
         await dispatcher.add([job])
         return job
+    }
+
+    /// Stops all jobs that the query finds.
+    ///
+    /// - Returns: how many were stopped or are being stopped.
+    package func cancelAll(
+        _ query: JobQuery, in states: [JobState],
+    ) async throws(StoreError) -> Int {
+        try await each(query, in: states) { job async throws(StoreError) in
+            let stopped = try await cancel(job.id)
+            return stopped?.state == .cancelled || stopped?.state == .cancelling
+        }
+    }
+
+    /// Queues all jobs again that the query finds, those that failed for a reason if one is given.
+    ///
+    /// - Returns: how many.
+    package func retryAll(
+        _ query: JobQuery, in states: [JobState], reason: Failure.Reason?,
+    ) async throws(StoreError) -> Int {
+        try await each(query, in: states) { job async throws(StoreError) in
+            guard reason == nil || job.failure?.reason == reason else { return false }
+            return try await retry(job.id)?.state == .queued
+        }
+    }
+
+    /// Walks through the jobs of the query, newest first; counts those that `change` changes.
+    private func each(
+        _ query: JobQuery, in states: [JobState],
+        _ change: (Job) async throws(StoreError) -> Bool,
+    ) async throws(StoreError) -> Int {
+        var changed = 0
+        for state in states {
+            var query = query
+            query.state = state
+            query.limit = 500
+            while true {
+                let page = try await store.list(query)
+                for job in page where try await change(job) { changed += 1 }
+                guard page.count == query.limit, let last = page.last else { break }
+                query.before = last.id
+            }
+        }
+        return changed
     }
 
     /// Forgets a job; one that runs is cancelled first, and has 10 s for its end.

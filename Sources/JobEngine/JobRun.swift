@@ -21,7 +21,8 @@ struct JobRun: Sendable {
         let timeout = job.submission.timeout ?? function.timeout
         switch job.submission.work {
         case .call(let arguments):
-            let call = Call(function: function, payload: .arguments(arguments), timeout: timeout)
+            var call = Call(function: function, payload: .arguments(arguments), timeout: timeout)
+            call.source = dispatcher.source(of: job)
             judge(await dispatcher.run(call, in: job.pool), &job)
         case .map:
             let ending = await dispatcher.mapRun(job, function, timeout: timeout).run()
@@ -65,12 +66,14 @@ struct JobRun: Sendable {
             job.attempt -= 1
             job.failure = nil
         case .exception, .timeout, .signal, .exit, .limit, .unavailable:
+            record(&job, endedAt: now)
             let policy = await dispatcher.retryPolicy(of: job, function)
             if Task.isCancelled {
                 job.state = .cancelled  // it failed while it was being stopped
-            } else if job.attempt < policy.maxAttempts {
+            } else if job.attempt < policy.maxAttempts, job.failure?.isPermanent != true {
                 job.state = .queued
-                job.notBefore = now.adding(seconds: policy.delay(after: job.attempt))
+                let delay = job.failure?.retryAfter ?? policy.jitteredDelay(after: job.attempt)
+                job.notBefore = now.adding(seconds: delay)
             } else {
                 job.state = .failed
             }
@@ -80,5 +83,13 @@ struct JobRun: Sendable {
             job.expiresAt = now.adding(seconds: await dispatcher.keepSeconds(of: job))
         }
         await dispatcher.ended(job, adding: segments)
+    }
+
+    private func record(_ job: inout Job, endedAt: Timestamp) {
+        guard let failure = job.failure, let startedAt = job.startedAt else { return }
+        job.failedAttempts.append(
+            FailedAttempt(
+                number: job.attempt, startedAt: startedAt, endedAt: endedAt, failure: failure))
+        job.failedAttempts.removeFirst(max(0, job.failedAttempts.count - FailedAttempt.most))
     }
 }

@@ -102,11 +102,12 @@ actor MapRun {
     private func run(_ chunk: Range<Int>) async {
         let first = ranges[chunk.lowerBound].lowerBound
         let last = ranges[chunk.upperBound - 1].upperBound
-        let call = Call(
+        var call = Call(
             function: function,
             payload: .items(
                 items.bytes[first..<last], count: chunk.count, spread: spread,
                 onError: job.submission.onError), timeout: timeout)
+        call.source = dispatcher.source(of: job)
         running += chunk.count
         let outcome = await dispatcher.run(call, in: job.pool)
         running -= chunk.count

@@ -34,6 +34,14 @@ package struct Failure: Error, Sendable, Equatable {
     package var exitStatus: Int?
     /// Which item of a map it was.
     package var index: Int?
+    /// The function has said that another attempt would fail as well.
+    package var isPermanent = false
+    /// Seconds after which the function wants to be tried again, if it is.
+    package var retryAfter: Double?
+    /// Of the process that ended: the most memory that it had, in bytes.
+    package var maxMemoryBytes: Int?
+    /// Of the process that ended: CPU time of its whole life.
+    package var cpuSeconds: Double?
     /// The exception itself, pickled, in base64: of a call of `martlet.call`, for the Python client.
     package var pickle: String?
 
@@ -65,6 +73,10 @@ package struct Failure: Error, Sendable, Equatable {
         if let index { writer.member("index", index) }
         if let signal { writer.member("signal", signal) }
         if let exitStatus { writer.member("exit_status", exitStatus) }
+        if isPermanent { writer.member("permanent", true) }
+        if let retryAfter { writer.member("retry_after", retryAfter) }
+        if let maxMemoryBytes { writer.member("max_memory_bytes", maxMemoryBytes) }
+        if let cpuSeconds { writer.member("cpu_seconds", cpuSeconds) }
         if let traceback { writer.member("traceback", traceback) }
         if let pickle { writer.member("pickle", pickle) }
         writer.endObject()
@@ -86,5 +98,9 @@ package struct Failure: Error, Sendable, Equatable {
             reason, type: type, message: message, traceback: json.member("traceback")?.string,
             signal: json.member("signal")?.int, exitStatus: json.member("exit_status")?.int,
             index: json.member("index")?.int, pickle: json.member("pickle")?.string)
+        isPermanent = json.member("permanent")?.bool ?? false
+        retryAfter = json.member("retry_after")?.double
+        maxMemoryBytes = json.member("max_memory_bytes")?.int
+        cpuSeconds = json.member("cpu_seconds")?.double
     }
 }

@@ -23,12 +23,18 @@ package struct Job: Sendable {
     package var itemsFailed: Int
     /// Items of a map that a pool has now; not kept in the store.
     package var itemsRunning = 0
+    /// What the function of a call says of its progress; not kept in the store.
+    package var progress: JobProgress?
     /// Of a call that succeeded, as the function returned it; a map's results are item segments.
     package var result: RawJSON?
     /// Of the latest attempt that failed.
     package var failure: Failure?
+    /// The attempts that have failed, the latest twenty at most.
+    package var failedAttempts: [FailedAttempt] = []
     /// The client's `Idempotency-Key`.
     package let idempotencyKey: String?
+    /// The trace that it belongs to, as its client sent it (W3C Trace Context).
+    package var traceparent: String?
 
     package init(
         id: JobID, submission: JobSubmission, pool: PoolKind, state: JobState = .queued,
@@ -52,6 +58,44 @@ package struct Job: Sendable {
         self.result = result
         self.failure = failure
         self.idempotencyKey = idempotencyKey
+    }
+}
+
+/// An attempt that failed, for the record.
+package struct FailedAttempt: Sendable, Equatable {
+    package var number: Int
+    package var startedAt: Timestamp
+    package var endedAt: Timestamp
+    package var failure: Failure
+
+    /// How many a job keeps; more are forgotten from the front.
+    package static let most = 20
+
+    package init(number: Int, startedAt: Timestamp, endedAt: Timestamp, failure: Failure) {
+        self.number = number
+        self.startedAt = startedAt
+        self.endedAt = endedAt
+        self.failure = failure
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.member("attempt", number)
+        writer.member("started_at", startedAt.description)
+        writer.member("ended_at", endedAt.description)
+        writer.key("error")
+        failure.write(to: &writer)
+        writer.endObject()
+    }
+
+    /// Reads what `write(to:)` has written; nil when a needed member is missing.
+    package init?(json: RawJSON) {
+        guard let number = json.member("attempt")?.int,
+            let startedAt = json.member("started_at")?.string.flatMap(Timestamp.init),
+            let endedAt = json.member("ended_at")?.string.flatMap(Timestamp.init),
+            let failure = json.member("error").flatMap(Failure.init(json:))
+        else { return nil }
+        self.init(number: number, startedAt: startedAt, endedAt: endedAt, failure: failure)
     }
 }
 

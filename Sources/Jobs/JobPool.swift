@@ -39,6 +39,8 @@ package struct Call: Sendable {
     package let payload: Payload
     /// Seconds; nil for no limit.
     package let timeout: Double?
+    /// nil when nobody wants to hear what it says.
+    package var source: CallSource?
 
     package init(function: Function, payload: Payload, timeout: Double? = nil) {
         self.function = function

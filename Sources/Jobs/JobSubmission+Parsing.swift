@@ -196,7 +196,7 @@ extension RetryPolicy {
                 .invalidMember, at: pointer,
                 "\"retry\" is an object such as {\"max_attempts\":3}, not \(excerpt(value)).")
         }
-        let names = ["max_attempts", "backoff", "initial", "factor", "max_delay"]
+        let names = ["max_attempts", "backoff", "initial", "factor", "max_delay", "jitter"]
         let reader = MemberReader(pointer: pointer)
         for (name, value) in value.members() {
             switch name {
@@ -205,6 +205,7 @@ extension RetryPolicy {
             case "initial": initial = try reader.seconds(value, name, atLeast: 0)
             case "factor": factor = try reader.number(value, name, 1...100)
             case "max_delay": maxDelay = try reader.seconds(value, name, atLeast: 0)
+            case "jitter": jitter = try reader.number(value, name, 0...1)
             default: throw unknown(name, among: names, at: pointer)
             }
         }

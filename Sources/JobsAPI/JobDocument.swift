@@ -20,7 +20,9 @@ enum JobDocument {
         time("started_at", job.startedAt, &writer)
         time("ended_at", job.endedAt, &writer)
         time("expires_at", job.expiresAt, &writer)
+        if let trace = job.traceparent { writer.member("traceparent", trace) }
         if case .map(_, let count, _) = submission.work {
+            writer.member("items", count)
             writer.key("progress")
             writer.beginObject()
             writer.member("total", count)
@@ -29,10 +31,26 @@ enum JobDocument {
             writer.member("running", job.itemsRunning)
             writer.endObject()
         }
+        if let progress = job.progress {
+            writer.key("progress")
+            writer.beginObject()
+            writer.member("total", amount: progress.total)
+            writer.member("done", amount: progress.done)
+            writer.member("failed", progress.failed)
+            writer.member("running", progress.running)
+            if let message = progress.message { writer.member("message", message) }
+            writer.endObject()
+        }
         if withResult, let result = job.result { writer.member("result", result) }
         if let failure = job.failure {
             writer.key("error")
             failure.write(to: &writer)
+        }
+        if withResult, !job.failedAttempts.isEmpty {
+            writer.key("failed_attempts")
+            writer.beginArray()
+            for attempt in job.failedAttempts { attempt.write(to: &writer) }
+            writer.endArray()
         }
         writer.endObject()
     }

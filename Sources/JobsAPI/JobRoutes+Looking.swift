@@ -28,6 +28,12 @@ extension JobRoutes {
         return response
     }
 
+    func submission(_ request: HTTPRequest) async throws -> HTTPResponse {
+        let id = try id(request)
+        guard let job = try await queue.job(id) else { throw Problem.noJob(id.description) }
+        return .json(200, Array(job.submission.document.bytes))
+    }
+
     func result(_ request: HTTPRequest) async throws -> HTTPResponse {
         let job = try await waited(request)
         let id = job.id

@@ -11,26 +11,38 @@ package import WebServer
 /// Rules of jobs are in the engine, not here.
 package struct JobRoutes: Sendable {
     let queue: JobQueue
+    let http: HTTPServerWatch
 
-    package init(queue: JobQueue) { self.queue = queue }
+    /// The watch is for the metrics of the server that has these routes.
+    package init(queue: JobQueue, http: HTTPServerWatch) {
+        self.queue = queue
+        self.http = http
+    }
 
     package var routes: [Route] {
         [
             route("POST", "/v1/jobs", submit),
             route("POST", "/v1/jobs/batch", submitBatch),
             route("GET", "/v1/jobs", list),
+            route("POST", "/v1/jobs/cancel", cancelAll),
+            route("POST", "/v1/jobs/retry", retryAll),
             route("GET", "/v1/jobs/{id}", status),
             route("DELETE", "/v1/jobs/{id}", delete),
+            route("GET", "/v1/jobs/{id}/submission", submission),
             route("GET", "/v1/jobs/{id}/result", result),
             route("GET", "/v1/jobs/{id}/items", items),
+            route("GET", "/v1/jobs/{id}/events", jobEvents),
+            route("GET", "/v1/jobs/{id}/logs", logs),
             route("POST", "/v1/jobs/{id}/cancel", cancel),
             route("POST", "/v1/jobs/{id}/retry", retry),
+            route("GET", "/v1/events", events),
             route("GET", "/v1/functions", functions),
             route("GET", "/v1/functions/{name}", function),
             route("GET", "/v1/pools", pools),
             route("GET", "/v1/queues", queues),
-            route("GET", "/healthz") { _ in .json(200, Array("{\"status\":\"ok\"}\n".utf8)) },
-            route("GET", "/readyz") { _ in .json(200, Array("{\"status\":\"ready\"}\n".utf8)) },
+            route("GET", "/healthz", health),
+            route("GET", "/readyz", readiness),
+            route("GET", "/metrics", metrics),
             route("GET", "/openapi.yaml") { _ in
                 HTTPResponse(200, type: "application/yaml", EmbeddedFiles.openAPI)
             },
@@ -53,6 +65,8 @@ package struct JobRoutes: Sendable {
                 return Problem(error).response
             } catch let error as QueueFull {
                 return Problem(error).response
+            } catch let error as TooManyStreams {
+                return Problem(error).response
             } catch {
                 return Problem(500, "internal", "Something went wrong", "\(error)").response
             }
@@ -64,7 +78,9 @@ package struct JobRoutes: Sendable {
     func submit(_ request: HTTPRequest) async throws -> HTTPResponse {
         try requireType(request, ["application/json"])
         let submission = try JobSubmission(parsing: try json(request.body[...]))
-        let job = try queue.prepare(submission, idempotencyKey: try idempotencyKey(request))
+        let job = try queue.prepare(
+            submission, idempotencyKey: try idempotencyKey(request),
+            traceparent: request.traceparent)
         if let seconds = try preferredWait(request) {
             let ended = try await queue.submit(job, waiting: seconds)
             try checkKey(job, ended)
@@ -124,12 +140,13 @@ package struct JobRoutes: Sendable {
                 413, "batch-too-large", "Too many jobs", "A batch holds 10000 at most.",
                 at: JSONPointer())
         }
+        let trace = request.traceparent
         var jobs: [Job] = []
         jobs.reserveCapacity(documents.count)
         for (index, document) in documents.enumerated() {
             let pointer = JSONPointer().appending(index)
             let submission = try JobSubmission(parsing: document, at: pointer)
-            jobs.append(try queue.prepare(submission, at: pointer))
+            jobs.append(try queue.prepare(submission, traceparent: trace, at: pointer))
         }
         if !jobs.isEmpty { _ = try await queue.submit(jobs) }
         var writer = JSONWriter(capacity: 80 * jobs.count + 32)

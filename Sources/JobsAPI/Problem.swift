@@ -47,6 +47,13 @@ package struct Problem: Error, Sendable {
         retryAfter = 5
     }
 
+    package init(_ error: TooManyStreams) {
+        self.init(
+            503, "too-many-streams", "Too many streams of events",
+            "\(error.limit) are open, the bound of --max-event-streams. Try again later.")
+        retryAfter = 5
+    }
+
     package static func noJob(_ id: String) -> Problem {
         Problem(404, "no-such-job", "No such job", "There is no job \(id); it may have expired.")
     }

@@ -61,6 +61,7 @@ final class CallTicket {
         writer.beginObject()
         writer.member("call", number)
         writer.member("function", call.function.name)
+        if let trace = call.source?.traceparent { writer.member("trace", trace) }
         switch call.payload {
         case .arguments(let arguments): writer.member("args", arguments.compacted())
         case .items(let items, _, let spread, let onError):
@@ -142,5 +143,7 @@ extension Failure {
             message: error.member("message")?.string ?? "",
             traceback: error.member("traceback")?.string,
             pickle: error.member("pickle")?.string)
+        isPermanent = error.member("permanent")?.bool ?? false
+        retryAfter = error.member("retry_after")?.double
     }
 }

@@ -11,33 +11,40 @@ import Threads
 struct CommandLane: Sendable {
     let threads: ThreadExecutor
     let spawner: ThreadExecutor
+    let children: ChildProcesses
     /// In bytes; a command that writes more is killed.
     let outputLimit = 64 << 20
 
     /// Runs one call; `started` is told the process id, so that the process can be killed.
     func run(
-        _ path: String, _ arguments: RawJSON, started: @escaping @Sendable (pid_t) -> Void,
+        _ path: String, _ arguments: RawJSON, for source: CallSource?,
+        started: @escaping @Sendable (pid_t) -> Void,
     ) async -> Result<RawJSON, Failure> {
-        let launch = WorkerLaunch(arguments: [path], environment: inheritedEnvironment())
+        var environment = inheritedEnvironment()
+        if let trace = source?.traceparent { environment["TRACEPARENT"] = trace }
+        let launch = WorkerLaunch(arguments: [path], environment: environment)
         var input: [Int32] = [0, 0]
         var output: [Int32] = [0, 0]
-        guard clinux_pipe(&input) == 0, clinux_pipe(&output) == 0 else {
+        var errors: [Int32] = [0, 0]
+        guard clinux_pipe(&input) == 0, clinux_pipe(&output) == 0, clinux_pipe(&errors) == 0 else {
             return .failure(
                 Failure(
                     .unavailable, type: "SystemError", message: String(cString: strerror(errno))))
         }
-        let (stdin, stdout) = (input, output)
+        let (stdin, stdout, stderr) = (input, output, errors)
         let pid: pid_t = await withUnsafeContinuation { continuation in
             spawner.execute {
-                let pid = spawnProcess(launch, input: stdin[0], output: stdout[1], channel: -1)
-                close(stdin[0])
-                close(stdout[1])
+                let pid = spawnProcess(
+                    launch, input: stdin[0], output: stdout[1], error: stderr[1], channel: -1,
+                    in: children)
+                for end in [stdin[0], stdout[1], stderr[1]] { close(end) }
                 continuation.resume(returning: pid)
             }
         }
         guard pid > 0 else {
             close(stdin[1])
             close(stdout[0])
+            close(stderr[0])
             return .failure(
                 Failure(
                     .unavailable, type: "SystemError",
@@ -47,26 +54,45 @@ struct CommandLane: Sendable {
         let bytes = Array(arguments.bytes)
         return await withUnsafeContinuation { continuation in
             threads.execute {
-                continuation.resume(
-                    returning: converse(pid, bytes, to: stdin[1], from: stdout[0], path))
+                var errors = StandardError(stderr[0], of: source)
+                let outcome = converse(
+                    pid, bytes, to: stdin[1], from: stdout[0], &errors, path)
+                spawner.execute {
+                    children.sweep()
+                    continuation.resume(returning: outcome)
+                }
             }
         }
     }
 
     /// Feeds the process, collects its output and reaps it; blocks.
     private func converse(
-        _ pid: pid_t, _ input: [UInt8], to stdin: Int32, from stdout: Int32, _ path: String,
+        _ pid: pid_t, _ input: [UInt8], to stdin: Int32, from stdout: Int32,
+        _ errors: inout StandardError, _ path: String,
     ) -> Result<RawJSON, Failure> {
         _ = fcntl(stdin, F_SETFL, O_NONBLOCK)
         var written = 0
         var output: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         var isFeeding = true
+        var pidfd = clinux_pidfd_open(pid)
         while true {
-            var watched = [pollfd(fd: stdout, events: Int16(POLLIN), revents: 0)]
+            var watched = [
+                pollfd(fd: stdout, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0),
+                errors.watched,
+            ]
             if isFeeding { watched.append(pollfd(fd: stdin, events: Int16(POLLOUT), revents: 0)) }
             poll(&watched, nfds_t(watched.count), -1)
-            if isFeeding, watched[1].revents != 0 {
+            if watched[1].revents != 0 {
+                // What it has left behind may hold the pipe open: it goes with it.
+                kill(-pid, SIGKILL)
+                spawner.execute { children.sweep() }
+                close(pidfd)
+                pidfd = -1
+            }
+            if watched[2].revents != 0 { errors.read(&buffer) }
+            if isFeeding, watched[3].revents != 0 {
                 let count = input.withUnsafeBytes {
                     write(stdin, $0.baseAddress.map { $0 + written }, $0.count - written)
                 }
@@ -85,10 +111,17 @@ struct CommandLane: Sendable {
         }
         if isFeeding { close(stdin) }
         close(stdout)
+        if pidfd >= 0 {
+            errors.read(until: pidfd, &buffer)
+            close(pidfd)
+        }
         var information = siginfo_t()
-        waitid(P_PID, id_t(pid), &information, WEXITED)
+        waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT)
+        let end = children.reap(pid)
         kill(-pid, SIGKILL)  // children left behind in its group
-        return judge(output, ProcessEnd(information), path)
+        errors.read(&buffer)
+        errors.finish()
+        return judge(output, end, path)
     }
 
     private func judge(

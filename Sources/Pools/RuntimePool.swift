@@ -37,6 +37,7 @@ package actor RuntimePool: JobPool {
         package var slots: Int
         package var loop: EventLoop
         package var spawner: ThreadExecutor
+        package var children: ChildProcesses
         package var natives: [NativeFunction]
         package var python: WorkerLaunch?
         /// The command line of `martlet worker`, for the process pool.
@@ -45,12 +46,14 @@ package actor RuntimePool: JobPool {
 
         package init(
             kind: PoolKind, slots: Int, loop: EventLoop, spawner: ThreadExecutor,
-            natives: [NativeFunction], python: WorkerLaunch?, native: WorkerLaunch?, logger: Logger,
+            children: ChildProcesses, natives: [NativeFunction], python: WorkerLaunch?,
+            native: WorkerLaunch?, logger: Logger,
         ) {
             self.kind = kind
             self.slots = slots
             self.loop = loop
             self.spawner = spawner
+            self.children = children
             self.natives = natives
             self.python = python
             self.native = native
@@ -75,11 +78,12 @@ package actor RuntimePool: JobPool {
             isProcess
             ? CommandLane(
                 threads: ThreadExecutor(name: "commands", threads: parts.slots),
-                spawner: parts.spawner) : nil
+                spawner: parts.spawner, children: parts.children) : nil
         func fleet(_ launch: WorkerLaunch) -> WorkerFleet {
             WorkerFleet(
                 size: isProcess ? parts.slots : 1, callsPerWorker: isProcess ? 1 : parts.slots,
-                launch: launch, loop: parts.loop, spawner: parts.spawner, logger: parts.logger)
+                launch: launch, loop: parts.loop, spawner: parts.spawner, children: parts.children,
+                logger: parts.logger)
         }
         if let python = parts.python { fleets[.python] = fleet(python) }
         if isProcess, let native = parts.native { fleets[.native] = fleet(native) }
@@ -238,7 +242,8 @@ package actor RuntimePool: JobPool {
         let process = CommandProcess()
         ticket.stopped(by: { process.end() })
         startClock(ticket)
-        let outcome = await commands.run(path, arguments, started: { process.started($0) })
+        let outcome = await commands.run(
+            path, arguments, for: ticket.call.source, started: { process.started($0) })
         process.reaped()
         ticket.timer?.cancel()
         if case .failure = outcome, let stopping = ticket.stopping { return .failure(stopping) }

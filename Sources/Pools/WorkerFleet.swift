@@ -28,6 +28,7 @@ final class WorkerFleet {
     private let callsPerWorker: Int
     private let loop: EventLoop
     private let spawner: ThreadExecutor
+    private let children: ChildProcesses
     private let logger: Logger
     private var launch: WorkerLaunch
     private var workers: [WorkerProcess] = []
@@ -48,13 +49,14 @@ final class WorkerFleet {
 
     init(
         size: Int, callsPerWorker: Int, launch: WorkerLaunch, loop: EventLoop,
-        spawner: ThreadExecutor, logger: Logger,
+        spawner: ThreadExecutor, children: ChildProcesses, logger: Logger,
     ) {
         self.size = size
         self.callsPerWorker = callsPerWorker
         self.launch = launch
         self.loop = loop
         self.spawner = spawner
+        self.children = children
         self.logger = logger
     }
 
@@ -92,7 +94,7 @@ final class WorkerFleet {
 
     /// Whether a call may be given to the worker now.
     private func takesAnother(_ worker: WorkerProcess) -> Bool {
-        guard worker.isReady, !worker.isRetiring else { return false }
+        guard worker.isReady, !worker.isRetiring, !worker.isDoomed else { return false }
         if callsPerWorker > 1 { return worker.tickets.count < callsPerWorker }
         if worker.tickets.isEmpty { return true }
         // Behind a call that is, or turns out to be, a long one nobody is made to wait.
@@ -163,6 +165,7 @@ final class WorkerFleet {
 
     /// A polite signal, a grace period, then the end.
     private func terminate(_ worker: WorkerProcess) {
+        worker.isDoomed = true
         worker.kill(SIGTERM)
         loop.schedule(after: .milliseconds(1000)) { worker.kill(SIGKILL) }
     }
@@ -193,10 +196,10 @@ final class WorkerFleet {
 
     private func startOne() {
         starting += 1
-        let launch = self.launch
+        let (launch, children) = (launch, children)
         let box = LoopConfined(self)
         spawner.execute {
-            let started = spawnWorker(launch)
+            let started = spawnWorker(launch, children)
             box.value.loop.execute { box.value.adopt(started, of: launch) }
         }
     }
@@ -205,13 +208,13 @@ final class WorkerFleet {
         starting -= 1
         do throws(SocketError) {
             let (pid, fd) = try started.get()
-            let worker = try WorkerProcess(pid: pid, fd: fd, loop: loop)
+            let worker = try WorkerProcess(pid: pid, fd: fd, loop: loop, children: children)
             worker.onHello = { [weak self] hello in self?.greeted(hello) }
             worker.onAnswer = { [weak self, unowned worker] ticket, outcome in
                 self?.answered(worker, ticket, outcome)
             }
             worker.onExit = { [weak self, unowned worker] tickets, end in
-                self?.ended(worker, tickets, end)
+                self?.swept { $0.ended(worker, tickets, end) }
             }
             workers.append(worker)
             if isStopped { worker.kill(SIGKILL) }
@@ -229,13 +232,25 @@ final class WorkerFleet {
         }
     }
 
+    /// Goes on when nothing is left of what a worker that has ended had started.
+    private func swept(_ body: @escaping (WorkerFleet) -> Void) {
+        let (loop, children) = (loop, children)
+        let box = LoopConfined((fleet: self, body: body))
+        spawner.execute {
+            children.sweep()
+            loop.execute { box.value.body(box.value.fleet) }
+        }
+    }
+
     private func ended(_ worker: WorkerProcess, _ tickets: [CallTicket], _ end: ProcessEnd) {
         let wasReady = worker.isReady
         workers.removeAll { $0 === worker }
         retiring.removeAll { $0 === worker }
         // Of a worker that runs one call at a time only the first was running: the others are
         // handed on, first in line, with no attempt counted.
-        let ran = callsPerWorker == 1 ? tickets.prefix(1) : tickets[...]
+        // So is the first one that has begun when the call to be stopped had just ended by itself.
+        let isSpared = worker.isDoomed && tickets.first?.stopping == nil
+        let ran = callsPerWorker == 1 ? tickets.prefix(isSpared ? 0 : 1) : tickets[...]
         for ticket in ran { ticket.fail(ticket.stopping ?? end.failure) }
         for ticket in tickets.dropFirst(ran.count).reversed() {
             if let failure = ticket.stopping {
@@ -324,14 +339,16 @@ extension Failure {
 }
 
 /// Starts a worker with one end of a socket pair as descriptor 3.
-private func spawnWorker(_ launch: WorkerLaunch) -> Result<(pid: pid_t, fd: Int32), SocketError> {
+private func spawnWorker(
+    _ launch: WorkerLaunch, _ children: ChildProcesses,
+) -> Result<(pid: pid_t, fd: Int32), SocketError> {
     var pair: [Int32] = [0, 0]
     let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     guard socketpair(AF_UNIX, type, 0, &pair) == 0 else {
         return .failure(.system("socketpair", errno))
     }
     _ = fcntl(pair[0], F_SETFL, O_NONBLOCK)
-    let pid = spawnProcess(launch, input: -1, output: 2, channel: pair[1])
+    let pid = spawnProcess(launch, input: -1, output: 2, channel: pair[1], in: children)
     close(pair[1])
     guard pid > 0 else {
         close(pair[0])
@@ -341,7 +358,10 @@ private func spawnWorker(_ launch: WorkerLaunch) -> Result<(pid: pid_t, fd: Int3
 }
 
 /// Starts a process in a group of its own; its id, or `-errno`.
-func spawnProcess(_ launch: WorkerLaunch, input: Int32, output: Int32, channel: Int32) -> pid_t {
+func spawnProcess(
+    _ launch: WorkerLaunch, input: Int32, output: Int32, error: Int32 = 2, channel: Int32,
+    in children: ChildProcesses,
+) -> pid_t {
     let arguments = launch.arguments.map { strdup($0) } + [nil]
     let environment = launch.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
     defer { for text in arguments + environment { free(text) } }
@@ -352,8 +372,10 @@ func spawnProcess(_ launch: WorkerLaunch, input: Int32, output: Int32, channel: 
             }
             var spawn = clinux_spawn(
                 path: argv[0], arguments: argv, environment: envp, directory: nil, input: input,
-                output: output, error: 2, channel: channel)
-            return clinux_spawn(&spawn)
+                output: output, error: error, channel: channel)
+            let pid = clinux_spawn(&spawn)
+            if pid > 0 { children.add(pid) }
+            return pid
         }
     }
 }

@@ -19,6 +19,7 @@ final class WorkerProcess: EventHandler {
     private let pidfd: Int32
     private let loop: EventLoop
     private let exitWatch: ExitWatch
+    private let children: ChildProcesses
     private var inbox: [UInt8] = []
     private var outbox: [UInt8] = []
     private var sent = 0
@@ -37,6 +38,8 @@ final class WorkerProcess: EventHandler {
     private(set) var isReady = false
     /// Takes no new calls and is ended when it has answered the ones it has.
     private(set) var isRetiring = false
+    /// Set when it is being killed for the sake of one call; no other call is to suffer for that.
+    var isDoomed = false
 
     var onHello: ((RawJSON) -> Void)?
     var onAnswer: ((CallTicket, CallOutcome) -> Void)?
@@ -44,8 +47,9 @@ final class WorkerProcess: EventHandler {
     var onExit: (([CallTicket], ProcessEnd) -> Void)?
 
     /// Takes over a process that has been started with the other end of `fd` as its channel.
-    init(pid: pid_t, fd: Int32, loop: EventLoop) throws(SocketError) {
+    init(pid: pid_t, fd: Int32, loop: EventLoop, children: ChildProcesses) throws(SocketError) {
         self.pid = pid
+        self.children = children
         self.fd = fd
         self.loop = loop
         pidfd = clinux_pidfd_open(pid)
@@ -172,6 +176,10 @@ final class WorkerProcess: EventHandler {
             onHello?(hello)
             return
         }
+        if let report = WorkerReport(members) {
+            if let source = tickets[report.call]?.call.source { report.tell(source) }
+            return
+        }
         guard let number = members.first(where: { $0.name == "call" })?.value.int,
             let ticket = tickets.removeValue(forKey: number)
         else { return }
@@ -184,8 +192,7 @@ final class WorkerProcess: EventHandler {
     private func exited() {
         guard !hasExited else { return }
         receive()  // what it said before its end counts
-        var information = siginfo_t()
-        waitid(P_PID, id_t(pid), &information, WEXITED)
+        let end = children.reap(pid)
         kill(SIGKILL)  // children that it left behind in its group
         hasExited = true
         loop.unwatch(fd)
@@ -193,43 +200,8 @@ final class WorkerProcess: EventHandler {
         close(fd)
         close(pidfd)
         exitWatch.action = nil
-        let end = ProcessEnd(information)
         let left = tickets.values.sorted { $0.number < $1.number }
         tickets = [:]
         onExit?(left, end)
     }
-}
-
-/// How a process ended.
-struct ProcessEnd {
-    var signal: Int?
-    var status: Int?
-
-    init(_ information: siginfo_t) {
-        let value = Int(information._sifields._sigchld.si_status)
-        if information.si_code == 1 {  // CLD_EXITED
-            status = value
-        } else {
-            signal = value
-        }
-    }
-
-    var failure: Failure {
-        if let signal {
-            let name = Self.names[signal] ?? "signal \(signal)"
-            return Failure(
-                .signal, type: name, message: "The worker process was killed by \(name).",
-                signal: signal)
-        }
-        return Failure(
-            .exit, type: "WorkerExit",
-            message: "The worker process ended with status \(status ?? 0) during the call.",
-            exitStatus: status)
-    }
-
-    private static let names = [
-        1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS",
-        8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM",
-        24: "SIGXCPU", 25: "SIGXFSZ", 31: "SIGSYS",
-    ]
 }

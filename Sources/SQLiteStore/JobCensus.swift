@@ -64,7 +64,9 @@ struct JobCensus {
         guard let job = try? JobRow.job(row) else {
             return note(.unreadable, JobRow.id(row))
         }
-        if buckets[bucket] != Bucket(job) { note(.misplaced, job.id) }
+        var rightful = Bucket(job)
+        rightful.isDelayed = JobRow.isDelayed(row)
+        if buckets[bucket] != rightful { note(.misplaced, job.id) }
         if let result = job.result, (try? RawJSON(validating: result.bytes)) == nil {
             note(.result, job.id)
         }

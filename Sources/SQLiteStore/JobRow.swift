@@ -6,17 +6,18 @@ enum JobRow {
     /// What lists show; the large columns follow.
     static let columnsOfList = """
         id, uuid_low, bucket, state, function, queue, pool, priority, attempt, created_at,
-        not_before, started_at, ended_at, expires_at, items_done, items_failed, item_count,
-        idempotency_key, tags, failure
+        not_before, wakes_at, started_at, ended_at, expires_at, items_done, items_failed,
+        item_count, idempotency_key, traceparent, tags, failure
         """
 
-    static let columns = columnsOfList + ", submission, result"
+    static let columns = columnsOfList + ", failed_attempts, submission, result"
 
     /// The columns in their order.
     fileprivate enum Column: Int32 {
         case id, uuidLow, bucket, state, function, queue, pool, priority, attempt, createdAt
-        case notBefore, startedAt, endedAt, expiresAt, itemsDone, itemsFailed, itemCount
-        case idempotencyKey, tags, failure, submission, result
+        case notBefore, wakesAt, startedAt, endedAt, expiresAt, itemsDone, itemsFailed
+        case itemCount, idempotencyKey, traceparent, tags, failure, failedAttempts, submission,
+            result
     }
 
     /// Binds a new job's values in the order of `columns`.
@@ -31,10 +32,7 @@ enum JobRow {
         row.add(job.submission.priority)
         row.add(job.attempt)
         row.add(job.createdAt.microseconds)
-        row.add(job.notBefore?.microseconds)
-        row.add(job.startedAt?.microseconds)
-        row.add(job.endedAt?.microseconds)
-        row.add(job.expiresAt?.microseconds)
+        bindTimes(job, to: &row)
         row.add(job.itemsDone)
         row.add(job.itemsFailed)
         if case .map(_, let count, _) = job.submission.work {
@@ -43,14 +41,31 @@ enum JobRow {
             row.addNull()
         }
         row.add(job.idempotencyKey)
+        row.add(job.traceparent)
         row.add(text(job.submission.tags))
-        bindFailure(job, to: &row)
+        bindFailures(job, to: &row)
         row.add(job.submission.document.bytes)
         bindResult(job, to: &row)
     }
 
-    static func bindFailure(_ job: Job, to row: inout RowValues) {
+    /// Binds `not_before` to `expires_at`.
+    static func bindTimes(_ job: Job, to row: inout RowValues) {
+        row.add(job.notBefore?.microseconds)
+        row.add(job.state == .queued ? job.notBefore?.microseconds : nil)
+        row.add(job.startedAt?.microseconds)
+        row.add(job.endedAt?.microseconds)
+        row.add(job.expiresAt?.microseconds)
+    }
+
+    /// Binds the failure of the latest attempt, then those of all.
+    static func bindFailures(_ job: Job, to row: inout RowValues) {
         if let failure = job.failure { row.add(failure.json.bytes) } else { row.addNull() }
+        if job.failedAttempts.isEmpty { return row.addNull() }
+        var writer = JSONWriter()
+        writer.beginArray()
+        for attempt in job.failedAttempts { attempt.write(to: &writer) }
+        writer.endArray()
+        row.add(writer.bytes)
     }
 
     static func bindResult(_ job: Job, to row: inout RowValues) {
@@ -83,6 +98,9 @@ enum JobRow {
 
     static func bucket(_ row: RowReader) -> Int64 { row.number(.bucket) }
 
+    /// Whether the store has not seen yet that the job is due.
+    static func isDelayed(_ row: RowReader) -> Bool { row.optionalNumber(.wakesAt) != nil }
+
     /// The job of a row with all `columns`.
     ///
     /// - Throws: `StoreError` when the submission cannot be read, which only damage explains.
@@ -93,6 +111,10 @@ enum JobRow {
         }
         var job = try job(row, submission)
         job.result = row.optionalBytes(.result).map { RawJSON(trusted: $0[...]) }
+        if let attempts = row.optionalBytes(.failedAttempts) {
+            job.failedAttempts = RawJSON(trusted: attempts[...]).elements().compactMap(
+                FailedAttempt.init(json:))
+        }
         return job
     }
 
@@ -115,7 +137,7 @@ enum JobRow {
         guard let state = JobState(rawValue: row.text(.state)),
             let pool = PoolKind(rawValue: row.text(.pool))
         else { throw StoreError.failed("job \(id(row)) is damaged; see martlet doctor") }
-        return Job(
+        var job = Job(
             id: id(row), submission: submission, pool: pool, state: state,
             attempt: Int(row.number(.attempt)),
             createdAt: Timestamp(microseconds: row.number(.createdAt)),
@@ -127,6 +149,8 @@ enum JobRow {
                 Failure(json: RawJSON(trusted: $0[...]))
             },
             idempotencyKey: row.optionalText(.idempotencyKey))
+        job.traceparent = row.optionalText(.traceparent)
+        return job
     }
 
     private static func time(_ row: RowReader, _ column: Column) -> Timestamp? {

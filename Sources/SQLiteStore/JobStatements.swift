@@ -19,6 +19,7 @@ final class JobStatements: @unchecked Sendable {
     private let saveItems: RowStatement
     private let deleteJob: RowStatement
     private let deleteItems: RowStatement
+    private let deleteLog: RowStatement
 
     init(_ database: Database) throws {
         buckets = try BucketLedger(database)
@@ -26,7 +27,7 @@ final class JobStatements: @unchecked Sendable {
             database,
             """
             INSERT INTO jobs (\(JobRow.columns))
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         insertTag = try RowStatement(
             database, "INSERT OR IGNORE INTO job_tags (tag, bucket, job) VALUES (?, ?, ?)")
@@ -43,18 +44,18 @@ final class JobStatements: @unchecked Sendable {
             database,
             """
             UPDATE jobs SET bucket = ?, state = 'running', attempt = ?, started_at = ?,
-                not_before = NULL
+                not_before = NULL, wakes_at = NULL
             WHERE id = ?
             """)
         queue = try RowStatement(
             database,
-            "UPDATE jobs SET bucket = ?, state = 'queued', not_before = NULL WHERE id = ?")
+            "UPDATE jobs SET bucket = ?, state = 'queued', wakes_at = NULL WHERE id = ?")
         update = try RowStatement(
             database,
             """
-            UPDATE jobs SET bucket = ?, state = ?, attempt = ?, not_before = ?, started_at = ?,
-                ended_at = ?, expires_at = ?, items_done = ?, items_failed = ?, failure = ?,
-                result = ?
+            UPDATE jobs SET bucket = ?, state = ?, attempt = ?, not_before = ?, wakes_at = ?,
+                started_at = ?, ended_at = ?, expires_at = ?, items_done = ?, items_failed = ?, failure = ?,
+                failed_attempts = ?, result = ?
             WHERE id = ?
             """)
         saveItems = try RowStatement(
@@ -65,6 +66,7 @@ final class JobStatements: @unchecked Sendable {
             """)
         deleteJob = try RowStatement(database, "DELETE FROM jobs WHERE id = ?")
         deleteItems = try RowStatement(database, "DELETE FROM items WHERE job = ?")
+        deleteLog = try RowStatement(database, "DELETE FROM logs WHERE job = ?")
     }
 
     // MARK: Jobs
@@ -86,13 +88,10 @@ final class JobStatements: @unchecked Sendable {
             row.add(bucket)
             row.add(job.state.rawValue)
             row.add(job.attempt)
-            row.add(job.notBefore?.microseconds)
-            row.add(job.startedAt?.microseconds)
-            row.add(job.endedAt?.microseconds)
-            row.add(job.expiresAt?.microseconds)
+            JobRow.bindTimes(job, to: &row)
             row.add(job.itemsDone)
             row.add(job.itemsFailed)
-            JobRow.bindFailure(job, to: &row)
+            JobRow.bindFailures(job, to: &row)
             JobRow.bindResult(job, to: &row)
             row.add(job.id.sequence)
         }
@@ -183,6 +182,7 @@ final class JobStatements: @unchecked Sendable {
         buckets.add(-1, to: bucket)
         for tag in JobRow.tags(tags) { try delete(tag, bucket, id) }
         try dropItems(id)
+        try deleteLog.run { $0.add(id) }
         return true
     }
 

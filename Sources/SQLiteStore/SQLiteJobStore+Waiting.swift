@@ -5,8 +5,7 @@ import RawJSON
 /// The jobs that wait for their turn or their time.
 ///
 /// A delayed job lies in a bucket of its own kind, out of the dispatcher's way, until somebody
-/// asks for what is due: then it goes to the bucket of those that are, and has no `not_before` any
-/// more.
+/// asks for what is due: then it goes to the bucket of those that are.
 extension SQLiteJobStore {
     package func queued(
         in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
@@ -35,8 +34,8 @@ extension SQLiteJobStore {
         try await read { database in
             try RowStatement(
                 cached: """
-                    SELECT not_before FROM jobs INDEXED BY jobs_delayed
-                    WHERE state = 'queued' AND not_before > ? ORDER BY not_before LIMIT 1
+                    SELECT wakes_at FROM jobs INDEXED BY jobs_delayed
+                    WHERE wakes_at > ? ORDER BY wakes_at LIMIT 1
                     """, database
             ).first({ $0.add(time.microseconds) }, { Timestamp(microseconds: $0.number(0)) })
         }
@@ -126,7 +125,7 @@ extension SQLiteJobStore {
             try RowStatement(
                 cached: """
                     SELECT 1 FROM jobs INDEXED BY jobs_delayed
-                    WHERE state = 'queued' AND not_before <= ? LIMIT 1
+                    WHERE wakes_at <= ? LIMIT 1
                     """, database
             ).first({ $0.add(time.microseconds) }, { _ in true }) ?? false
         }
@@ -143,7 +142,7 @@ extension SQLiteJobStore {
         let due = try RowStatement(
             cached: """
                 SELECT id FROM jobs INDEXED BY jobs_delayed
-                WHERE state = 'queued' AND not_before <= ? ORDER BY not_before LIMIT \(moveStep)
+                WHERE wakes_at <= ? ORDER BY wakes_at LIMIT \(moveStep)
                 """, database
         ).numbers { $0.add(time.microseconds) }
         for id in due { try statements.queue(id) }

@@ -25,6 +25,8 @@ package final class SQLiteJobStore: JobStore {
     let settings: Settings
     let logger: Logger
     let writer: StoreWriter
+    /// Of the database file.
+    let path: String
     private let pool: DatabasePool
     private let lock: StoreLock
     private let readers: ThreadExecutor
@@ -47,6 +49,7 @@ package final class SQLiteJobStore: JobStore {
         self.logger = logger
         lock = try StoreLock(directory: directory)
         let path = StoreFile.path(in: directory)
+        self.path = path
         do {
             let pool = try Self.open(path, settings)
             self.pool = pool
@@ -84,9 +87,6 @@ package final class SQLiteJobStore: JobStore {
                     PRAGMA synchronous = FULL;
                     PRAGMA journal_size_limit = \(64 << 20)
                     """)
-            if let bytes = settings.maxBytes {
-                try database.execute(sql: "PRAGMA max_page_count = \(max(1, bytes / 4096))")
-            }
             return try Int.fetchOne(database, sql: "PRAGMA synchronous")
         }
         guard level == 2 else {
@@ -94,6 +94,12 @@ package final class SQLiteJobStore: JobStore {
                 "\(path): SQLite does not sync at every commit (\(level ?? -1))")
         }
         try Schema.migrator.migrate(pool)
+        // Not before: a migration may hold a table twice for as long as it lasts.
+        if let bytes = settings.maxBytes {
+            try pool.writeWithoutTransaction { database in
+                try database.execute(sql: "PRAGMA max_page_count = \(max(1, bytes / 4096))")
+            }
+        }
         return pool
     }
 
@@ -115,6 +121,14 @@ package final class SQLiteJobStore: JobStore {
             logger.warning("cannot close the store", metadata: ["error": "\(error)"])
         }
         lock.release()
+    }
+
+    /// Makes a change some time soon, without waiting for it.
+    func change(
+        _ body: @escaping @Sendable (Database) throws -> Void,
+        done: @escaping @Sendable (StoreError?) -> Void,
+    ) {
+        writer.submit(StoreWriter.Change(body: { database, _ in try body(database) }, done: done))
     }
 
     func read<Value: Sendable>(

@@ -115,6 +115,10 @@ package struct StoreDoctor {
 
     private mutating func look(_ database: Database) throws {
         do {
+            guard try Schema.migrator.hasCompletedMigrations(database) else {
+                return note(
+                    "The store is of an earlier version: start the server once, which converts it.")
+            }
             for line in try String.fetchAll(database, sql: "PRAGMA integrity_check(20)")
             where line != "ok" {
                 note("SQLite: \(line)")
@@ -140,6 +144,10 @@ package struct StoreDoctor {
         (
             "SELECT count(*) FROM items WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = items.job)",
             "results of items belong to no job"
+        ),
+        (
+            "SELECT count(*) FROM logs WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = logs.job)",
+            "lines of logs belong to no job"
         ),
         (
             """

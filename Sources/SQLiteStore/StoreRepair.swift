@@ -8,7 +8,7 @@ enum StoreRepair {
         // First, since what follows reads by the indexes.
         try database.execute(sql: "REINDEX")
         try database.inTransaction(.immediate) {
-            for sql in [times, buckets, tags, items] { try database.execute(sql: sql) }
+            for sql in [times, buckets, tags, parts] { try database.execute(sql: sql) }
             return .commit
         }
     }
@@ -19,6 +19,7 @@ enum StoreRepair {
             expires_at = coalesce(expires_at, (unixepoch() + 7 * 86400) * 1000000)
         WHERE (ended_at IS NULL OR expires_at IS NULL)
             AND (state = 'succeeded' OR state = 'failed' OR state = 'cancelled');
+        UPDATE jobs SET wakes_at = NULL WHERE wakes_at IS NOT NULL AND state <> 'queued';
         UPDATE jobs SET expires_at = NULL WHERE expires_at IS NOT NULL
             AND (state = 'queued' OR state = 'running' OR state = 'cancelling')
         """
@@ -28,13 +29,13 @@ enum StoreRepair {
         DELETE FROM buckets;
         INSERT INTO buckets (state, function, queue, pool, priority, delayed, count)
             SELECT state, function, queue, pool, iif(state = 'queued', priority, 0) AS priority_in,
-                state = 'queued' AND not_before IS NOT NULL AS delayed_in, count(*)
+                wakes_at IS NOT NULL AS delayed_in, count(*)
             FROM jobs GROUP BY state, function, queue, pool, priority_in, delayed_in;
         UPDATE jobs SET bucket = (
             SELECT id FROM buckets WHERE state = jobs.state AND function = jobs.function
                 AND queue = jobs.queue AND pool = jobs.pool
                 AND priority = iif(jobs.state = 'queued', jobs.priority, 0)
-                AND delayed = (jobs.state = 'queued' AND jobs.not_before IS NOT NULL))
+                AND delayed = (jobs.wakes_at IS NOT NULL))
         """
 
     private static let tags = """
@@ -44,7 +45,8 @@ enum StoreRepair {
             WHERE jobs.tags IS NOT NULL
         """
 
-    private static let items = """
-        DELETE FROM items WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = items.job)
+    private static let parts = """
+        DELETE FROM items WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = items.job);
+        DELETE FROM logs WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = logs.job)
         """
 }

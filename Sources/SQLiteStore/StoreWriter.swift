@@ -23,6 +23,7 @@ final class StoreWriter: @unchecked Sendable {
     private let thread = ThreadExecutor(name: "store-writer", threads: 1)
     private let waiting = Mutex<[Change]>([])
     private let commits = Atomic<Int>(0)
+    private let counts = Mutex(StoreStatistics())
 
     init(pool: DatabasePool, statements: JobStatements, log: LogKeeper) {
         self.pool = pool
@@ -32,6 +33,8 @@ final class StoreWriter: @unchecked Sendable {
 
     /// Transactions so far.
     var commitCount: Int { commits.load(ordering: .relaxed) }
+
+    var statistics: StoreStatistics { counts.withLock { $0 } }
 
     /// Makes a change and returns what it gives, once that is durable and `durable` has been told.
     func perform<Value: Sendable>(
@@ -111,6 +114,22 @@ final class StoreWriter: @unchecked Sendable {
     }
 
     private func commit(_ changes: [Change]) -> (any Error)? {
+        let start = ContinuousClock.now
+        let error = transact(changes)
+        let (seconds, attoseconds) = (ContinuousClock.now - start).components
+        counts.withLock { counts in
+            counts.failure = error.map(StoreError.init)
+            if error == nil {
+                counts.commitSeconds.note(Double(seconds) + Double(attoseconds) * 1e-18)
+                counts.commitChanges.note(Double(changes.count))
+            } else if changes.count == 1 {
+                counts.failedChanges += 1
+            }
+        }
+        return error
+    }
+
+    private func transact(_ changes: [Change]) -> (any Error)? {
         guard let statements else { return StoreError.failed("the store is closed") }
         do {
             try pool.writeWithoutTransaction { database in

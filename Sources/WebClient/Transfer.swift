@@ -70,7 +70,9 @@ final class Transfer: @unchecked Sendable {
         ccurl_set(easy, CURLOPT_PIPEWAIT, origin.scheme == "https" ? 1 : 0)
         ccurl_set(easy, CURLOPT_TIMEOUT_MS, request.timeout.milliseconds)
         ccurl_set(easy, CURLOPT_CONNECTTIMEOUT_MS, request.connectTimeout.milliseconds)
-        ccurl_set_size(easy, CURLOPT_MAXFILESIZE_LARGE, Int(request.maxBytes))
+        if request.receive == nil {
+            ccurl_set_size(easy, CURLOPT_MAXFILESIZE_LARGE, Int(request.maxBytes))
+        }
         ccurl_set_text(easy, CURLOPT_USERAGENT, "martlet/0.1")
         if request.isDecompressed { ccurl_set_text(easy, CURLOPT_ACCEPT_ENCODING, "") }
         if let path = access.socket { ccurl_set_text(easy, CURLOPT_UNIX_SOCKET_PATH, path) }
@@ -138,6 +140,12 @@ final class Transfer: @unchecked Sendable {
 
     /// Takes a piece of the body; false to end the transfer.
     fileprivate func take(body piece: UnsafeRawBufferPointer) -> Bool {
+        if let receive = request.receive, let easy,
+            (200..<300).contains(ccurl_get(easy, CURLINFO_RESPONSE_CODE))
+        {
+            receive(piece)
+            return true
+        }
         guard body.count + piece.count <= request.maxBytes else {
             refusal = .bodyTooLarge(limit: request.maxBytes)
             return false

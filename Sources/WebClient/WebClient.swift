@@ -31,7 +31,8 @@ package final class WebClient: @unchecked Sendable {
             let outcome = await once(request)
             guard
                 let delay = request.retry.delay(
-                    after: attempt, outcome, isIdempotent: request.isIdempotent)
+                    after: attempt, outcome,
+                    isIdempotent: request.isIdempotent && request.receive == nil)
             else {
                 var response = try outcome.get()
                 response.attempts = attempt

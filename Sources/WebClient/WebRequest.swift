@@ -19,6 +19,11 @@ package struct WebRequest: Sendable {
     /// Whether compressed answers are asked for and unpacked.
     package var isDecompressed = true
     package var retry = WebRetry.never
+    /// Takes the pieces of a successful answer's body as they come, instead of the response.
+    ///
+    /// Called on the loop's thread, which waits for it. There is no limit to the body then, and no
+    /// retry once something was taken.
+    package var receive: (@Sendable (UnsafeRawBufferPointer) -> Void)?
 
     package init(_ url: String, method: String = "GET") {
         self.url = url

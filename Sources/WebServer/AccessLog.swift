@@ -20,9 +20,9 @@ package final class AccessLog: Sendable {
     }
 
     /// Adds a line; it is written with others, half a second later at most.
-    func write(_ line: String) {
+    func write(_ line: [UInt8]) {
         let isMuch = waiting.withLock { bytes in
-            bytes += line.utf8
+            bytes += line
             return bytes.count > 32 << 10
         }
         if isMuch { flush() }

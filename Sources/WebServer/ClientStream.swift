@@ -20,6 +20,10 @@ final class ClientStream: @unchecked Sendable {
 
     var readDeadline = LoopInstant.never
     private(set) var writeDeadline = LoopInstant.never
+    /// Since when the client has taken nothing of what waits; `never` when nothing waits.
+    private(set) var stalledSince = LoopInstant.never
+    /// Bytes of a large answer that is being sent.
+    private(set) var heldBytes = 0
     /// The task that serves the connection, cancelled when the client leaves during a handler.
     var task: Task<Void, Never>?
     /// Whether a handler is at work, so that a client that leaves is to be noticed.
@@ -84,7 +88,7 @@ final class ClientStream: @unchecked Sendable {
     func flush() async throws(SocketError) {
         guard try !flushNow() else { return }
         startWriteClock()
-        defer { writeDeadline = .never }
+        defer { stopWriteClock() }
         repeat {
             await socket.untilWritable()
         } while try !flushNow()
@@ -94,7 +98,13 @@ final class ClientStream: @unchecked Sendable {
     func write(_ bytes: [UInt8]) async throws(SocketError) {
         try await flush()
         var position = 0
-        defer { writeDeadline = .never }
+        heldBytes = bytes.count
+        home.hold(heldBytes)
+        defer {
+            home.release(heldBytes)
+            heldBytes = 0
+            stopWriteClock()
+        }
         while position < bytes.count {
             let count = try socket.writeNow(bytes[position...])
             home.counters.add(.bytesSent, count)
@@ -115,7 +125,24 @@ final class ClientStream: @unchecked Sendable {
         }
     }
 
-    private func startWriteClock() { writeDeadline = home.loop.now + home.settings.writeTimeout }
+    private func startWriteClock() {
+        stalledSince = home.loop.now
+        writeDeadline = stalledSince + home.settings.writeTimeout
+    }
+
+    private func stopWriteClock() {
+        stalledSince = .never
+        writeDeadline = .never
+    }
+
+    /// Breaks the connection, since its client takes nothing.
+    func giveUp() {
+        home.release(heldBytes)
+        heldBytes = 0
+        stopWriteClock()
+        socket.abortOnClose()
+        socket.expireWrite()
+    }
 
     // MARK: Time and end
 
@@ -128,10 +155,8 @@ final class ClientStream: @unchecked Sendable {
             socket.expireRead()
         }
         if writeDeadline <= now {
-            writeDeadline = .never
             home.counters.add(.limitWriteTime)
-            socket.abortOnClose()
-            socket.expireWrite()
+            giveUp()
         }
     }
 
@@ -148,7 +173,7 @@ final class ClientStream: @unchecked Sendable {
 
     func close() {
         readDeadline = .never
-        writeDeadline = .never
+        stopWriteClock()
         onDrain = nil
         onSweep = nil
         task = nil

@@ -86,7 +86,7 @@ final class HTTP1Body: @unchecked Sendable {
         // What came with the head is used first.
         if !connection.input.isEmpty {
             try connection.input.use { bytes throws(HTTPRefusal) in try take(bytes, into: &body) }
-            guard isUnread else { return }
+            return
         }
         try await sayContinue()
         stream.readDeadline = deadline

@@ -68,9 +68,7 @@ final class HTTP1Connection: @unchecked Sendable {
     private func serveNext() async throws -> Bool {
         guard let head = try await nextHead() else { return false }
         if head.upgradesToHTTP2 { try await upgrade(head) }
-        var request = HTTPRequest(
-            head: head, client: stream.client, number: home.nextRequestNumber())
-        home.counters.add(.requests)
+        var request = home.request(head, stream.client)
         switch home.service.plan(&request) {
         case .answer(let response):
             // The body of a refused request is not read: the connection ends with the answer.
@@ -198,19 +196,24 @@ final class HTTP1Connection: @unchecked Sendable {
         _ response: HTTPResponse, to request: HTTPRequest, closing: Bool,
     ) async throws {
         let head = request.head
+        home.answers.add(route: request.routeIndex, status: response.status)
         let isHead = head.method == .head
         writeHead(response, to: request, closing: closing)
         switch response.body {
         case .bytes(let bytes):
-            guard !isHead, HTTPStatus.hasContent(response.status) else { return }
+            let isSent = !isHead && HTTPStatus.hasContent(response.status)
+            home.log(request, status: response.status, bytes: isSent ? bytes.count : 0)
+            guard isSent else { return }
             if bytes.count <= 16 << 10 {
                 stream.output.bytes += bytes
             } else {
                 try await stream.write(bytes)
             }
         case .stream(let next):
+            var sent = 0
+            defer { home.log(request, status: response.status, bytes: sent) }
             guard !isHead else { return }
-            try await send(next, isChunked: !head.isHTTP10)
+            try await send(next, isChunked: !head.isHTTP10, &sent)
         }
     }
 
@@ -239,7 +242,7 @@ final class HTTP1Connection: @unchecked Sendable {
 
     /// Sends a body piece by piece, asking for each when the client has taken the one before.
     private func send(
-        _ next: @Sendable () async throws -> [UInt8]?, isChunked: Bool,
+        _ next: @Sendable () async throws -> [UInt8]?, isChunked: Bool, _ sent: inout Int,
     ) async throws {
         stream.isHandling = true
         defer { stream.isHandling = false }
@@ -250,6 +253,7 @@ final class HTTP1Connection: @unchecked Sendable {
                 stream.output.bytes += piece
             }
             try await stream.flush()
+            sent += piece.count
         }
         // Without chunks the end of the connection is the end of the body.
         guard isChunked else {
@@ -263,6 +267,7 @@ final class HTTP1Connection: @unchecked Sendable {
     private func refuse(_ refusal: HTTPRefusal) async {
         home.counters.add(.limit(refusal.status))
         let response = home.settings.refusal(refusal.status, refusal.detail)
+        home.answers.add(route: nil, status: refusal.status)
         home.beginHead(response.status, type: response.type, &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
         var content: [UInt8] = []

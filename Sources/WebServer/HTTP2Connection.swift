@@ -157,9 +157,7 @@ final class HTTP2Connection: @unchecked Sendable {
     // MARK: Requests
 
     private func begin(_ open: HTTP2Stream, _ head: RequestHead) {
-        var request = HTTPRequest(
-            head: head, client: stream.client, number: home.nextRequestNumber())
-        home.counters.add(.requests)
+        var request = home.request(head, stream.client)
         switch home.service.plan(&request) {
         case .answer(let response):
             open.request = request
@@ -221,6 +219,7 @@ final class HTTP2Connection: @unchecked Sendable {
     }
 
     private func answer(_ response: HTTPResponse, on open: HTTP2Stream) {
+        home.answers.add(route: open.request?.routeIndex, status: response.status)
         block.begin(response.status)
         if let type = response.type {
             block.own("content-type") { $0.append(contentsOf: type.utf8) }
@@ -232,6 +231,7 @@ final class HTTP2Connection: @unchecked Sendable {
             block.own("x-request-id", isIndexed: false) { request.appendID(to: &$0) }
         }
         let isHead = open.request?.head.method == .head
+        open.status = response.status
         switch response.body {
         case .bytes(let bytes):
             if HTTPStatus.hasContent(response.status) {
@@ -409,6 +409,9 @@ extension HTTP2Connection: HTTP2SessionEvents {
         bodyBytes -= rest.count
         if !rest.isEmpty, closed.route?.takesBodyAsStream == true {
             session.consumeConnection(rest.count)
+        }
+        if let request = closed.request {
+            home.log(request, status: closed.status, bytes: closed.sent)
         }
         closed.close()
         if streams.isEmpty { startIdleClock() }

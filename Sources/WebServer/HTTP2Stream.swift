@@ -80,6 +80,11 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
     /// When the client last took something of the answer; nil before there is one.
     private(set) var lastProgress: LoopInstant?
 
+    /// Of the answer; 0 before there is one.
+    var status = 0
+    /// Bytes of the answer's body that the session has taken.
+    private(set) var sent = 0
+
     /// Bytes of the answer that the client has not taken.
     var unsent: Int { outgoing.count - position }
 
@@ -106,6 +111,7 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
                 from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count]))
         }
         position += count
+        sent += count
         lastProgress = connection.home.loop.now
         connection.pendingBytes -= count
         let isDone = unsent == 0

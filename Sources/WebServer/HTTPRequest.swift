@@ -1,4 +1,5 @@
 package import HTTPWire
+import Sockets
 
 /// A request as a handler sees it.
 package struct HTTPRequest: Sendable {
@@ -12,11 +13,28 @@ package struct HTTPRequest: Sendable {
     /// Who sent it.
     package let client: HTTPClient
     let number: RequestNumber
+    /// Which of the router's routes answers; nil when none does.
+    var routeIndex: Int?
+    /// When its head was complete.
+    let start: LoopInstant
 
-    init(head: RequestHead, client: HTTPClient, number: RequestNumber) {
+    init(head: RequestHead, client: HTTPClient, number: RequestNumber, start: LoopInstant) {
         self.head = head
         self.client = client
         self.number = number
+        self.start = start
+    }
+
+    /// The address of who sent it: what a trusted proxy says, else the other end's.
+    package var clientAddress: String {
+        guard !client.proxies.isEmpty else { return client.address }
+        return ForwardedFields.client(of: head, behind: client.proxies) ?? client.address
+    }
+
+    /// Whether it was encrypted on its way, as far as a trusted proxy or the connection says.
+    package var isSecure: Bool {
+        guard !client.proxies.isEmpty else { return client.isSecure }
+        return ForwardedFields.isSecure(head) ?? client.isSecure
     }
 
     /// What the request is called in logs and answers: the client's `X-Request-Id`, or one of ours.
@@ -69,10 +87,13 @@ package final class HTTPClient: Sendable {
     package let address: String
     /// Whether the connection is encrypted.
     package let isSecure: Bool
+    /// The proxies that are believed, if this is one of them.
+    let proxies: [AddressRange]
 
-    init(address: String, isSecure: Bool) {
+    init(address: String, isSecure: Bool, proxies: [AddressRange]) {
         self.address = address
         self.isSecure = isSecure
+        self.proxies = proxies
     }
 }
 

@@ -4,7 +4,9 @@ package import Sockets
 /// An HTTP server: on every event loop listeners of its own and their connections.
 package final class HTTPServer: Sendable {
     private let loops: [ServerLoop]
+    private let routes: [Route]
     private let ledger: ConnectionLedger
+    private let service: HTTPService
     /// Those that all loops share.
     private let shared: [ListeningSocket]
     /// Where it listens, with the ports that the system chose where 0 was asked.
@@ -21,6 +23,8 @@ package final class HTTPServer: Sendable {
             limit: configuration.connections, perAddress: configuration.connectionsPerAddress)
         let service = HTTPService(router: router, settings: configuration)
         self.ledger = ledger
+        routes = router.routes
+        self.service = service
         self.loops = loops.map { ServerLoop(loop: $0, service: service, ledger: ledger) }
         var bound: [[ListeningSocket]] = loops.map { _ in [] }
         var shared: [ListeningSocket] = []
@@ -61,6 +65,15 @@ package final class HTTPServer: Sendable {
         return HTTPServerStatistics(counts: counts, open: ledger.open)
     }
 
+    /// How often each route has answered with each status.
+    package var answers: [AnswerCount] {
+        AnswerCounters.sum(loops.map(\.answers)).map { index, status, count in
+            let route = index < routes.count ? routes[index] : nil
+            return AnswerCount(
+                method: route?.method, path: route?.path, status: status, count: count)
+        }
+    }
+
     /// Takes no new connections, lets requests under way finish, then closes what is left.
     package func stop(grace: Duration) async {
         for home in loops { home.loop.execute { home.drain() } }
@@ -70,6 +83,7 @@ package final class HTTPServer: Sendable {
         } while ledger.open > 0 && ContinuousClock.now < end
         for home in loops { home.loop.execute { home.closeAll() } }
         for socket in shared { socket.close() }
+        service.stop()
     }
 }
 

@@ -22,13 +22,17 @@ package struct HTTPServerConfiguration: Sendable {
     /// Between two requests; past it the connection is closed.
     package var idleTimeout = Duration.seconds(75)
     /// Without a byte taken by a client that is being written to; past it the connection is broken.
-    package var writeTimeout = Duration.seconds(30)
+    package var writeTimeout = Duration.seconds(20)
     /// For a refused client to stop sending, so that it can read why.
     package var lingerTimeout = Duration.seconds(2)
     /// Bytes that such a client may go on to send.
     package var lingerBytes = 256 << 10
     /// Bytes of answers to pipelined requests that may wait to be sent before no more are taken up.
     package var pipelinedBytes = 64 << 10
+    /// Bytes of large answers that each loop holds for slow clients.
+    ///
+    /// Past it the one who has taken nothing for longest is given up.
+    package var unsentBytes = 64 << 20
     /// Streams at once of an HTTP/2 connection.
     package var streams = 256
     /// Bytes of an answer from which on it is compressed for a client that takes it so.

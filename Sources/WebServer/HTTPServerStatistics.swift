@@ -20,7 +20,8 @@ package struct HTTPServerStatistics: Sendable {
         case limitConnections, limitConnectionsPerAddress, limitDescriptors
         case limitRequestLine, limitHead, limitBody, malformed
         case limitHeadTime, limitBodyRate, limitIdleTime, limitWriteTime
-        case limitPipelinedBytes, limitStreams, http2Errors, handshakeFailures, hangUps
+        case limitPipelinedBytes, limitUnsentBytes, limitStreams, http2Errors, handshakeFailures,
+            hangUps
 
         /// The limit that a refusal of this status has met.
         static func limit(_ status: Int) -> Counter {

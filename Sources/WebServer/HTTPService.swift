@@ -4,11 +4,16 @@ import HTTPWire
 final class HTTPService: Sendable {
     let router: Router
     let settings: HTTPServerConfiguration
+    private let compression: Compression?
 
     init(router: Router, settings: HTTPServerConfiguration) {
         self.router = router
         self.settings = settings
+        compression = settings.compresses ? Compression(smallest: settings.compressionBytes) : nil
     }
+
+    /// Ends what runs for the service alone.
+    func stop() { compression?.stop() }
 
     enum Plan {
         /// The request is to be handed to a handler, its body with it.
@@ -25,6 +30,7 @@ final class HTTPService: Sendable {
         switch router.find(head) {
         case .route(let route, let parameters):
             request.parameters = parameters
+            request.routeIndex = route.index
             return .handle(route)
         case .methods(let allowed):
             return .answer(refusedMethod(head, allowed: allowed))
@@ -50,14 +56,15 @@ final class HTTPService: Sendable {
 
     /// Calls the handler; then does to its answer what the client has asked for.
     func answer(_ request: HTTPRequest, by route: Route) async -> HTTPResponse {
-        let response = await route.handler(request)
-        return finish(response, to: request)
+        let response = revalidated(await route.handler(request), for: request)
+        guard let compression else { return response }
+        return await compression.applied(to: response, for: request.head)
     }
 
-    private func finish(_ response: HTTPResponse, to request: HTTPRequest) -> HTTPResponse {
+    /// `304` if the client holds what would be sent (RFC 9110, section 13.2.2).
+    private func revalidated(_ response: HTTPResponse, for request: HTTPRequest) -> HTTPResponse {
         var response = response
         let isRead = request.head.method == .get || request.head.method == .head
-        // RFC 9110, section 13.2.2.
         if response.status == 200, isRead, !response.fields.isEmpty,
             let held = request.head.field("if-none-match"), let tag = response.field("etag"),
             EntityTag.isNamed(tag, in: held)

@@ -43,8 +43,10 @@ final class LoopListener: EventHandler {
     }
 
     private func take(_ descriptor: Int32, _ address: PeerAddress) {
-        let isTrusted = home.settings.trustedProxies.contains { $0.contains(address) }
-        let counted = address.isLocal || isTrusted ? nil : address.network
+        // Whoever may open a Unix socket is as near as a proxy.
+        let proxies = home.settings.trustedProxies
+        let isTrusted = address.isLocal || proxies.contains { $0.contains(address) }
+        let counted = isTrusted ? nil : address.network
         switch home.ledger.admit(counted) {
         case .admitted: break
         case .tooManyOfAddress:
@@ -63,7 +65,9 @@ final class LoopListener: EventHandler {
         home.serve(
             ClientStream(
                 socket: connected, home: home,
-                client: HTTPClient(address: address.description, isSecure: secure != nil),
+                client: HTTPClient(
+                    address: address.description, isSecure: secure != nil,
+                    proxies: isTrusted ? proxies : []),
                 countedAddress: counted))
     }
 

@@ -8,6 +8,8 @@ package struct Route: Sendable {
     package let method: String
     package let path: String
     let takesBodyAsStream: Bool
+    /// Its place among the router's routes.
+    fileprivate(set) var index = 0
     let handler: HTTPHandler
 
     /// How a handler gets the body of a request.
@@ -52,7 +54,10 @@ package struct Router: Sendable {
 
     package init(_ routes: [Route]) {
         self.routes = routes
-        for route in routes { insert(route) }
+        for (index, var route) in routes.enumerated() {
+            route.index = index
+            insert(route)
+        }
     }
 
     private mutating func insert(_ route: Route) {

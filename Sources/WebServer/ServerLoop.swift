@@ -14,12 +14,14 @@ final class ServerLoop: @unchecked Sendable {
     let headTime: LoopTime
     let service: HTTPService
     let counters = LoopCounters()
+    let answers: AnswerCounters
     let ledger: ConnectionLedger
     /// Room for one read; what it holds is used or copied before the reader suspends.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 64)
     private(set) var isDraining = false
     private var clients: [ClientStream] = []
     private var isSweeping = false
+    private var heldBytes = 0
     private var requestNumber = RequestNumber.random()
     private var heads = PreparedHeads()
     private var loopSecond = Int64.min
@@ -32,6 +34,7 @@ final class ServerLoop: @unchecked Sendable {
         self.loop = loop
         self.service = service
         settings = service.settings
+        answers = AnswerCounters(routes: service.router.routes.count)
         idleTime = LoopTime(settings.idleTimeout)
         headTime = LoopTime(settings.headTimeout)
         self.ledger = ledger
@@ -81,17 +84,54 @@ final class ServerLoop: @unchecked Sendable {
         loop.schedule(after: min(.milliseconds(500), max(.milliseconds(10), shortest / 4))) {
             let now = self.loop.now
             for stream in self.clients { stream.sweep(now) }
+            self.relieve()
             self.settings.accessLog?.flush()
             self.isSweeping = !self.clients.isEmpty
             if self.isSweeping { self.sweepLater() }
         }
     }
 
+    // MARK: Large answers
+
+    func hold(_ bytes: Int) {
+        heldBytes += bytes
+        relieve()
+    }
+
+    func release(_ bytes: Int) { heldBytes -= bytes }
+
+    /// Gives up those who have taken nothing for longest while too much is held for the slow.
+    private func relieve() {
+        while heldBytes > settings.unsentBytes {
+            let longest = clients.lazy.filter { $0.heldBytes > 0 }
+                .min { $0.stalledSince < $1.stalledSince }
+            // A client that has only just begun may be a good one, until there is twice too much. The
+            // clock is asked anew: a round that brings many answers takes its time.
+            let isFarOver = heldBytes > 2 * settings.unsentBytes
+            guard let longest, longest.stalledSince != .never,
+                isFarOver || longest.stalledSince + .milliseconds(100) < .current()
+            else { return }
+            counters.add(.limitUnsentBytes)
+            longest.giveUp()
+        }
+    }
+
     // MARK: What requests have in common
 
-    func nextRequestNumber() -> RequestNumber {
+    func request(_ head: RequestHead, _ client: HTTPClient) -> HTTPRequest {
+        counters.add(.requests)
         requestNumber = requestNumber.next
-        return requestNumber
+        return HTTPRequest(head: head, client: client, number: requestNumber, start: loop.now)
+    }
+
+    /// Writes down an answer, if there is a log.
+    func log(_ request: HTTPRequest, status: Int, bytes: Int) {
+        guard let log = settings.accessLog else { return }
+        let took = LoopInstant.current() - request.start
+        let microseconds = Int(took / .microseconds(1))
+        let line = AccessLogLine(
+            request, status: status, bytes: bytes, microseconds: microseconds, date: dateText)
+        log.write(line.text)
     }
 
     /// For the `Date` of answers.

@@ -60,7 +60,8 @@ class Description:
         if kind not in response["content"]:
             raise AssertionError("%s %s answers %d with %s" % (method, path, status, kind))
         value = yaml.safe_load(body) if kind == "application/yaml" else (
-            body.decode() if kind == "application/x-ndjson" else json.loads(body))
+            body.decode() if kind == "application/x-ndjson" or kind.startswith("text/")
+            else json.loads(body))
         self.validate(value, response["content"][kind]["schema"])
 
     def check_header(self, value, header, name):

@@ -32,8 +32,10 @@ class Service:
         self.port = free_port()
         listen = listen or ["127.0.0.1:%d" % self.port]
         limit = ["prlimit", "--nofile=%d:%d" % (descriptors, descriptors)] if descriptors else []
-        command = [*limit, BINARY, "serve", "--data", self.folder.name + "/data",
-                   "--functions", FUNCTIONS, "--processes", str(processes), "--threads", "2", *more]
+        # It must not outlive a suite that is killed.
+        command = ["setpriv", "--pdeathsig", "KILL", *limit, BINARY, "serve",
+                   "--data", self.folder.name + "/data", "--functions", FUNCTIONS,
+                   "--processes", str(processes), "--threads", "2", *more]
         for address in listen:
             command += ["--listen", address]
         self.log = open(self.folder.name + "/log", "w+")

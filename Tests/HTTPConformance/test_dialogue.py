@@ -117,7 +117,10 @@ class EndTests(Dialogue):  # RFC 9112, section 9.6
                 self.assertEqual([answer.status for answer in answers], statuses)
 
     def test_half_a_request_is_no_request(self):  # RFC 9112, section 8
-        before = self.jobs()
+        # The last whole submissions of clients that went away may still be on their way.
+        before = None
+        while before != (before := self.jobs()):
+            time.sleep(0.3)
         for request in [b"", b"G", b"GET /healthz HTTP/1.1", GET[:-1], GET[:-2],
                         POST + b"Content-Length: 31\r\n\r\n" + JOB,
                         POST + b"Transfer-Encoding: chunked\r\n\r\n1e\r\n" + JOB,

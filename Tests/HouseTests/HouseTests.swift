@@ -15,6 +15,10 @@ import Testing
         "Functions": ["Foundation", "WebServer", "Pools", "JobEngine"],
         "Pools": ["Foundation", "WebServer", "JobEngine", "SQLiteStore"],
         "JobEngine": ["Foundation", "WebServer", "HTTPWire", "SQLiteStore", "GRDB"],
+        "CommandClient": [
+            "Foundation", "Jobs", "JobEngine", "Pools", "Functions", "SQLiteStore", "WebServer",
+        ],
+        "Dashboard": ["Foundation", "Jobs", "JobEngine", "SQLiteStore", "Sockets"],
         "JobsAPI": ["Foundation", "SQLiteStore", "Sockets"],
     ]
 

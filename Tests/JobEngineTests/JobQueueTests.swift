@@ -28,6 +28,16 @@ private final class RefusingStore: JobStore {
     ) async throws(StoreError) -> [InsertOutcome] {
         try await inner.insert(jobs, durable: durable)
     }
+    func appendLog(
+        _ id: JobID, _ text: [UInt8], limit: Int, saved: @escaping @Sendable () -> Void,
+    ) {
+        inner.appendLog(id, text, limit: limit, saved: saved)
+    }
+    func log(
+        _ id: JobID, after cursor: Int64, maxBytes: Int,
+    ) async throws(StoreError) -> LogPage {
+        try await inner.log(id, after: cursor, maxBytes: maxBytes)
+    }
     func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp) {
         inner.noteStarted(id, attempt: attempt, at: time)
     }

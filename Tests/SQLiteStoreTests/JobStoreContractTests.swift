@@ -301,6 +301,40 @@ import Testing
         }
     }
 
+    @Test(arguments: StoreKind.allCases)
+    func `a log is read as it was written, within its limit`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let job = try make.job()
+            _ = try await store.insert([job])
+            for text in ["a\nb\n", "c\n", "not any more\n"] { await append(text, to: job, store) }
+            let first = try await store.log(job.id, after: 0, maxBytes: 1)
+            #expect(first.text == Array("a\nb\n".utf8))
+            let second = try await store.log(job.id, after: first.next, maxBytes: 100)
+            #expect(second.text == Array("c\n".utf8))
+            let third = try await store.log(job.id, after: second.next, maxBytes: 100)
+            #expect(third == LogPage(text: [], next: second.next))
+            #expect(try await store.delete(job.id))
+            await append("of nobody\n", to: job, store)
+            #expect(try await store.log(job.id, after: 0, maxBytes: 100).text.isEmpty)
+        }
+    }
+
+    private func append(_ text: String, to job: Job, _ store: any JobStore) async {
+        await withCheckedContinuation { continuation in
+            store.appendLog(job.id, Array(text.utf8), limit: 6) { continuation.resume() }
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a trace is kept with its job`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            var job = try make.job()
+            job.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+            _ = try await store.insert([job])
+            #expect(try await store.job(job.id)?.traceparent == job.traceparent)
+        }
+    }
+
     private func segment(
         _ first: Int, _ count: Int, _ failures: [Failure] = [],
     ) -> ItemSegment {

@@ -53,6 +53,8 @@ import Testing
         ("DELETE FROM job_tags WHERE job % 2 = 0", "not found by lists"),
         ("INSERT INTO job_tags VALUES ('x', 1, 5)", "belong to no job"),
         ("INSERT INTO items VALUES (5, 0, 1, x'31', NULL)", "belong to no job"),
+        ("INSERT INTO logs (job, text) VALUES (5, x'31')", "belong to no job"),
+        ("UPDATE jobs SET wakes_at = 1 WHERE state = 'succeeded'", "not theirs"),
         ("UPDATE jobs SET expires_at = NULL", "without a time"),
         ("UPDATE jobs SET expires_at = 5", "would expire"),
     ])

@@ -8,6 +8,7 @@ package final class MemoryJobStore: JobStore {
         var jobs: [JobID: Job] = [:]
         /// In the order of writing.
         var items: [JobID: [ItemSegment]] = [:]
+        var logs: [JobID: [[UInt8]]] = [:]
 
         mutating func save(_ segments: [ItemSegment], of id: JobID) {
             for segment in segments {
@@ -92,6 +93,7 @@ package final class MemoryJobStore: JobStore {
     package func delete(_ id: JobID) async throws(StoreError) -> Bool {
         contents.withLock { contents in
             contents.items[id] = nil
+            contents.logs[id] = nil
             return contents.jobs.removeValue(forKey: id) != nil
         }
     }
@@ -134,6 +136,34 @@ package final class MemoryJobStore: JobStore {
                     contents.items[id] = nil
                 }
             }
+        }
+    }
+
+    // MARK: Logs
+
+    package func appendLog(
+        _ id: JobID, _ text: [UInt8], limit: Int, saved: @escaping @Sendable () -> Void,
+    ) {
+        contents.withLock { contents in
+            let size = contents.logs[id]?.reduce(0) { $0 + $1.count } ?? 0
+            if contents.jobs[id] != nil, size < limit {
+                contents.logs[id, default: []].append(text)
+            }
+        }
+        saved()
+    }
+
+    package func log(
+        _ id: JobID, after cursor: Int64, maxBytes: Int,
+    ) async throws(StoreError) -> LogPage {
+        contents.withLock { contents in
+            var page = LogPage(text: [], next: cursor)
+            for (place, text) in (contents.logs[id] ?? []).enumerated().dropFirst(Int(cursor)) {
+                guard page.text.isEmpty || page.text.count < maxBytes else { break }
+                page.text += text
+                page.next = Int64(place + 1)
+            }
+            return page
         }
     }
 

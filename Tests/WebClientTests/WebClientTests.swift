@@ -1,3 +1,4 @@
+import CCurl
 import Glibc
 import Sockets
 import Synchronization
@@ -28,6 +29,13 @@ import Testing
             return nil
         } catch {
             return error
+        }
+    }
+
+    @Test func `libcurl resolves names on threads of its own and speaks HTTP 2 and TLS`() throws {
+        let features = try #require(curl_version_info(CURLVERSION_TENTH)).pointee.features
+        for feature in [CURL_VERSION_ASYNCHDNS, CURL_VERSION_HTTP2, CURL_VERSION_SSL] {
+            #expect(features & Int32(feature) != 0)
         }
     }
 
@@ -100,6 +108,27 @@ import Testing
         defer { server.stop() }
         let answer = try await with { try await $0.send(WebRequest(server.url("/"))) }
         #expect(String(decoding: answer.body, as: UTF8.self) == "hello")
+    }
+
+    @Test func `a body can be taken piece by piece without a limit`() async throws {
+        let server = try TinyServer { exchange in
+            guard exchange.path == "/" else { return exchange.reply(404, [], "why") }
+            exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in 0..<100 {
+                exchange.send("400\r\n\(String(repeating: "x", count: 1024))\r\n")
+            }
+            exchange.send("0\r\n\r\n")
+        }
+        defer { server.stop() }
+        let taken = Mutex(0)
+        for (path, body) in [("/", ""), ("/other", "why")] {
+            var request = WebRequest(server.url(path))
+            request.maxBytes = 10
+            request.receive = { piece in taken.withLock { $0 += piece.count } }
+            let answer = try await with { [request] in try await $0.send(request) }
+            #expect(String(decoding: answer.body, as: UTF8.self) == body)
+        }
+        #expect(taken.withLock { $0 } == 102_400)
     }
 
     // MARK: Redirects
@@ -328,7 +357,7 @@ import Testing
                 for await error in group { #expect(error == nil) }
             }
         }
-        #expect(server.mostOpen == 7)
+        #expect((1...7).contains(server.mostOpen))
         #expect(server.connections == 7)
     }
 

@@ -13,6 +13,9 @@ struct embedded_file {
 /// The Python package `martlet`, for the workers.
 const struct embedded_file *embedded_python(size_t *count);
 
+/// The pages of the dashboard and what they load.
+const struct embedded_file *embedded_dashboard(size_t *count);
+
 /// The description of the HTTP interface.
 extern const struct embedded_file embedded_openapi;
 

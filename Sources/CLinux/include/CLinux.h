@@ -30,6 +30,9 @@ struct clinux_spawn {
 /// reported here too.
 pid_t clinux_spawn(const struct clinux_spawn *spawn);
 
+/// Makes this process the parent of all descendants whose own parent ends.
+void clinux_become_subreaper(void);
+
 /// A descriptor that becomes readable when the process ends, or -errno.
 int clinux_pidfd_open(pid_t pid);
 

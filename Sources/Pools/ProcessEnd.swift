@@ -1,0 +1,48 @@
+import Glibc
+import Jobs
+
+/// How a process ended.
+struct ProcessEnd {
+    var signal: Int?
+    var status: Int?
+    private var maxMemoryBytes: Int?
+    private var cpuSeconds: Double?
+
+    /// Reads what `wait4(2)` gives.
+    init(status word: Int32, usage: rusage) {
+        if word & 0x7f == 0 {
+            status = Int(word >> 8 & 0xff)
+        } else {
+            signal = Int(word & 0x7f)
+        }
+        maxMemoryBytes = usage.ru_maxrss * 1024
+        let times = [usage.ru_utime, usage.ru_stime]
+        cpuSeconds = times.reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
+    }
+
+    var failure: Failure {
+        var failure = cause
+        failure.maxMemoryBytes = maxMemoryBytes
+        failure.cpuSeconds = cpuSeconds
+        return failure
+    }
+
+    private var cause: Failure {
+        if let signal {
+            let name = Self.names[signal] ?? "signal \(signal)"
+            return Failure(
+                .signal, type: name, message: "The worker process was killed by \(name).",
+                signal: signal)
+        }
+        return Failure(
+            .exit, type: "WorkerExit",
+            message: "The worker process ended with status \(status ?? 0) during the call.",
+            exitStatus: status)
+    }
+
+    private static let names = [
+        1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS",
+        8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM",
+        24: "SIGXCPU", 25: "SIGXFSZ", 31: "SIGSYS",
+    ]
+}

@@ -1,0 +1,98 @@
+import HTTPWire
+import Threads
+
+/// Compresses answers for clients that take them so (RFC 9110, section 12.5.3).
+struct Compression: Sendable {
+    private let smallest: Int
+    /// Where what is large is compressed: it would keep a loop's other clients waiting.
+    private let threads: ThreadExecutor
+
+    /// Up to so many bytes are compressed on the loop itself, in less than a millisecond.
+    private static let mostOnLoop = 32 << 10
+
+    /// Compresses what is as large as `smallest` bytes.
+    init(smallest: Int) {
+        self.smallest = smallest
+        threads = ThreadExecutor(name: "compressor", threads: 1)
+    }
+
+    /// Ends the thread when it has done what it was given.
+    func stop() { threads.stop() }
+
+    func applied(to response: HTTPResponse, for head: RequestHead) async -> HTTPResponse {
+        guard response.status == 200 || response.status >= 400, isWorthIt(response) else {
+            return response
+        }
+        var response = response
+        response.fields.append(("Vary", "Accept-Encoding"))
+        guard let accepted = head.field("accept-encoding"),
+            let name = AcceptEncoding.choice(accepted, offered: ContentCoders.names),
+            let coder = ContentCoders.all.first(where: { $0.name == name })?.init()
+        else { return response }
+        response.fields.append(("Content-Encoding", name))
+        weakenTag(&response)
+        switch response.body {
+        case .bytes(let bytes): response.body = .bytes(await code(bytes, isLast: true, coder))
+        case .stream(let next): response.body = .stream(coded(next, coder))
+        }
+        return response
+    }
+
+    /// Text that is not small and not compressed already.
+    private func isWorthIt(_ response: HTTPResponse) -> Bool {
+        if case .bytes(let bytes) = response.body, bytes.count < smallest { return false }
+        let type = response.mediaType
+        guard
+            type.hasSuffix("json") || type.hasPrefix("text/") || type.hasSuffix("yaml")
+                || type.hasSuffix("javascript")
+        else { return false }
+        return response.field("content-encoding") == nil && type != "text/event-stream"
+    }
+
+    /// RFC 9110, section 8.8.3.3: the same tag must not name two different rows of bytes.
+    private func weakenTag(_ response: inout HTTPResponse) {
+        for index in response.fields.indices
+        where response.fields[index].name == "ETag"
+            && !response.fields[index].value.hasPrefix("W/")
+        {
+            response.fields[index].value = "W/" + response.fields[index].value
+        }
+    }
+
+    private func code(
+        _ bytes: [UInt8], isLast: Bool, _ coder: any ContentCoder,
+    ) async -> [UInt8] {
+        guard bytes.count > Self.mostOnLoop else { return coder.code(bytes, isLast: isLast) }
+        let box = CoderBox(coder)
+        return await withTaskExecutorPreference(threads) {
+            await box.code(bytes, isLast: isLast)
+        }
+    }
+
+    private func coded(
+        _ next: @escaping @Sendable () async throws -> [UInt8]?, _ coder: any ContentCoder,
+    ) -> @Sendable () async throws -> [UInt8]? {
+        let box = CoderBox(coder)
+        return {
+            guard !box.isOver else { return nil }
+            guard let piece = try await next() else {
+                box.isOver = true
+                return box.coder.code([], isLast: true)
+            }
+            return await code(piece, isLast: false, box.coder)
+        }
+    }
+}
+
+/// A coder on its way between the loop and the thread; the answer's pieces come one after another.
+private final class CoderBox: @unchecked Sendable {
+    // Unchecked: each use is awaited before the next begins.
+    let coder: any ContentCoder
+    var isOver = false
+
+    init(_ coder: any ContentCoder) { self.coder = coder }
+
+    @concurrent func code(_ bytes: [UInt8], isLast: Bool) async -> [UInt8] {
+        coder.code(bytes, isLast: isLast)
+    }
+}

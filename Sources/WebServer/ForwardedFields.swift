@@ -1,0 +1,65 @@
+import HTTPWire
+import Sockets
+
+/// Who sent a request that came through proxies (RFC 7239, and `X-Forwarded-For` before it).
+enum ForwardedFields {
+    /// The last address in the chain that is not a trusted proxy; nil when the fields say none.
+    ///
+    /// What stands before it was written by somebody who is not trusted.
+    static func client(of head: RequestHead, behind proxies: [AddressRange]) -> String? {
+        let chain =
+            head.field("forwarded").map(forwarded) ?? head.field("x-forwarded-for").map(plain)
+        var client: PeerAddress?
+        for hop in (chain ?? []).reversed() {
+            guard let address = hop.flatMap(PeerAddress.init) else { break }
+            client = address
+            if !proxies.contains(where: { $0.contains(address) }) { break }
+        }
+        return client?.description
+    }
+
+    /// Whether the last proxy was reached by TLS; nil when it does not say.
+    static func isSecure(_ head: RequestHead) -> Bool? {
+        if let field = head.field("forwarded") {
+            return parameter("proto", ofEach: field).last?.map { $0.lowercased() == "https" }
+        }
+        return head.field("x-forwarded-proto").map {
+            $0.split(separator: ",").last.map(trimmed)?.lowercased() == "https"
+        }
+    }
+
+    private static func plain(_ field: String) -> [String?] {
+        field.split(separator: ",").map { withoutPort(trimmed($0)) }
+    }
+
+    private static func forwarded(_ field: String) -> [String?] {
+        parameter("for", ofEach: field).map { $0.flatMap(withoutPort) }
+    }
+
+    /// A parameter of each hop; nil where the hop does not have it.
+    private static func parameter(_ name: String, ofEach field: String) -> [String?] {
+        field.split(separator: ",").map { hop in
+            for pair in hop.split(separator: ";") {
+                let parts = pair.split(separator: "=", maxSplits: 1)
+                guard parts.count == 2, trimmed(parts[0]).lowercased() == name else { continue }
+                return trimmed(parts[1]).filter { $0 != "\"" }
+            }
+            return nil
+        }
+    }
+
+    private static func withoutPort(_ text: String) -> String? {
+        if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
+            return String(text[text.index(after: text.startIndex)..<end])
+        }
+        // One colon is a port's; an IPv6 address has more.
+        guard text.filter({ $0 == ":" }).count == 1 else { return text }
+        return text.split(separator: ":").first.map(String.init)
+    }
+
+    private static func trimmed(_ text: Substring) -> String {
+        String(
+            text.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }
+                .reversed())
+    }
+}

@@ -1,0 +1,38 @@
+"""Functions for the tests of faults."""
+import os
+import subprocess
+import time
+
+import martlet
+
+
+@martlet.function(retry=5)
+def permanent(path):
+    with open(path, "a") as file:
+        file.write("x")
+    raise martlet.Permanent("it would only fail again")
+
+
+@martlet.function
+def asks_for_time(path, seconds):
+    """Fails once, and asks to be tried again after some seconds."""
+    if not os.path.exists(path):
+        open(path, "w").close()
+        raise martlet.Retry("not yet", after=seconds)
+    return "now"
+
+
+@martlet.function
+def leave_a_daemon(path, seconds):
+    """Starts a process in a session of its own, as daemons do, and works on."""
+    child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    with open(path + ".part", "w") as file:
+        file.write(str(child.pid))
+    os.rename(path + ".part", path)
+    time.sleep(seconds)
+
+
+@martlet.function
+def grow_and_die(megabytes):
+    held = bytearray(megabytes << 20)
+    os._exit(len(held) % 251 or 7)

@@ -1,0 +1,39 @@
+import HTTPWire
+import Sockets
+import Testing
+
+@testable import WebServer
+
+@Suite struct ForwardedFieldsTests {
+    @Test(
+        arguments: [
+            ("X-Forwarded-For: 1.2.3.4", "1.2.3.4"),
+            ("X-Forwarded-For: 6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
+            ("X-Forwarded-For: 10.0.0.3, 10.0.0.2", "10.0.0.3"),
+            ("X-Forwarded-For: 1.2.3.4:80", "1.2.3.4"),
+            ("X-Forwarded-For: unknown, 1.2.3.4", "1.2.3.4"),
+            ("X-Forwarded-For: 1.2.3.4, junk", nil),
+            ("Forwarded: for=1.2.3.4;proto=https", "1.2.3.4"),
+            ("Forwarded: for=6.6.6.6, For=\"[2001:DB8::1]:47\"", "2001:db8::1"),
+            ("Forwarded: proto=http", nil),
+            ("X: y", nil),
+        ] as [(String, String?)])
+    func `the client is the last whom no trusted proxy is`(field: String, wanted: String?) throws {
+        var parser = HTTP1Parser(limits: HTTPLimits())
+        let text = "GET / HTTP/1.1\r\nHost: a\r\n\(field)\r\n\r\n"
+        let head = try #require(try parser.parse(Array(text.utf8).span)).head
+        let proxies = try [#require(AddressRange("10.0.0.0/8"))]
+        #expect(ForwardedFields.client(of: head, behind: proxies) == wanted)
+    }
+
+    @Test(arguments: [
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", true),
+        ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", false),
+        ("00-00000000000000000000000000000000-00f067aa0ba902b7-01", false),
+        ("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false), ("00-1-2-3", false),
+        ("", false),
+    ])
+    func `a trace is taken only as it should be`(text: String, isValid: Bool) {
+        #expect(TraceParent.isValid(text) == isValid)
+    }
+}

@@ -1,0 +1,240 @@
+import HTTPWire
+import Sockets
+import Synchronization
+import Testing
+import WebServer
+
+@Suite struct HTTPServerTests {
+    private let last = "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+    private static let echo = Route("POST", "/echo") { request in
+        HTTPResponse(200, type: "text/plain", request.body)
+    }
+    private static let a = Route("GET", "/a") { _ in
+        HTTPResponse(200, type: "text/plain", Array("a".utf8))
+    }
+
+    @Test func `requests sent together are answered together and in order`() async throws {
+        let server = try ServerUnderTest([Self.a, Self.echo])
+        let text =
+            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\none"
+            + "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ntwo\r\n0\r\n\r\n"
+            + last
+        for split in stride(from: 1, to: text.count, by: 7) {
+            let client = RawClient(port: server.port)
+            client.send(String(text.prefix(split)))
+            let answers = client.exchange(String(text.dropFirst(split)))
+            #expect(answers.count(of: "HTTP/1.1 200 OK") == 3)
+            let one = try #require(answers.firstRange(of: "one"))
+            let two = try #require(answers.firstRange(of: "two"))
+            #expect(one.upperBound < two.lowerBound)
+        }
+        #expect(server.server.statistics[.requests] > 0)
+        await server.stop()
+    }
+
+    @Test func `an answer is not held back by a slow one behind it`() async throws {
+        let gate = Gate()
+        let slow = Route("GET", "/slow") { _ in
+            await gate.wait()
+            return HTTPResponse(204, .bytes([]))
+        }
+        let server = try ServerUnderTest([Self.a, slow])
+        let client = RawClient(port: server.port)
+        client.send(
+            "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        #expect(client.receive { $0.hasSuffix("\r\n\r\na") }.hasSuffix("\r\n\r\na"))
+        gate.open()
+        #expect(client.receive().hasPrefix("HTTP/1.1 204 No Content\r\n"))
+        await server.stop()
+    }
+
+    @Test func `a streamed body reaches its handler while it comes`() async throws {
+        let pieces = Mutex<[Int]>([])
+        let route = Route("POST", "/stream", body: .streamed) { request in
+            #expect(request.body.isEmpty)
+            do {
+                while let piece = try await request.bodyStream?.next() {
+                    pieces.withLock { $0.append(piece.count) }
+                }
+            } catch {
+                return HTTPResponse(500, type: "text/plain", Array("\(error)".utf8))
+            }
+            return HTTPResponse(200, type: "text/plain", [])
+        }
+        let server = try ServerUnderTest([route])
+        let client = RawClient(port: server.port)
+        client.send(
+            "POST /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 10\r\n\r\n12345"
+        )
+        #expect(await server.holds { pieces.withLock { $0 } == [5] })
+        #expect(client.exchange("67890").hasPrefix("HTTP/1.1 200 OK"))
+        #expect(pieces.withLock { $0 } == [5, 5])
+        await server.stop()
+    }
+
+    @Test func `a streamed body that is malformed or too slow ends the request`() async throws {
+        let route = Route("POST", "/stream", body: .streamed) { request in
+            while (try? await request.bodyStream?.next()) != nil {}
+            return HTTPResponse(200, type: "text/plain", [])
+        }
+        let server = try ServerUnderTest([route]) { $0.bodyGrace = .milliseconds(100) }
+        let head = "POST /stream HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        #expect(RawClient(port: server.port).exchange(head + "x\r\n").hasPrefix("HTTP/1.1 400"))
+        #expect(RawClient(port: server.port).exchange(head + "3\r\na").hasPrefix("HTTP/1.1 408"))
+        #expect(server.server.statistics[.limitBodyRate] == 1)
+        await server.stop()
+    }
+
+    @Test func `a handler whose client has left is cancelled`() async throws {
+        let cancelled = Mutex(false)
+        let poll = Route("GET", "/poll") { _ in
+            await withTaskCancellationHandler {
+                while !Task.isCancelled { await Task.yield() }
+            } onCancel: {
+                cancelled.withLock { $0 = true }
+            }
+            return HTTPResponse(204, .bytes([]))
+        }
+        let server = try ServerUnderTest([poll]) { $0.lingerTimeout = .milliseconds(40) }
+        do {
+            let client = RawClient(port: server.port)
+            client.send("GET /poll HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(await server.reaches(.requests, 1))
+        }
+        #expect(await server.holds { cancelled.withLock { $0 } })
+        await server.stop()
+    }
+
+    @Test func `a client that stops reading stops the producer and is given up`() async throws {
+        let made = Mutex(0)
+        let endless = Route("GET", "/endless") { _ in
+            HTTPResponse(
+                200,
+                .stream {
+                    made.withLock { $0 += 1 }
+                    return [UInt8](repeating: 0x61, count: 65536)
+                })
+        }
+        let server = try ServerUnderTest([endless]) { $0.writeTimeout = .milliseconds(300) }
+        let client = RawClient(port: server.port, receiveBuffer: 4096)
+        client.send("GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(await server.reaches(.limitWriteTime, 1))
+        #expect(await server.holds { server.server.statistics.open == 0 })
+        // What the kernel's buffers hold, and no more.
+        #expect(made.withLock { $0 } < 200)
+        await server.stop()
+    }
+
+    @Test func `past the bound of an address its new connections are closed`() async throws {
+        let server = try ServerUnderTest([Self.a]) { $0.connectionsPerAddress = 1 }
+        let first = RawClient(port: server.port)
+        #expect(await server.reaches(.connectionsAccepted, 1))
+        #expect(RawClient(port: server.port).receive() == "")
+        #expect(server.server.statistics[.limitConnectionsPerAddress] == 1)
+        #expect(first.exchange(last).hasPrefix("HTTP/1.1 200"))
+        await server.stop()
+    }
+
+    @Test func `slow heads and idle connections meet their limits`() async throws {
+        let server = try ServerUnderTest([Self.a]) {
+            $0.headTimeout = .milliseconds(200)
+            $0.idleTimeout = .milliseconds(400)
+        }
+        let slow = RawClient(port: server.port)
+        slow.send("GET /a HT")
+        let idle = RawClient(port: server.port)
+        #expect(await server.reaches(.connectionsAccepted, 2))
+        #expect(slow.receive().hasPrefix("HTTP/1.1 408"))
+        #expect(idle.receive() == "")
+        let statistics = server.server.statistics
+        #expect(statistics[.limitHeadTime] == 1)
+        #expect(statistics[.limitIdleTime] == 1)
+        await server.stop()
+    }
+
+    @Test func `past the bound of connections others wait and are served`() async throws {
+        let server = try ServerUnderTest([Self.a]) { $0.connections = 1 }
+        var first: RawClient? = RawClient(port: server.port)
+        #expect(await server.reaches(.connectionsAccepted, 1))
+        let second = RawClient(port: server.port)
+        second.send(last)
+        #expect(await server.reaches(.limitConnections, 1))
+        first = nil
+        #expect(first == nil)
+        #expect(second.receive().hasPrefix("HTTP/1.1 200"))
+        await server.stop()
+    }
+
+    @Test func `continue is said once, and not to what is refused`() async throws {
+        let server = try ServerUnderTest([Self.echo]) { $0.limits.bodyBytes = 10 }
+        func head(_ path: String, _ length: Int) -> String {
+            "POST \(path) HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: \(length)\r\n\r\n"
+        }
+        let client = RawClient(port: server.port)
+        client.send(head("/echo", 2))
+        #expect(client.receive { $0.hasSuffix("\r\n\r\n") } == "HTTP/1.1 100 Continue\r\n\r\n")
+        #expect(client.exchange("ab").hasPrefix("HTTP/1.1 200"))
+        #expect(RawClient(port: server.port).exchange(head("/no", 2)).hasPrefix("HTTP/1.1 404"))
+        #expect(RawClient(port: server.port).exchange(head("/echo", 11)).hasPrefix("HTTP/1.1 413"))
+        await server.stop()
+    }
+
+    @Test func `an idle connection is closed at the stop and a busy one answered`() async throws {
+        let gate = Gate()
+        let slow = Route("GET", "/slow") { _ in
+            await gate.wait()
+            return HTTPResponse(200, type: "text/plain", Array("done".utf8))
+        }
+        let server = try ServerUnderTest([slow])
+        let idle = RawClient(port: server.port)
+        let busy = RawClient(port: server.port)
+        busy.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(await server.reaches(.requests, 1))
+        #expect(await server.reaches(.connectionsAccepted, 2))
+        async let stopped: Void = server.stop()
+        #expect(idle.receive() == "")
+        gate.open()
+        let answer = busy.receive()
+        #expect(answer.contains("\r\nConnection: close\r\n"))
+        #expect(answer.hasSuffix("done"))
+        await stopped
+    }
+
+    @Test func `a handler cannot split its answer`() async throws {
+        let route = Route("GET", "/a") { _ in
+            HTTPResponse(200, fields: [("X", "1\r\nSet-Cookie: a\r\n\r\n<b>")], .bytes([]))
+        }
+        let server = try ServerUnderTest([route])
+        let answer = RawClient(port: server.port).exchange(last)
+        #expect(!answer.contains("\r\nSet-Cookie"))
+        #expect(answer.count(of: "\r\n\r\n") == 1)
+        await server.stop()
+    }
+}
+
+/// Opens once, for any number that wait.
+final class Gate: Sendable {
+    private let state = Mutex<(isOpen: Bool, waiting: [CheckedContinuation<Void, Never>])>(
+        (false, []))
+
+    func wait() async {
+        await withCheckedContinuation { continuation in
+            let isOpen = state.withLock { state in
+                if !state.isOpen { state.waiting.append(continuation) }
+                return state.isOpen
+            }
+            if isOpen { continuation.resume() }
+        }
+    }
+
+    func open() {
+        let waiting = state.withLock { state in
+            state.isOpen = true
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+}
