@@ -25,7 +25,7 @@ enum Server {
     static func run(_ configuration: Configuration) async throws {
         signal(SIGPIPE, SIG_IGN)
         let logger = configuration.logFormat.logger
-        let store = try openStore(configuration)
+        let store = try openStore(configuration, logger)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
         let web = WebClient(
@@ -78,9 +78,14 @@ enum Server {
         logger.notice("stopped")
     }
 
-    private static func openStore(_ configuration: Configuration) throws -> SQLiteJobStore {
+    private static func openStore(
+        _ configuration: Configuration, _ logger: Logger,
+    ) throws -> SQLiteJobStore {
+        var settings = SQLiteJobStore.Settings()
+        settings.maxBytes = configuration.maxStoreBytes
         do throws(StoreError) {
-            return try SQLiteJobStore(directory: configuration.data)
+            return try SQLiteJobStore(
+                directory: configuration.data, settings: settings, logger: logger)
         } catch {
             throw Refusal(description: "\(error)")
         }
