@@ -24,6 +24,7 @@ actor Dispatcher {
     private let savedItems: JobWaiters
     private let live: LiveJobs
     private let open: OpenJobs
+    private let uploads: OpenUploads
     private let events: EventFeed
     private let progressEvents: ProgressEvents
     private let journal: JobJournal
@@ -46,6 +47,8 @@ actor Dispatcher {
     private var unnoted = Deque<(id: JobID, attempt: Int, at: Timestamp)>()
     /// Jobs that are not in memory and are just being cancelled in the store.
     private var cancelling: Set<JobID> = []
+    /// What the failure of a job that is being cancelled says, if it is not the usual.
+    private var reasons: [JobID: Failure] = [:]
     /// Seconds that an item took when the function was last mapped.
     private var itemSeconds: [String: Double] = [:]
     private var isDraining = false
@@ -54,7 +57,7 @@ actor Dispatcher {
 
     init(
         _ parts: EngineParts, waiters: JobWaiters, savedItems: JobWaiters, live: LiveJobs,
-        open: OpenJobs, events: EventFeed, savedLogs: JobWaiters,
+        open: OpenJobs, uploads: OpenUploads, events: EventFeed, savedLogs: JobWaiters,
     ) {
         store = parts.store
         pools = parts.pools
@@ -67,6 +70,7 @@ actor Dispatcher {
         self.savedItems = savedItems
         self.live = live
         self.open = open
+        self.uploads = uploads
         self.events = events
         progressEvents = ProgressEvents(events, loop: parts.loop)
         journal = JobJournal(
@@ -330,7 +334,8 @@ actor Dispatcher {
         }
         return MapRun(
             job: job, function: function, timeout: timeout, slots: slots[job.pool] ?? 1,
-            ended: ended, itemSeconds: itemSeconds[function.name], dispatcher: self, loop: loop)
+            ended: ended, itemSeconds: itemSeconds[function.name], dispatcher: self, store: store,
+            uploads: uploads, loop: loop)
     }
 
     func retryPolicy(of job: Job, _ function: Function?) -> RetryPolicy {
@@ -347,9 +352,14 @@ actor Dispatcher {
     /// Makes the attempt's outcome durable, then tells whoever waits.
     func ended(_ job: Job, adding segments: [ItemSegment]) async {
         let store = self.store
+        var job = job
+        let reason = reasons.removeValue(forKey: job.id)
+        if job.state == .cancelled, let reason { job.failure = reason }
+        if job.state.isEnd { uploads.close(job.id) }
         journal.attemptEnds(job.id)
+        let final = job
         await persist(job.id) { () async throws(StoreError) in
-            try await store.update(job, adding: segments)
+            try await store.update(final, adding: segments)
         }
         let hasRun = attempts.removeValue(forKey: job.id) != nil
         metrics.ended(job, hasRun: hasRun)
@@ -371,8 +381,20 @@ actor Dispatcher {
 
     /// Cancels a job, in memory or in the store; one that has ended stays as it is.
     ///
+    /// - Parameters:
+    ///   - id: the job's.
+    ///   - reason: what is said of it; nil for the usual.
     /// - Returns: the job as it stands now; nil when there is none.
-    func cancel(_ id: JobID) async throws(StoreError) -> Job? {
+    /// - Throws: when the store cannot be read.
+    func cancel(_ id: JobID, as reason: Failure? = nil) async throws(StoreError) -> Job? {
+        guard let reason else { return try await cancel(id) }
+        reasons[id] = reason
+        let job = try await cancel(id)
+        if job?.state != .cancelling { reasons[id] = nil }
+        return job
+    }
+
+    private func cancel(_ id: JobID) async throws(StoreError) -> Job? {
         if let job = live.job(id) { return await cancelLive(job) }
         guard cancelling.insert(id).inserted else { return try await store.job(id) }
         defer { cancelling.remove(id) }
@@ -392,6 +414,7 @@ actor Dispatcher {
         live.change(job.id) { $0.state = .cancelling }
         if let job = live.job(job.id) { events.publish(job) }
         attempt.cancel()
+        uploads.wake(job.id)
         return live.job(job.id)
     }
 

@@ -55,7 +55,8 @@ package final class JobQueue: Sendable {
     private let waiters = JobWaiters()
     /// Those who wait for more results of a running map.
     private let savedItems = JobWaiters()
-    private let live = LiveJobs()
+    let live = LiveJobs()
+    let uploads = OpenUploads()
     private let open: OpenJobs
     private let ids: JobIDGenerator
     let events: EventFeed
@@ -66,12 +67,13 @@ package final class JobQueue: Sendable {
     ///
     /// - Throws: `StoreError` when the store cannot be read.
     package static func start(_ parts: EngineParts) async throws -> JobQueue {
-        let report = try await parts.store.recover(
+        var report = try await parts.store.recover(
             at: .now(), keepSeconds: parts.settings.keepSeconds)
         if report.requeued > 0 {
             parts.logger.notice(
                 "jobs found unfinished are queued again", metadata: ["jobs": "\(report.requeued)"])
         }
+        report.queued -= try await cutUnfinishedUploads(parts)
         let queue = JobQueue(parts, report)
         for pool in parts.pools.keys { await queue.dispatcher.refill(pool) }
         return queue
@@ -86,8 +88,8 @@ package final class JobQueue: Sendable {
         open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
         events = EventFeed(limit: parts.settings.eventStreams)
         dispatcher = Dispatcher(
-            parts, waiters: waiters, savedItems: savedItems, live: live, open: open, events: events,
-            savedLogs: savedLogs)
+            parts, waiters: waiters, savedItems: savedItems, live: live, open: open,
+            uploads: uploads, events: events, savedLogs: savedLogs)
         events.beat(on: loop)
     }
 
@@ -122,11 +124,13 @@ package final class JobQueue: Sendable {
         for tag in function.tags where !submission.tags.contains(tag) {
             submission.tags.append(tag)
         }
+        let pieces = submission.takeItems()
         let due = submission.delay.map { now.adding(seconds: $0) } ?? submission.notBefore
         var job = Job(
             id: ids.next(at: now), submission: submission, pool: pool, createdAt: now,
             notBefore: due, idempotencyKey: idempotencyKey)
         job.traceparent = traceparent
+        job.pieces = pieces
         return job
     }
 
@@ -140,7 +144,9 @@ package final class JobQueue: Sendable {
         let outcomes: [InsertOutcome]
         do throws(StoreError) {
             outcomes = try await store.insert(jobs) { outcomes in
-                let fresh = zip(jobs, outcomes).compactMap { $1.isStored ? $0 : nil }
+                let fresh = zip(jobs, outcomes).compactMap { job, outcome in
+                    outcome.isStored ? job.withoutPieces : nil
+                }
                 open.leave(jobs.count - fresh.count)
                 events.publish(fresh)
                 loop.execute { dispatcher.assumeIsolated { $0.take(fresh) } }
@@ -151,7 +157,7 @@ package final class JobQueue: Sendable {
         }
         return zip(jobs, outcomes).map { job, outcome in
             switch outcome {
-            case .stored: job
+            case .stored: job.withoutPieces
             case .existing(let existing): existing
             }
         }

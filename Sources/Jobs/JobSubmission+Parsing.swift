@@ -20,6 +20,29 @@ extension JobSubmission {
         }
         self = try reader.finish(document)
     }
+
+    /// Reads the first line of an upload: a submission without its `map`, whose items follow.
+    ///
+    /// - Throws: the first mistake found, with its JSON Pointer.
+    package init(uploadHead document: RawJSON) throws(SubmissionError) {
+        guard document.kind == .object else {
+            throw SubmissionError(
+                .invalidMember, at: JSONPointer(),
+                "The first line is a JSON object with a \"function\"; the items follow, one a line.")
+        }
+        if document.member("map") != nil {
+            throw SubmissionError(
+                .conflictingMembers, at: JSONPointer().appending("map"),
+                "The items follow the first line, one a line; leave \"map\" out.")
+        }
+        guard document.bytes.count > 2 else {
+            throw SubmissionError(
+                .missingMember, at: JSONPointer(),
+                "The member \"function\" is missing: the name of the function to run.")
+        }
+        let map = Array("{\"map\":[],".utf8)
+        try self.init(parsing: RawJSON(trusted: map + document.bytes.dropFirst()))
+    }
 }
 
 /// Collects the members of one submission.

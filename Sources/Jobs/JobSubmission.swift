@@ -43,13 +43,21 @@ package enum JobWork: Sendable {
     /// An array of positional or an object of named arguments.
     case call(arguments: RawJSON)
     /// One call an item of the array; with `spread` an item is itself an array or object of
-    /// arguments.
+    /// arguments. The array is empty where the store keeps the items in pieces (`ItemPiece`).
     case map(items: RawJSON, count: Int, spread: Bool)
 
     package var isMap: Bool {
         switch self {
         case .call: false
         case .map: true
+        }
+    }
+
+    /// Of a map; nil of a call.
+    package var itemCount: Int? {
+        switch self {
+        case .call: nil
+        case .map(_, let count, _): count
         }
     }
 }

@@ -21,7 +21,7 @@ package struct JobRoutes: Sendable {
 
     package var routes: [Route] {
         [
-            route("POST", "/v1/jobs", submit),
+            route("POST", "/v1/jobs", body: .streamedIf(Self.isUpload), submit),
             route("POST", "/v1/jobs/batch", submitBatch),
             route("GET", "/v1/jobs", list),
             route("POST", "/v1/jobs/cancel", cancelAll),
@@ -51,10 +51,10 @@ package struct JobRoutes: Sendable {
 
     /// A route whose errors become problems, in this one place.
     private func route(
-        _ method: String, _ path: String,
+        _ method: String, _ path: String, body: Route.BodyMode = .collected,
         _ handler: @escaping @Sendable (HTTPRequest) async throws -> HTTPResponse,
     ) -> Route {
-        Route(method, path) { request in
+        Route(method, path, body: body) { request in
             do {
                 return try await handler(request)
             } catch let problem as Problem {
@@ -76,18 +76,19 @@ package struct JobRoutes: Sendable {
     // MARK: Submitting
 
     func submit(_ request: HTTPRequest) async throws -> HTTPResponse {
-        try requireType(request, ["application/json"])
+        if let items = request.bodyStream { return try await upload(items, request) }
+        try requireType(request, ["application/json", "application/x-ndjson"])
         let submission = try JobSubmission(parsing: try json(request.body[...]))
         let job = try queue.prepare(
             submission, idempotencyKey: try idempotencyKey(request),
             traceparent: request.traceparent)
         if let seconds = try preferredWait(request) {
             let ended = try await queue.submit(job, waiting: seconds)
-            try checkKey(job, ended)
+            try await checkKey(job, ended)
             return accepted(ended, status: ended.state.isEnd ? 200 : 202)
         }
         let kept = try await queue.submit([job])[0]
-        try checkKey(job, kept)
+        try await checkKey(job, kept)
         return accepted(kept, status: 202)
     }
 
@@ -102,8 +103,11 @@ package struct JobRoutes: Sendable {
     }
 
     /// The same key with another body is a mistake of the client's.
-    func checkKey(_ sent: Job, _ kept: Job) throws {
-        guard kept.id != sent.id, kept.submission.document != sent.submission.document else {
+    func checkKey(_ sent: Job, _ kept: Job) async throws {
+        guard kept.id != sent.id else { return }
+        if kept.submission.document == sent.submission.document,
+            try await queue.hasItems(kept, of: sent)
+        {
             return
         }
         throw Problem(

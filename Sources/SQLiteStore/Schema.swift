@@ -8,8 +8,25 @@ enum Schema {
             try database.execute(sql: version1)
         }
         migrator.registerMigration("2", migrate: BucketMigration.run)
+        migrator.registerMigration("3") { database in
+            try database.execute(sql: itemPieces)
+        }
         return migrator
     }
+
+    /// Large maps, whose jobs' submissions have an empty array for them.
+    private static let itemPieces = """
+        -- Consecutive items, with commas between.
+        CREATE TABLE item_pieces (
+            job INTEGER NOT NULL,
+            first INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            items BLOB NOT NULL,
+            UNIQUE (job, first)
+        );
+        -- Maps whose items have not all come.
+        CREATE TABLE uploads (job INTEGER PRIMARY KEY)
+        """
 
     /// `id` is `JobID.sequence`: rows are appended, and newest first is a walk from the end.
     ///

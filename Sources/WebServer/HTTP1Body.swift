@@ -13,6 +13,8 @@ final class HTTP1Body: @unchecked Sendable {
     private var awaitsContinue: Bool
     private var received = 0
     private let start: LoopInstant
+    /// Whether the handler takes it as it comes, perhaps more slowly than the client sends.
+    private var isStreamed = false
     /// Why the body could not be read; the answer to the request.
     private(set) var failure: HTTPRefusal?
 
@@ -51,7 +53,10 @@ final class HTTP1Body: @unchecked Sendable {
     }
 
     /// The body in pieces, for a handler wherever it runs.
-    var pieces: HTTPBodyStream { HTTPBodyStream { try await self.next() } }
+    var pieces: HTTPBodyStream {
+        isStreamed = true
+        return HTTPBodyStream { try await self.next() }
+    }
 
     /// Runs on the loop, which the connection's task prefers.
     @concurrent private func next() async throws -> [UInt8]? {
@@ -123,8 +128,10 @@ final class HTTP1Body: @unchecked Sendable {
         try await stream.flush()
     }
 
-    /// When the body is too slow if nothing more has come: a grace, then a rate on the whole.
+    /// When the body is too slow if nothing more has come: a grace, then a rate on the whole; of a
+    /// stream as long as a connection may be idle, since it is no faster than what makes it.
     private var deadline: LoopInstant {
+        if isStreamed { return stream.home.loop.now + settings.idleTimeout }
         let seconds = Double(received) / Double(max(1, settings.bodyRate))
         return start + settings.bodyGrace + .seconds(seconds)
     }

@@ -31,7 +31,7 @@ final class HTTPService: Sendable {
         case .route(let route, let parameters):
             request.parameters = parameters
             request.routeIndex = route.index
-            return .handle(route)
+            return .handle(route.taking(head))
         case .methods(let allowed):
             return .answer(refusedMethod(head, allowed: allowed))
         case .nothing:

@@ -1,4 +1,4 @@
-import HTTPWire
+package import HTTPWire
 
 /// Answers a request; runs on the connection's loop and may suspend, but not block.
 package typealias HTTPHandler = @Sendable (HTTPRequest) async -> HTTPResponse
@@ -7,7 +7,10 @@ package typealias HTTPHandler = @Sendable (HTTPRequest) async -> HTTPResponse
 package struct Route: Sendable {
     package let method: String
     package let path: String
-    let takesBodyAsStream: Bool
+    /// Which requests' bodies are handed over as streams; nil for none.
+    private let streams: (@Sendable (RequestHead) -> Bool)?
+    /// Of the request that it was found for.
+    private(set) var takesBodyAsStream = false
     /// Its place among the router's routes.
     fileprivate(set) var index = 0
     let handler: HTTPHandler
@@ -18,6 +21,8 @@ package struct Route: Sendable {
         case collected
         /// Piece by piece, while it comes.
         case streamed
+        /// Piece by piece where the request's head says so, else whole.
+        case streamedIf(@Sendable (RequestHead) -> Bool)
     }
 
     package init(
@@ -26,8 +31,21 @@ package struct Route: Sendable {
     ) {
         self.method = method
         self.path = path
-        takesBodyAsStream = body == .streamed
+        streams =
+            switch body {
+            case .collected: nil
+            case .streamed: { _ in true }
+            case .streamedIf(let condition): condition
+            }
         self.handler = handler
+    }
+
+    /// The route as it answers one request.
+    func taking(_ head: RequestHead) -> Route {
+        guard let streams else { return self }
+        var route = self
+        route.takesBodyAsStream = streams(head)
+        return route
     }
 }
 

@@ -62,6 +62,21 @@ private final class RefusingStore: JobStore {
     func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>] {
         try await inner.itemRanges(id)
     }
+    func appendItems(_ piece: ItemPiece, to id: JobID) async throws(StoreError) -> Bool {
+        try await inner.appendItems(piece, to: id)
+    }
+    func endUpload(_ id: JobID) async throws(StoreError) { try await inner.endUpload(id) }
+    func unfinishedUploads() async throws(StoreError) -> [JobID] {
+        try await inner.unfinishedUploads()
+    }
+    func pieceRanges(
+        _ id: JobID, from first: Int,
+    ) async throws(StoreError) -> [Range<Int>] {
+        try await inner.pieceRanges(id, from: first)
+    }
+    func piece(_ id: JobID, at first: Int) async throws(StoreError) -> ItemPiece? {
+        try await inner.piece(id, at: first)
+    }
     func list(_ query: JobQuery) async throws(StoreError) -> [Job] { try await inner.list(query) }
     func queued(
         in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
