@@ -62,6 +62,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Jobs waiting and running in all (default: 1000000).")
     var maxQueued: Int?
 
+    @Option(help: "Bytes of all blobs together (default: 8589934592).")
+    var maxBlobBytes: Int?
+
     @Option(help: "Streams of events at once (default: 1000).")
     var maxEventStreams: Int?
 
@@ -93,6 +96,7 @@ struct ServeCommand: AsyncParsableCommand {
         if let processes { configuration.processes = processes }
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }
+        if let maxBlobBytes { configuration.maxBlobBytes = maxBlobBytes }
         if let maxEventStreams { configuration.maxEventStreams = maxEventStreams }
         configuration.logFormat = logFormat
         configuration.token = try token()
