@@ -69,6 +69,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Bytes that the store may hold (default: as many as the disk has).")
     var maxStoreBytes: Int64?
 
+    @Option(help: "Bytes of all blobs together (default: 8589934592).")
+    var maxBlobBytes: Int?
+
     @Option(help: "Streams of events at once (default: 1000).")
     var maxEventStreams: Int?
 
@@ -101,6 +104,7 @@ struct ServeCommand: AsyncParsableCommand {
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }
         configuration.maxStoreBytes = maxStoreBytes
+        if let maxBlobBytes { configuration.maxBlobBytes = maxBlobBytes }
         if let maxEventStreams { configuration.maxEventStreams = maxEventStreams }
         configuration.logFormat = logFormat
         configuration.token = try token()

@@ -13,6 +13,9 @@ import WebServer
 /// What has come in one piece is made durable before the next one is read, so that the client is
 /// held back when the store is behind, and the server holds no more than that.
 extension JobRoutes {
+    /// Bytes of an upload; what has come is on the disk, in the store.
+    static let uploadBytes = 64 << 30
+
     static func isUpload(_ head: RequestHead) -> Bool {
         head.field("content-type")?.lowercased().hasPrefix("application/x-ndjson") == true
     }

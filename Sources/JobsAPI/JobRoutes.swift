@@ -1,3 +1,4 @@
+package import Blobs
 import Functions
 import HTTPWire
 package import JobEngine
@@ -11,17 +12,19 @@ package import WebServer
 /// Rules of jobs are in the engine, not here.
 package struct JobRoutes: Sendable {
     let queue: JobQueue
+    let blobs: BlobFolder
     let http: HTTPServerWatch
 
     /// The watch is for the metrics of the server that has these routes.
-    package init(queue: JobQueue, http: HTTPServerWatch) {
+    package init(queue: JobQueue, blobs: BlobFolder, http: HTTPServerWatch) {
         self.queue = queue
+        self.blobs = blobs
         self.http = http
     }
 
     package var routes: [Route] {
         [
-            route("POST", "/v1/jobs", body: .streamedIf(Self.isUpload), submit),
+            route("POST", "/v1/jobs", body: .live(upTo: Self.uploadBytes, where: Self.isUpload), submit),
             route("POST", "/v1/jobs/batch", submitBatch),
             route("GET", "/v1/jobs", list),
             route("POST", "/v1/jobs/cancel", cancelAll),
@@ -46,11 +49,11 @@ package struct JobRoutes: Sendable {
             route("GET", "/openapi.yaml") { _ in
                 HTTPResponse(200, type: "application/yaml", EmbeddedFiles.openAPI)
             },
-        ]
+        ] + blobRoutes
     }
 
     /// A route whose errors become problems, in this one place.
-    private func route(
+    func route(
         _ method: String, _ path: String, body: Route.BodyMode = .collected,
         _ handler: @escaping @Sendable (HTTPRequest) async throws -> HTTPResponse,
     ) -> Route {
@@ -62,6 +65,8 @@ package struct JobRoutes: Sendable {
             } catch let error as SubmissionError {
                 return Problem(error).response
             } catch let error as StoreError {
+                return Problem(error).response
+            } catch let error as BlobError {
                 return Problem(error).response
             } catch let error as QueueFull {
                 return Problem(error).response

@@ -13,10 +13,10 @@ final class HTTP1Body: @unchecked Sendable {
     private var awaitsContinue: Bool
     private var received = 0
     private let start: LoopInstant
-    /// Whether the handler takes it as it comes, perhaps more slowly than the client sends.
-    private var isStreamed = false
-    /// Why the body could not be read; the answer to the request.
-    private(set) var failure: HTTPRefusal?
+    /// Whether it may come as slowly as whatever makes it.
+    private let isLive: Bool
+    /// Why the body could not be read; that of the handler is no answer to the request then.
+    private(set) var failure: (any Error)?
 
     private enum Rest {
         case bytes(Int)
@@ -24,12 +24,13 @@ final class HTTP1Body: @unchecked Sendable {
         case nothing
     }
 
-    init(of head: RequestHead, on connection: HTTP1Connection) {
+    init(of head: RequestHead, limit: Int, isLive: Bool, on connection: HTTP1Connection) {
+        self.isLive = isLive
         settings = connection.home.settings
         switch head.body {
         case .none: rest = .nothing
         case .bytes(let count): rest = .bytes(count)
-        case .chunked: rest = .chunks(ChunkedDecoder(limit: settings.limits.bodyBytes))
+        case .chunked: rest = .chunks(ChunkedDecoder(limit: limit))
         }
         self.connection = connection
         stream = connection.stream
@@ -53,10 +54,7 @@ final class HTTP1Body: @unchecked Sendable {
     }
 
     /// The body in pieces, for a handler wherever it runs.
-    var pieces: HTTPBodyStream {
-        isStreamed = true
-        return HTTPBodyStream { try await self.next() }
-    }
+    var pieces: HTTPBodyStream { HTTPBodyStream { try await self.next() } }
 
     /// Runs on the loop, which the connection's task prefers.
     @concurrent private func next() async throws -> [UInt8]? {
@@ -76,15 +74,15 @@ final class HTTP1Body: @unchecked Sendable {
         } catch SocketError.timedOut {
             stream.home.counters.add(.limitBodyRate)
             throw fail(HTTPRefusal(408, "The request's body took too long."))
-        } catch let refusal as HTTPRefusal {
-            throw fail(refusal)
+        } catch {
+            throw fail(error)
         }
         return isUnread
     }
 
-    private func fail(_ refusal: HTTPRefusal) -> HTTPRefusal {
-        failure = refusal
-        return refusal
+    private func fail(_ error: any Error) -> any Error {
+        failure = error
+        return error
     }
 
     private func read(into body: inout [UInt8]) async throws {
@@ -129,9 +127,9 @@ final class HTTP1Body: @unchecked Sendable {
     }
 
     /// When the body is too slow if nothing more has come: a grace, then a rate on the whole; of a
-    /// stream as long as a connection may be idle, since it is no faster than what makes it.
+    /// live body, whose rate is that of whatever makes it, as long as a connection may be idle.
     private var deadline: LoopInstant {
-        if isStreamed { return stream.home.loop.now + settings.idleTimeout }
+        if isLive { return stream.home.loop.now + settings.idleTimeout }
         let seconds = Double(received) / Double(max(1, settings.bodyRate))
         return start + settings.bodyGrace + .seconds(seconds)
     }

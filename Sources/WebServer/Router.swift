@@ -7,10 +7,13 @@ package typealias HTTPHandler = @Sendable (HTTPRequest) async -> HTTPResponse
 package struct Route: Sendable {
     package let method: String
     package let path: String
-    /// Which requests' bodies are handed over as streams; nil for none.
-    private let streams: (@Sendable (RequestHead) -> Bool)?
-    /// Of the request that it was found for.
-    private(set) var takesBodyAsStream = false
+    private let body: BodyMode
+    /// Whether the body is a stream, of the request that the route was found for.
+    private(set) var takesBodyAsStream: Bool
+    /// Bytes of a body; nil for the server's own limit.
+    private(set) var bodyBytes: Int?
+    /// Whether the body may come as slowly as whatever makes it.
+    private(set) var isLive = false
     /// Its place among the router's routes.
     fileprivate(set) var index = 0
     let handler: HTTPHandler
@@ -19,10 +22,11 @@ package struct Route: Sendable {
     package enum BodyMode: Sendable {
         /// Whole, in memory, before the handler is called.
         case collected
-        /// Piece by piece, while it comes.
-        case streamed
-        /// Piece by piece where the request's head says so, else whole.
-        case streamedIf(@Sendable (RequestHead) -> Bool)
+        /// Piece by piece, while it comes: so many bytes at most.
+        case streamed(upTo: Int)
+        /// As a stream, and as slowly as whatever makes it, where the request's head says so; else
+        /// collected.
+        case live(upTo: Int, where: @Sendable (RequestHead) -> Bool)
     }
 
     package init(
@@ -31,20 +35,22 @@ package struct Route: Sendable {
     ) {
         self.method = method
         self.path = path
-        streams =
-            switch body {
-            case .collected: nil
-            case .streamed: { _ in true }
-            case .streamedIf(let condition): condition
-            }
+        self.body = body
         self.handler = handler
+        switch body {
+        case .collected: (takesBodyAsStream, bodyBytes) = (false, nil)
+        case .streamed(let most): (takesBodyAsStream, bodyBytes) = (true, most)
+        case .live(let most, _): (takesBodyAsStream, bodyBytes) = (false, most)
+        }
     }
 
     /// The route as it answers one request.
     func taking(_ head: RequestHead) -> Route {
-        guard let streams else { return self }
+        guard case .live(_, let isStream) = body else { return self }
         var route = self
-        route.takesBodyAsStream = streams(head)
+        route.isLive = isStream(head)
+        route.takesBodyAsStream = route.isLive
+        if !route.isLive { route.bodyBytes = nil }
         return route
     }
 }
