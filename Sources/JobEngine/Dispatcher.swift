@@ -116,6 +116,8 @@ actor Dispatcher {
             return
         }
         guard attempts[job.id] == nil, !cancelling.contains(job.id) else { return }
+        var job = job
+        if job.submission.work.isMap { uploads.update(&job) }
         live.put(job)
         push(
             Entry(
@@ -255,6 +257,7 @@ actor Dispatcher {
     /// once, at its end; but at once of a function in this process, which could take it down.
     func begun(_ job: Job, of function: Function?) {
         metrics.started(job, due: live.job(job.id)?.notBefore)
+        let job = upToDate(job)
         live.put(job)
         events.publish(job)
         let start = job.startedAt ?? .now()
@@ -282,6 +285,15 @@ actor Dispatcher {
             store.noteStarted(id, attempt: attempt, at: start)
         }
         if !unnoted.isEmpty { scheduleNotes() }
+    }
+
+    /// The job with the items that have come since the attempt took it.
+    private func upToDate(_ job: Job) -> Job {
+        guard job.isUploading, let now = live.job(job.id) else { return job }
+        var job = job
+        job.submission = now.submission
+        job.isUploading = now.isUploading
+        return job
     }
 
     func progress(of id: JobID, done: Int, failed: Int, running: Int) {
@@ -352,7 +364,7 @@ actor Dispatcher {
     /// Makes the attempt's outcome durable, then tells whoever waits.
     func ended(_ job: Job, adding segments: [ItemSegment]) async {
         let store = self.store
-        var job = job
+        var job = upToDate(job)
         let reason = reasons.removeValue(forKey: job.id)
         if job.state == .cancelled, let reason { job.failure = reason }
         if job.state.isEnd { uploads.close(job.id) }

@@ -27,8 +27,8 @@ extension JobQueue {
     /// Adds items to an open upload; false when nobody wants more, because the job has ended.
     package func append(_ piece: ItemPiece, to id: JobID) async throws(StoreError) -> Bool {
         guard uploads.isOpen(id), try await store.appendItems(piece, to: id) else { return false }
-        live.change(id) { $0.submission.setItemCount(piece.range.upperBound) }
         uploads.grew(id, to: piece.range.upperBound)
+        live.change(id) { $0.submission.setItemCount(piece.range.upperBound) }
         return true
     }
 

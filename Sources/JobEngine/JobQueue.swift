@@ -176,7 +176,9 @@ package final class JobQueue: Sendable {
 
     package func job(_ id: JobID) async throws(StoreError) -> Job? {
         if let job = live.job(id) { return job }
-        return try await store.job(id)
+        var job = try await store.job(id)
+        job?.isUploading = uploads.isOpen(id)
+        return job
     }
 
     /// The job when it has ended, or as it stands after `seconds`; nil when there is none.

@@ -17,6 +17,13 @@ final class OpenUploads: Sendable {
 
     func isOpen(_ id: JobID) -> Bool { uploads.withLock { $0[id] != nil } }
 
+    /// Says of a job what its upload has come to; not of one whose upload has ended.
+    func update(_ job: inout Job) {
+        let count = uploads.withLock { $0[job.id]?.count }
+        job.isUploading = count != nil
+        if let count { job.submission.setItemCount(count) }
+    }
+
     /// Tells those who wait that there are more items.
     func grew(_ id: JobID, to count: Int) {
         uploads.withLock { $0[id]?.count = count }

@@ -28,7 +28,7 @@ extension JobSubmission {
         guard document.kind == .object else {
             throw SubmissionError(
                 .invalidMember, at: JSONPointer(),
-                "The first line is a JSON object with a \"function\"; the items follow, one a line.")
+                "The first line is a JSON object with a \"function\"; items follow, one a line.")
         }
         if document.member("map") != nil {
             throw SubmissionError(
