@@ -85,6 +85,8 @@ actor Dispatcher {
         /// nil for a running map that wants to run another chunk.
         let job: JobID?
         let function: String
+        /// Slots that it takes.
+        let cpus: Int
         /// Of the submission.
         var bytes = 0
 
@@ -122,7 +124,8 @@ actor Dispatcher {
         push(
             Entry(
                 priority: job.submission.priority, sequence: takeSequence(), job: job.id,
-                function: job.submission.function, bytes: bytes), job.pool)
+                function: job.submission.function, cpus: job.submission.cpus, bytes: bytes),
+            job.pool)
     }
 
     /// Whether a job more fits into the memory for those that are ready, or into a part of it.
@@ -183,6 +186,14 @@ actor Dispatcher {
 
     // MARK: Starting
 
+    /// Looks for work for a pool that has room when nothing of its has ended.
+    func watchPools() async {
+        let loop = self.loop
+        for (kind, pool) in pools {
+            await pool.whenRoom { loop.execute { self.assumeIsolated { $0.pump(kind) } } }
+        }
+    }
+
     /// Starts what the pool has room for.
     private func pump(_ kind: PoolKind) {
         guard let pool = pools[kind] else { return }
@@ -193,7 +204,7 @@ actor Dispatcher {
             }
             if isDraining, entry.job != nil { break }
             let function = catalogue.function(named: entry.function)
-            if let function, !pool.reserve(for: function) { break }
+            if let function, !pool.reserve(for: function, cpus: entry.cpus) { break }
             popReady(kind)
             begin(entry, function)
         }
@@ -231,14 +242,14 @@ actor Dispatcher {
             push(
                 Entry(
                     priority: job.submission.priority, sequence: sequence, job: nil,
-                    function: function.name), job.pool)
+                    function: function.name, cpus: job.submission.cpus), job.pool)
             pump(job.pool)
         }
     }
 
-    func giveBack(_ kind: PoolKind, _ function: Function) {
-        pools[kind]?.giveBack(for: function)
-        pump(kind)
+    func giveBackPlace(of job: Job, _ function: Function) {
+        pools[job.pool]?.giveBack(for: function, cpus: job.submission.cpus)
+        pump(job.pool)
     }
 
     func run(_ call: Call, in kind: PoolKind) async -> CallOutcome {

@@ -50,6 +50,7 @@ package final class JobQueue: Sendable {
     package let catalogue: FunctionCatalogue
     let store: any JobStore
     private let pools: [PoolKind: any JobPool]
+    private let slots: [PoolKind: Int]
     let loop: EventLoop
     let dispatcher: Dispatcher
     private let waiters = JobWaiters()
@@ -75,6 +76,7 @@ package final class JobQueue: Sendable {
         }
         report.queued -= try await cutUnfinishedUploads(parts)
         let queue = JobQueue(parts, report)
+        await queue.dispatcher.watchPools()
         for pool in parts.pools.keys { await queue.dispatcher.refill(pool) }
         return queue
     }
@@ -83,6 +85,7 @@ package final class JobQueue: Sendable {
         catalogue = parts.catalogue
         store = parts.store
         pools = parts.pools
+        slots = parts.slots
         loop = parts.loop
         ids = JobIDGenerator(after: report.lastSequence)
         open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
@@ -117,6 +120,12 @@ package final class JobQueue: Sendable {
                 .poolNotAllowed, at: pointer.appending("pool"),
                 "\"\(function.name)\" does not run on the \(pool.rawValue) pool; choose \(allowed)."
             )
+        }
+        if let slots = slots[pool], submission.cpus > slots {
+            throw SubmissionError(
+                .invalidMember, at: pointer.appending("cpus"),
+                "\"cpus\" must be at most \(slots), which the \(pool.rawValue) pool has, not "
+                    + "\(submission.cpus).")
         }
         let now = Timestamp.now()
         var submission = submission

@@ -49,6 +49,7 @@ actor MapRun {
         self.loop = loop
         items = MapItems(of: job, store: store, loop: loop)
         isUploading = uploads.isOpen(job.id)
+        let slots = max(1, slots / job.submission.cpus)
         let wanted = job.submission.concurrency ?? slots
         // As joblib counts: -1 is all slots, -2 all but one.
         let allowed = wanted > 0 ? min(wanted, slots) : slots + 1 + wanted
@@ -89,7 +90,7 @@ actor MapRun {
         var hasPlace = hasPlace
         while true {
             guard goesOn, planner.left > 0 else {
-                if hasPlace { await dispatcher.giveBack(job.pool, function) }
+                if hasPlace { await dispatcher.giveBackPlace(of: job, function) }
                 hasPlace = false
                 guard await waitForItems() else { return }
                 continue
@@ -158,6 +159,7 @@ actor MapRun {
             payload: .items(
                 part, count: chunk.count, spread: items.spread, onError: job.submission.onError),
             timeout: timeout)
+        call.cpus = job.submission.cpus
         call.source = dispatcher.source(of: job)
         running += chunk.count
         let outcome = await dispatcher.run(call, in: job.pool)

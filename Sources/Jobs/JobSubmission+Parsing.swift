@@ -58,7 +58,7 @@ private struct SubmissionReader {
 
     private enum Member: String, CaseIterable {
         case function, args, map, spread, pool, concurrency, chunk, queue, priority, delay, timeout
-        case retry, keep, tags
+        case retry, keep, tags, cpus
         case onError = "on_error"
         case notBefore = "not_before"
     }
@@ -92,6 +92,7 @@ private struct SubmissionReader {
         case .spread: spread = try bool(value, name)
         case .pool: submission.pool = try choice(value, name)
         case .concurrency: submission.concurrency = try concurrency(value)
+        case .cpus: submission.cpus = try integer(value, name, 1...1_000_000)
         case .chunk: submission.chunk = try chunkSize(value)
         case .onError: submission.onError = try choice(value, name)
         case .queue: submission.queue = try queueName(value)

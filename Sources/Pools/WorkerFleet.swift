@@ -47,7 +47,16 @@ final class WorkerFleet {
     /// Seconds that a call of a function is expected to take: the latest long one, fading.
     private var estimates: [String: Double] = [:]
 
+    /// Reserved or given, calls that take several slots.
+    private var wideCalls = 0
+    /// Calls that wait for other jobs and have lent their slots.
+    private var waitingCalls = 0
+    private var willTrim = false
+    private var home: ServerHome?
+
     var onHello: ((RawJSON) -> Void)?
+    /// There may be room, though no call has ended.
+    var onRoom: (() -> Void)?
 
     init(
         size: Int, callsPerWorker: Int, launch: WorkerLaunch, loop: EventLoop,
@@ -63,28 +72,38 @@ final class WorkerFleet {
     }
 
     var workerCount: Int { workers.count + retiring.count }
-    /// Calls given to the fleet and not ended.
+    /// Slots of the calls given to the fleet and not ended, without those that are lent.
     private(set) var running = 0
     var slots: Int { size * callsPerWorker }
 
     // MARK: Calls
 
     /// Takes a place for a call that will come by `run`; false when all is busy.
-    func reserve(_ function: String) -> Bool {
+    func reserve(_ function: String, _ cpus: Int) -> Bool {
+        let width = width(cpus)
         let load = running + reserved
-        guard load < slots || load < slots + prefetch(function) else { return false }
-        reserved += 1
+        guard load + width <= slots || width == 1 && load < slots + prefetch(function) else {
+            return false
+        }
+        reserved += width
+        if width > 1 { wideCalls += 1 }
         return true
     }
 
-    func giveBack() { reserved = max(0, reserved - 1) }
+    func giveBack(_ cpus: Int) {
+        reserved = max(0, reserved - width(cpus))
+        if width(cpus) > 1 { wideCalls = max(0, wideCalls - 1) }
+    }
+
+    /// Slots of a call; a fleet that is smaller than when the job came gives it all.
+    private func width(_ cpus: Int) -> Int { min(cpus, slots) }
 
     /// How many calls more than it can run the fleet takes, so that no worker idles between two
     /// short ones: a few milliseconds of work for each worker that is not in a long call.
     private func prefetch(_ function: String) -> Int {
-        guard callsPerWorker == 1, let seconds = estimates[function], seconds < Self.short else {
-            return 0
-        }
+        guard callsPerWorker == 1, wideCalls == 0, let seconds = estimates[function],
+            seconds < Self.short
+        else { return 0 }
         let each = Int(min(Double(Self.lineLimit - 1), 2 * Self.short / max(seconds, 1e-5)))
         return each * workers.count(where: takesAnother)
     }
@@ -99,20 +118,27 @@ final class WorkerFleet {
         guard worker.isReady, !worker.isRetiring, !worker.isDoomed, !worker.hasExited else {
             return false
         }
-        if callsPerWorker > 1 { return worker.tickets.count < callsPerWorker }
+        if callsPerWorker > 1 { return worker.tickets.count - worker.waits < callsPerWorker }
         if worker.tickets.isEmpty { return true }
+        guard worker.waits == 0 else { return false }
         // Behind a call that is, or turns out to be, a long one nobody is made to wait.
         let isSoonFree = loop.now - worker.headSince < .milliseconds(5)
         return worker.longCalls == 0 && isSoonFree && worker.tickets.count < Self.lineLimit
     }
 
     func run(_ ticket: CallTicket) async -> CallOutcome {
-        reserved = max(0, reserved - 1)
-        running += 1
+        let width = width(ticket.call.cpus)
+        reserved = max(0, reserved - width)
+        running += width
         startWorkers()
         place(ticket)
         let outcome = await ticket.outcome()
-        running -= 1
+        if width > 1 { wideCalls = max(0, wideCalls - 1) }
+        if ticket.isWaiting {
+            waitHasEnded()
+        } else {
+            running -= width
+        }
         note(outcome, of: ticket)
         return outcome
     }
@@ -139,7 +165,10 @@ final class WorkerFleet {
     /// Gives the call to the worker with the fewest; false when none has room.
     private func give(_ ticket: CallTicket) -> Bool {
         var chosen: WorkerProcess?
+        // A worker started for a call that waits is no slot more when that goes on.
+        let active = workers.count { !$0.tickets.isEmpty && $0.waits == 0 }
         for worker in workers where takesAnother(worker) {
+            if callsPerWorker == 1, worker.tickets.isEmpty, active >= size { continue }
             if chosen.map({ worker.tickets.count < $0.tickets.count }) ?? true { chosen = worker }
         }
         guard let chosen else { return false }
@@ -201,13 +230,74 @@ final class WorkerFleet {
         placeWaiting()
     }
 
+    // MARK: Calls that wait for other jobs
+
+    /// Calls that may wait for other jobs at once. Each keeps its worker: past it the call fails, so
+    /// that those that wait for it come to an end.
+    private var waitLimit: Int { 16 * size + 64 }
+
+    /// A call lends its slots while it waits for another job, which may need them.
+    private func waits(_ worker: WorkerProcess, _ ticket: CallTicket, _ begins: Bool) {
+        if begins, callsPerWorker == 1 {
+            // It may be one of these that the call waits for.
+            for ticket in worker.takeBack().reversed() { waiting.prepend(ticket) }
+        }
+        guard begins != ticket.isWaiting else { return }
+        if begins, callsPerWorker == 1, waitingCalls >= waitLimit {
+            stop(ticket, as: .tooManyWaits(waitLimit))
+            return
+        }
+        worker.setWaiting(ticket, begins)
+        running += begins ? -width(ticket.call.cpus) : width(ticket.call.cpus)
+        if begins {
+            waitingCalls += 1
+            if !waiting.isEmpty { startWorkers() }
+            placeWaiting()
+            onRoom?()
+        } else {
+            waitHasEnded()
+        }
+    }
+
+    private func waitHasEnded() {
+        waitingCalls -= 1
+        guard !willTrim, workers.count > size else { return }
+        willTrim = true
+        loop.schedule(after: Self.trimTime) {
+            self.willTrim = false
+            self.trim()
+        }
+    }
+
+    /// How long a worker that was started for a call that waits stays for the next one.
+    private static let trimTime = Duration.seconds(10)
+
+    /// Ends idle workers that are more than is needed.
+    private func trim() {
+        guard !isStopped else { return }
+        for worker in workers where workers.count > size + waitingCalls {
+            guard worker.isReady, worker.tickets.isEmpty, !worker.hasExited else { continue }
+            workers.removeAll { $0 === worker }
+            retiring.append(worker)
+            worker.retire()
+        }
+    }
+
+    /// Tells the workers where this server is reached.
+    func announce(_ home: ServerHome) {
+        self.home = home
+        for worker in workers + retiring where worker.isReady { worker.tell(home) }
+    }
+
     // MARK: Workers
 
     /// Starts what is missing of the fleet.
     func startWorkers() {
         isStarted = true
         guard !isStopped, !isPausing else { return }
-        while workers.count + starting < size { startOne() }
+        while workers.count + starting < size + (callsPerWorker == 1 ? waitingCalls : 0) {
+            startOne()
+        }
     }
 
     private func startOne() {
@@ -225,9 +315,12 @@ final class WorkerFleet {
         do throws(SocketError) {
             let (pid, fd) = try started.get()
             let worker = try WorkerProcess(pid: pid, fd: fd, loop: loop, children: children)
-            worker.onHello = { [weak self] hello in self?.greeted(hello) }
+            worker.onHello = { [weak self, unowned worker] hello in self?.greeted(hello, worker) }
             worker.onAnswer = { [weak self, unowned worker] ticket, outcome in
                 self?.answered(worker, ticket, outcome)
+            }
+            worker.onWait = { [weak self, unowned worker] ticket, begins in
+                self?.waits(worker, ticket, begins)
             }
             worker.onExit = { [weak self, unowned worker] end in
                 self?.swept { $0.ended(worker, end) }
@@ -240,8 +333,9 @@ final class WorkerFleet {
         }
     }
 
-    private func greeted(_ hello: RawJSON) {
+    private func greeted(_ hello: RawJSON, _ worker: WorkerProcess) {
         failedStarts = 0
+        if let home { worker.tell(home) }
         onHello?(hello)
         placeWaiting()
     }
@@ -354,6 +448,12 @@ struct LoopConfined<Value>: @unchecked Sendable {
 }
 
 extension Failure {
+    static func tooManyWaits(_ limit: Int) -> Failure {
+        Failure(
+            .limit, type: "TooManyWaits",
+            message: "\(limit) calls of the pool wait for other jobs already, which is the most.")
+    }
+
     static let lost = Failure(.lost, type: "Lost", message: "The server stopped during the call.")
 }
 

@@ -42,7 +42,12 @@ final class WorkerProcess: EventHandler {
     /// Set when it is being killed for the sake of one call; no other call is to suffer for that.
     var isDoomed = false
 
+    /// How many of its calls wait for other jobs.
+    private(set) var waits = 0
+
     var onHello: ((RawJSON) -> Void)?
+    /// A call begins to wait for another job, or goes on.
+    var onWait: ((CallTicket, _ begins: Bool) -> Void)?
     var onAnswer: ((CallTicket, CallOutcome) -> Void)?
     /// How it ended; the calls in `tickets` are not answered any more.
     var onExit: ((ProcessEnd) -> Void)?
@@ -87,6 +92,26 @@ final class WorkerProcess: EventHandler {
     func cancel(_ ticket: CallTicket) {
         append(Array("{\"cancel\":\(ticket.number)}\n".utf8))
     }
+
+    /// Takes back the calls behind the first one, which the worker will pass over: it reads past
+    /// all that was sent before this.
+    func takeBack() -> [CallTicket] {
+        append(Array("{\"forget\":\(first?.number ?? 0)}\n".utf8))
+        let behind = tickets.values.sorted { $0.number < $1.number }.dropFirst()
+        for ticket in behind {
+            tickets[ticket.number] = nil
+            if ticket.isLong { longCalls -= 1 }
+        }
+        return Array(behind)
+    }
+
+    /// Notes that a call has begun to wait, or goes on.
+    func setWaiting(_ ticket: CallTicket, _ isWaiting: Bool) {
+        ticket.isWaiting = isWaiting
+        waits += isWaiting ? 1 : -1
+    }
+
+    func tell(_ home: ServerHome) { append(home.line) }
 
     func retire() {
         isRetiring = true
@@ -181,10 +206,16 @@ final class WorkerProcess: EventHandler {
             if let source = tickets[report.call]?.call.source { report.tell(source) }
             return
         }
+        if let first = members.first, first.name == "wait" || first.name == "go_on" {
+            guard let ticket = first.value.int.flatMap({ tickets[$0] }) else { return }
+            onWait?(ticket, first.name == "wait")
+            return
+        }
         guard let number = members.first(where: { $0.name == "call" })?.value.int,
             let ticket = tickets.removeValue(forKey: number)
         else { return }
         if ticket.isLong { longCalls -= 1 }
+        if ticket.isWaiting { waits -= 1 }
         headSince = loop.now
         if isRetiring, tickets.isEmpty { shutdown(fd, Int32(SHUT_RDWR)) }
         onAnswer?(ticket, CallOutcome(answer: members))

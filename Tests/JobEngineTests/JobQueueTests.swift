@@ -102,8 +102,9 @@ private final class RefusingStore: JobStore {
 /// A pool that returns its items as they came.
 private struct EchoPool: JobPool {
     let kind = PoolKind.thread
-    func reserve(for function: Function) -> Bool { true }
-    func giveBack(for function: Function) {}
+    func reserve(for function: Function, cpus: Int) -> Bool { true }
+    func giveBack(for function: Function, cpus: Int) {}
+    func whenRoom(_ body: @escaping @Sendable () -> Void) async {}
     func run(_ call: Call) async -> CallOutcome {
         switch call.payload {
         case .arguments(let arguments): CallOutcome(.result(arguments))
