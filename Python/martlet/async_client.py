@@ -193,7 +193,7 @@ class AsyncClient:
             connection, is_kept = None, False
             try:
                 connection = await self._connection()
-                with functions.lend_slots() if request.wait else NOTHING:
+                with functions.lend_slots() if request.may_last else NOTHING:
                     reader = await connection.exchange(
                         request, data, self.timeout + request.wait)
                 answer, self._has_reached = reader.answer, True

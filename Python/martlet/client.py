@@ -280,7 +280,7 @@ class Client:
             connection = None
             try:
                 connection = self._connection()
-                with functions.lend_slots() if request.wait else NOTHING:
+                with functions.lend_slots() if request.may_last else NOTHING:
                     reader = connection.exchange(request, data)
                 self._has_reached = True
             except OSError as error:

@@ -5,7 +5,9 @@ import WebServer
 
 extension HTTPServerConfiguration {
     /// The HTTP server's settings as the program's say; no token is asked for `openPaths` and the
-    /// health checks. The `workerToken` is as good as the configured one.
+    /// health checks.
+    ///
+    /// The `workerToken` is as good as the configured one.
     init(
         _ configuration: Configuration, tls: TLSContext?, openPaths: Set<String>,
         workerToken: String?,

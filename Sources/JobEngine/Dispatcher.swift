@@ -7,7 +7,9 @@ import RawJSON
 import Sockets
 import Synchronization
 
-/// Starts jobs when their pool has room, the highest priority first, then the oldest.
+/// Starts jobs when their pool has room, the highest priority first, then the oldest; but before
+/// those what a running job has submitted, the newest first, because that job may wait for it and
+/// keep its worker meanwhile.
 ///
 ///     JobQueue ── add ──► ready jobs, by pool ── a pool has room ──► attempt ──► store, waiters
 ///                            ▲      ▲
@@ -82,6 +84,7 @@ actor Dispatcher {
     private struct Entry: Comparable {
         let priority: Int
         let sequence: Int
+        let isNested: Bool
         /// nil for a running map that wants to run another chunk.
         let job: JobID?
         let function: String
@@ -90,8 +93,10 @@ actor Dispatcher {
         /// Of the submission.
         var bytes = 0
 
+        private var turn: Int { isNested ? sequence : -sequence }
+
         static func < (left: Entry, right: Entry) -> Bool {
-            (left.priority, right.sequence) < (right.priority, left.sequence)
+            (left.priority, left.turn) < (right.priority, right.turn)
         }
     }
 
@@ -123,7 +128,8 @@ actor Dispatcher {
         live.put(job)
         push(
             Entry(
-                priority: job.submission.priority, sequence: takeSequence(), job: job.id,
+                priority: job.submission.priority, sequence: takeSequence(),
+                isNested: job.isNested, job: job.id,
                 function: job.submission.function, cpus: job.submission.cpus, bytes: bytes),
             job.pool)
     }
@@ -241,7 +247,8 @@ actor Dispatcher {
             places[sequence] = continuation
             push(
                 Entry(
-                    priority: job.submission.priority, sequence: sequence, job: nil,
+                    priority: job.submission.priority, sequence: sequence,
+                    isNested: job.isNested, job: nil,
                     function: function.name, cpus: job.submission.cpus), job.pool)
             pump(job.pool)
         }

@@ -6,6 +6,8 @@ package struct Job: Sendable {
     package var submission: JobSubmission
     /// Of a new large map: its items, which a store keeps beside it; nobody else holds on to them.
     package var pieces: [ItemPiece] = []
+    /// Whether a job submitted it that may wait for it; not kept in the store.
+    package var isNested = false
     /// Whether more items of the map are to come; a store keeps it of a new job.
     package var isUploading = false
     /// Where it runs: the submission's choice, else the function's default.

@@ -6,7 +6,7 @@ package import RawJSON
 package protocol JobPool: Sendable {
     var kind: PoolKind { get }
 
-    /// Takes a place for a call that will be given to `run`; false when there is none.
+    /// Takes a place for a call that will be given to `run`.
     ///
     /// A pool takes a few calls more than it can run at once, so that no worker idles between two
     /// short ones.
@@ -14,6 +14,7 @@ package protocol JobPool: Sendable {
     /// - Parameters:
     ///   - function: of the call.
     ///   - cpus: slots that it takes; all that the pool has if it has fewer.
+    /// - Returns: whether there was a place.
     func reserve(for function: Function, cpus: Int) -> Bool
 
     /// Gives back a place for which there will be no call.

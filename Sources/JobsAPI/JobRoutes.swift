@@ -86,9 +86,10 @@ package struct JobRoutes: Sendable {
         if let items = request.bodyStream { return try await upload(items, request) }
         try requireType(request, ["application/json", "application/x-ndjson"])
         let submission = try JobSubmission(parsing: try json(request.body[...]))
-        let job = try queue.prepare(
+        var job = try queue.prepare(
             submission, idempotencyKey: try idempotencyKey(request),
             traceparent: request.traceparent)
+        job.isNested = request.isNested
         if let seconds = try preferredWait(request) {
             let ended = try await queue.submit(job, waiting: seconds)
             try await checkKey(job, ended)
@@ -157,7 +158,9 @@ package struct JobRoutes: Sendable {
         for (index, document) in documents.enumerated() {
             let pointer = JSONPointer().appending(index)
             let submission = try JobSubmission(parsing: document, at: pointer)
-            jobs.append(try queue.prepare(submission, traceparent: trace, at: pointer))
+            var job = try queue.prepare(submission, traceparent: trace, at: pointer)
+            job.isNested = request.isNested
+            jobs.append(job)
         }
         if !jobs.isEmpty { _ = try await queue.submit(jobs) }
         var writer = JSONWriter(capacity: 80 * jobs.count + 32)
@@ -247,4 +250,9 @@ package struct JobRoutes: Sendable {
         guard try await queue.delete(id) else { throw Problem.noJob(id.description) }
         return HTTPResponse(204, .bytes([]))
     }
+}
+
+extension HTTPRequest {
+    /// Whether a job sends it, which may wait for those that it submits.
+    var isNested: Bool { head.field("martlet-nested") != nil }
 }

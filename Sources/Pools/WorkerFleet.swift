@@ -232,8 +232,9 @@ final class WorkerFleet {
 
     // MARK: Calls that wait for other jobs
 
-    /// Calls that may wait for other jobs at once. Each keeps its worker: past it the call fails, so
-    /// that those that wait for it come to an end.
+    /// Calls that may wait for other jobs at once.
+    ///
+    /// Each keeps its worker. One more fails, so that those that wait for it come to an end.
     private var waitLimit: Int { 16 * size + 64 }
 
     /// A call lends its slots while it waits for another job, which may need them.

@@ -37,6 +37,9 @@ class NestedTests(ServiceTestCase):
         self.server.run(function="depth", map=[0] * 50, chunk=1)
         jobs = [self.server.submit(function="depth", args=[n % 3]) for n in range(40)]
         self.assertEqual([self.server.result(job) for job in jobs], [n % 3 for n in range(40)])
+        # What is waited for goes first: only those wait that had been given out before, 17 a worker.
+        pools = {pool["name"]: pool for pool in self.get("/v1/pools")["pools"]}
+        self.assertLessEqual(pools["process"]["workers"], 20)
 
     def test_slots_are_taken_back(self):
         self.server.run(function="depth", args=[3])

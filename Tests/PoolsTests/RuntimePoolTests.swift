@@ -1,6 +1,8 @@
 import Foundation
+import Glibc
 import Jobs
 import Pools
+import RawJSON
 import Synchronization
 import Testing
 import Threads
@@ -63,6 +65,88 @@ import Threads
             return #expect(Bool(false), "a cancelled call has a result")
         }
         #expect(failure.reason == .cancelled)
+        await setup.pool.stop()
+    }
+
+    @Test func `a call of two slots leaves one place of three`() async throws {
+        let setup = try PoolUnderTest(slots: 3)
+        #expect(await setup.reserve(cpus: 2))
+        #expect(await !setup.reserve(cpus: 2))
+        #expect(await setup.reserve())
+        #expect(await !setup.reserve())
+        await setup.giveBack(cpus: 2)
+        #expect(await setup.reserve(cpus: 2))
+        #expect(await !setup.reserve())
+        await setup.giveBack(cpus: 2)
+        await setup.giveBack()
+        // More than there are: a job from a time with more slots has all of them.
+        #expect(await setup.reserve(cpus: 9))
+        #expect(await !setup.reserve())
+        await setup.pool.stop()
+    }
+
+    @Test func `a call that waits lends its slot, and its worker is not disturbed`() async throws {
+        let setup = try PoolUnderTest(slots: 1)
+        let parent = try await setup.workerID()
+        let room = Mutex(0)
+        await setup.pool.whenRoom { room.withLock { $0 += 1 } }
+        #expect(await setup.reserve())
+        async let waiting = setup.run("await")
+        try await until { room.withLock { $0 == 1 } }
+        #expect(await setup.pool.status().running == 0)
+        #expect(await setup.reserve())
+        let child = try await setup.workerID()
+        #expect(child != parent)
+        try setup.openGate()
+        guard case .result(let result) = await waiting else {
+            Issue.record("the call that waited has no result")
+            return
+        }
+        #expect(result.int == Int(parent))
+        #expect(await setup.pool.status().running == 0)
+        await setup.pool.stop()
+    }
+
+    @Test func `calls behind one that waits are taken back and run once`() async throws {
+        let setup = try PoolUnderTest(slots: 1)
+        _ = try await setup.workerID()
+        async let waiting = setup.run("await")
+        await withTaskGroup { group in
+            for _ in 0..<5 { group.addTask { await setup.run("pid") } }
+            for await value in group {
+                guard case .result = value else {
+                    Issue.record("a call that was taken back has no result")
+                    continue
+                }
+            }
+        }
+        #expect(await setup.pool.status().workers == 2)
+        try setup.openGate()
+        guard case .result = await waiting else {
+            Issue.record("the call that waited has no result")
+            return
+        }
+        _ = try await setup.workerID()
+        await setup.pool.stop()
+    }
+
+    @Test func `a call that dies while it waits has nothing left to lend`() async throws {
+        let setup = try PoolUnderTest(slots: 1)
+        let worker = try await setup.workerID()
+        let room = Mutex(false)
+        await setup.pool.whenRoom { room.withLock { $0 = true } }
+        #expect(await setup.reserve())
+        async let waiting = setup.run("await")
+        try await until { room.withLock { $0 } }
+        kill(worker, SIGKILL)
+        guard case .failure(let failure) = await waiting else {
+            Issue.record("a worker that was killed has a result")
+            return
+        }
+        #expect(failure.signal == 9)
+        #expect(await setup.pool.status().running == 0)
+        #expect(await setup.reserve())
+        #expect(await !setup.reserve())
         await setup.pool.stop()
     }
 }
