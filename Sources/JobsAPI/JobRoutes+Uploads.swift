@@ -14,9 +14,9 @@ import WebServer
 /// held back when the store is behind, and the server holds no more than that.
 extension JobRoutes {
     /// Bytes of an upload; what has come is on the disk, in the store.
-    static let uploadBytes = 64 << 30
+    private static let uploadBytes = 64 << 30
 
-    static func isUpload(_ head: RequestHead) -> Bool {
+    static let submissionBody = Route.BodyMode.live(upTo: uploadBytes) { head in
         head.field("content-type")?.lowercased().hasPrefix("application/x-ndjson") == true
     }
 

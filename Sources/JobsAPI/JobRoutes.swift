@@ -24,9 +24,7 @@ package struct JobRoutes: Sendable {
 
     package var routes: [Route] {
         [
-            route(
-                "POST", "/v1/jobs", body: .live(upTo: Self.uploadBytes, where: Self.isUpload),
-                submit),
+            route("POST", "/v1/jobs", body: Self.submissionBody, submit),
             route("POST", "/v1/jobs/batch", submitBatch),
             route("GET", "/v1/jobs", list),
             route("POST", "/v1/jobs/cancel", cancelAll),
