@@ -225,6 +225,22 @@ class RestartTests(ServiceTestCase):
         self.assertEqual(self.server.wait(job)["state"], "succeeded")
         self.assertEqual(self.server.result(job), [0, 1, 4, 9, 16])
 
+    def test_a_large_map_goes_on_where_a_killed_server_left_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            notes = folder + "/" + "n" * 200
+            job = self.server.submit(
+                function="note_item", map=[[i, notes] for i in range(3000)], spread=True, chunk=40)
+            self.until(lambda: self.get("/v1/jobs/" + job)["progress"]["done"] > 600)
+            self.server.kill()
+            self.server.start()
+            self.assertEqual(self.server.wait(job)["progress"]["done"], 3000)
+            self.assertEqual(self.server.result(job), list(range(3000)))
+            with open(notes) as file:
+                ran = [int(line) for line in file]
+            self.assertEqual(set(ran), set(range(3000)))
+            # Twice ran only what was not written yet: of 0.2 s, and of the chunks under way.
+            self.assertLess(len(ran) - 3000, 600)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -30,6 +30,15 @@ def fail_unless_there(x, path):
 
 
 @martlet.function
+def note_item(x, path):
+    """Returns its argument after two milliseconds, and notes that it ran."""
+    time.sleep(0.002)
+    with open(path, "a") as file:
+        file.write("%d\n" % x)
+    return x
+
+
+@martlet.function
 def die_at(x, fatal):
     if x == fatal:
         os.kill(os.getpid(), signal.SIGKILL)
