@@ -385,7 +385,7 @@ actor Dispatcher {
         var job = upToDate(job)
         let reason = reasons.removeValue(forKey: job.id)
         if job.state == .cancelled, let reason { job.failure = reason }
-        if job.state.isEnd { uploads.close(job.id) }
+        if job.state.isEnd { uploads.forget(job.id) }
         journal.attemptEnds(job.id)
         let final = job
         await persist(job.id) { () async throws(StoreError) in

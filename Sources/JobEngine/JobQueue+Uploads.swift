@@ -16,10 +16,10 @@ extension JobQueue {
         uploads.open(job.id)
         do {
             let kept = try await submit([job])[0]
-            if kept.id != job.id { uploads.close(job.id) }
+            if kept.id != job.id { uploads.forget(job.id) }
             return kept
         } catch {
-            uploads.close(job.id)
+            uploads.forget(job.id)
             throw error
         }
     }

@@ -3,11 +3,15 @@ import Synchronization
 
 /// Maps whose items are still being uploaded, and the attempts that wait for more of them.
 ///
+/// One whose upload has ended is known until the job has, for how many items have come: whoever
+/// takes the job to run it may do so only then.
+///
 /// May be used from any thread.
 final class OpenUploads: Sendable {
     private struct Upload {
         /// Items that are durable.
         var count = 0
+        var isOpen = true
         var waiting: [UnsafeContinuation<Void, Never>] = []
     }
 
@@ -15,13 +19,13 @@ final class OpenUploads: Sendable {
 
     func open(_ id: JobID) { uploads.withLock { $0[id] = Upload() } }
 
-    func isOpen(_ id: JobID) -> Bool { uploads.withLock { $0[id] != nil } }
+    func isOpen(_ id: JobID) -> Bool { uploads.withLock { $0[id]?.isOpen ?? false } }
 
-    /// Says of a job what its upload has come to; not of one whose upload has ended.
+    /// Says of a job that is taken to be run what its upload has come to.
     func update(_ job: inout Job) {
-        let count = uploads.withLock { $0[job.id]?.count }
-        job.isUploading = count != nil
-        if let count { job.submission.setItemCount(count) }
+        let upload = uploads.withLock { $0[job.id] }
+        job.isUploading = upload?.isOpen ?? false
+        if let upload { job.submission.setItemCount(upload.count) }
     }
 
     /// Tells those who wait that there are more items.
@@ -32,6 +36,12 @@ final class OpenUploads: Sendable {
 
     /// Tells those who wait that no more items will come.
     func close(_ id: JobID) {
+        uploads.withLock { $0[id]?.isOpen = false }
+        wake(id)
+    }
+
+    /// Closes the upload of a job that has ended.
+    func forget(_ id: JobID) {
         let waiting = uploads.withLock { $0.removeValue(forKey: id)?.waiting } ?? []
         for waiter in waiting { waiter.resume() }
     }
@@ -49,7 +59,9 @@ final class OpenUploads: Sendable {
     func wait(for id: JobID, past known: Int) async {
         await withUnsafeContinuation { continuation in
             let waits = uploads.withLock { uploads in
-                guard let upload = uploads[id], upload.count <= known else { return false }
+                guard let upload = uploads[id], upload.isOpen, upload.count <= known else {
+                    return false
+                }
                 uploads[id]?.waiting.append(continuation)
                 return true
             }

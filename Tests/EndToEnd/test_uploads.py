@@ -92,7 +92,7 @@ class UploadTests(ServiceTestCase):
             "POST", "/v1/jobs", lines, {**NDJSON, "Prefer": "wait=20"})
         self.assertEqual(status, 200, body)
         job = json.loads(body)
-        self.assertEqual(job["state"], "succeeded")
+        self.assertEqual((job["state"], job["items"]), ("succeeded", 3))
         status, _, body = self.server.call("GET", "/v1/jobs/%s/submission" % job["id"])
         self.assertEqual(
             json.loads(body), {"map": [1, 2, 12345678901], "function": "square"})
