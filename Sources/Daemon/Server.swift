@@ -26,7 +26,7 @@ enum Server {
     static func run(_ configuration: Configuration) async throws {
         signal(SIGPIPE, SIG_IGN)
         let logger = configuration.logFormat.logger
-        let store = try openStore(configuration)
+        let store = try openStore(configuration, logger)
         let blobs = try BlobFolder(
             at: configuration.blobs, mostBytes: configuration.maxBlobBytes)
         let engineLoop = try EventLoop(name: "engine")
@@ -83,9 +83,14 @@ enum Server {
         logger.notice("stopped")
     }
 
-    private static func openStore(_ configuration: Configuration) throws -> SQLiteJobStore {
+    private static func openStore(
+        _ configuration: Configuration, _ logger: Logger,
+    ) throws -> SQLiteJobStore {
+        var settings = SQLiteJobStore.Settings()
+        settings.maxBytes = configuration.maxStoreBytes
         do throws(StoreError) {
-            return try SQLiteJobStore(directory: configuration.data)
+            return try SQLiteJobStore(
+                directory: configuration.data, settings: settings, logger: logger)
         } catch {
             throw Refusal(description: "\(error)")
         }
