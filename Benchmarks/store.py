@@ -67,7 +67,7 @@ def fill(binary, folder, count, draw):
     database.executemany(
         "INSERT INTO jobs (id, uuid_low, bucket, state, function, queue, pool, priority, attempt, created_at,"
         " not_before, wakes_at, started_at, ended_at, expires_at, items_done, items_failed, tags, failure,"
-        " submission, result) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)", rows(count, draw))
+        " submission, result) VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)", rows(count, draw))
     database.executescript(FILL + "CREATE INDEX jobs_bucket ON jobs (bucket)")
     database.commit()
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
