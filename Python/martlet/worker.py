@@ -277,7 +277,7 @@ def fail(error):
 # --- The three kinds -------------------------------------------------------------------------
 
 NO_CALL = (None, None)
-# Calls of the thread pool that may wait for other jobs at once.
+# Calls of the thread pool that may wait for other jobs at once; as many as it has threads if more.
 WAITING_THREADS = 1000
 
 
@@ -340,7 +340,7 @@ def serve_threads(worker, threads):
                 cancelled.add(number)
 
     # The server counts; those that wait for other jobs do not count.
-    with ThreadPoolExecutor(threads + WAITING_THREADS) as pool:
+    with ThreadPoolExecutor(threads + max(WAITING_THREADS, threads)) as pool:
         for message in worker.messages():
             if "call" in message:
                 with lock:

@@ -234,8 +234,9 @@ final class WorkerFleet {
 
     /// Calls that may wait for other jobs at once.
     ///
-    /// Each keeps its worker. One more fails, so that those that wait for it come to an end.
-    private var waitLimit: Int { 16 * size + 64 }
+    /// Each keeps its process, or its thread of one. One more fails, so that those that wait for it
+    /// come to an end.
+    private var waitLimit: Int { callsPerWorker == 1 ? 16 * size + 64 : max(1000, slots) }
 
     /// A call lends its slots while it waits for another job, which may need them.
     private func waits(_ worker: WorkerProcess, _ ticket: CallTicket, _ begins: Bool) {
@@ -244,7 +245,7 @@ final class WorkerFleet {
             for ticket in worker.takeBack().reversed() { waiting.prepend(ticket) }
         }
         guard begins != ticket.isWaiting else { return }
-        if begins, callsPerWorker == 1, waitingCalls >= waitLimit {
+        if begins, waitingCalls >= waitLimit {
             stop(ticket, as: .tooManyWaits(waitLimit))
             return
         }
@@ -262,7 +263,11 @@ final class WorkerFleet {
 
     private func waitHasEnded() {
         waitingCalls -= 1
-        guard !willTrim, workers.count > size else { return }
+        trimLater()
+    }
+
+    private func trimLater() {
+        guard !willTrim, workers.count > size + waitingCalls else { return }
         willTrim = true
         loop.schedule(after: Self.trimTime) {
             self.willTrim = false
@@ -282,6 +287,7 @@ final class WorkerFleet {
             retiring.append(worker)
             worker.retire()
         }
+        trimLater()  // those that are busy
     }
 
     /// Tells the workers where this server is reached.
