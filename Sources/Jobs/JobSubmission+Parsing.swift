@@ -35,6 +35,12 @@ extension JobSubmission {
                 .conflictingMembers, at: JSONPointer().appending("map"),
                 "The items follow the first line, one a line; leave \"map\" out.")
         }
+        if document.member("args") != nil {
+            throw SubmissionError(
+                .conflictingMembers, at: JSONPointer().appending("args"),
+                "The lines that follow are the items, each the argument of a call; leave "
+                    + "\"args\" out, or send one call as application/json.")
+        }
         guard document.bytes.count > 2 else {
             throw SubmissionError(
                 .missingMember, at: JSONPointer(),

@@ -83,7 +83,8 @@ package actor RuntimePool: JobPool {
         func fleet(_ launch: WorkerLaunch) -> WorkerFleet {
             WorkerFleet(
                 size: isProcess ? parts.slots : 1, callsPerWorker: isProcess ? 1 : parts.slots,
-                launch: launch, loop: parts.loop, spawner: parts.spawner, children: parts.children,
+                isSerial: isProcess, launch: launch, loop: parts.loop, spawner: parts.spawner,
+                children: parts.children,
                 logger: parts.logger)
         }
         if let python = parts.python { fleets[.python] = fleet(python) }

@@ -24,8 +24,9 @@ package struct WorkerLaunch: Sendable {
 /// thread must live as long as the server: the kernel kills the workers when it ends.
 final class WorkerFleet {
     private let size: Int
-    /// 1 for workers that run one call at a time.
     private let callsPerWorker: Int
+    /// Whether a worker runs one call at a time, in the order in which it was given them.
+    private let isSerial: Bool
     private let loop: EventLoop
     private let spawner: ThreadExecutor
     private let children: ChildProcesses
@@ -59,11 +60,12 @@ final class WorkerFleet {
     var onRoom: (() -> Void)?
 
     init(
-        size: Int, callsPerWorker: Int, launch: WorkerLaunch, loop: EventLoop,
+        size: Int, callsPerWorker: Int, isSerial: Bool, launch: WorkerLaunch, loop: EventLoop,
         spawner: ThreadExecutor, children: ChildProcesses, logger: Logger,
     ) {
         self.size = size
         self.callsPerWorker = callsPerWorker
+        self.isSerial = isSerial
         self.launch = launch
         self.loop = loop
         self.spawner = spawner
@@ -101,7 +103,7 @@ final class WorkerFleet {
     /// How many calls more than it can run the fleet takes, so that no worker idles between two
     /// short ones: a few milliseconds of work for each worker that is not in a long call.
     private func prefetch(_ function: String) -> Int {
-        guard callsPerWorker == 1, wideCalls == 0, let seconds = estimates[function],
+        guard isSerial, wideCalls == 0, let seconds = estimates[function],
             seconds < Self.short
         else { return 0 }
         let each = Int(min(Double(Self.lineLimit - 1), 2 * Self.short / max(seconds, 1e-5)))
@@ -118,7 +120,7 @@ final class WorkerFleet {
         guard worker.isReady, !worker.isRetiring, !worker.isDoomed, !worker.hasExited else {
             return false
         }
-        if callsPerWorker > 1 { return worker.tickets.count - worker.waits < callsPerWorker }
+        if !isSerial { return worker.tickets.count - worker.waits < callsPerWorker }
         if worker.tickets.isEmpty { return true }
         guard worker.waits == 0 else { return false }
         // Behind a call that is, or turns out to be, a long one nobody is made to wait.
@@ -168,14 +170,14 @@ final class WorkerFleet {
         // A worker started for a call that waits is no slot more when that goes on.
         let active = workers.count { !$0.tickets.isEmpty && $0.waits == 0 }
         for worker in workers where takesAnother(worker) {
-            if callsPerWorker == 1, worker.tickets.isEmpty, active >= size { continue }
+            if isSerial, worker.tickets.isEmpty, active >= size { continue }
             if chosen.map({ worker.tickets.count < $0.tickets.count }) ?? true { chosen = worker }
         }
         guard let chosen else { return false }
         ticket.isLong = (estimates[ticket.call.function.name] ?? 1) >= Self.short
         chosen.send(ticket, number: nextNumber)
         nextNumber += 1
-        startClock(callsPerWorker == 1 ? chosen.first : ticket)
+        startClock(isSerial ? chosen.first : ticket)
         return true
     }
 
@@ -200,7 +202,7 @@ final class WorkerFleet {
             })
         else { return }
         ticket.stopping = failure
-        if callsPerWorker > 1 {
+        if !isSerial {
             worker.cancel(ticket)
         } else if worker.first === ticket {
             terminate(worker)
@@ -223,7 +225,7 @@ final class WorkerFleet {
         } else {
             ticket.finish(outcome)
         }
-        if callsPerWorker == 1, let next = worker.first {
+        if isSerial, let next = worker.first {
             if next.stopping != nil { terminate(worker) }
             startClock(next)
         }
@@ -236,11 +238,11 @@ final class WorkerFleet {
     ///
     /// Each keeps its process, or its thread of one. One more fails, so that those that wait for it
     /// come to an end.
-    private var waitLimit: Int { callsPerWorker == 1 ? 16 * size + 64 : max(1000, slots) }
+    private var waitLimit: Int { isSerial ? 16 * size + 64 : max(1000, slots) }
 
     /// A call lends its slots while it waits for another job, which may need them.
     private func waits(_ worker: WorkerProcess, _ ticket: CallTicket, _ begins: Bool) {
-        if begins, callsPerWorker == 1 {
+        if begins, isSerial {
             // It may be one of these that the call waits for.
             for ticket in worker.takeBack().reversed() { waiting.prepend(ticket) }
         }
@@ -302,7 +304,7 @@ final class WorkerFleet {
     func startWorkers() {
         isStarted = true
         guard !isStopped, !isPausing else { return }
-        while workers.count + starting < size + (callsPerWorker == 1 ? waitingCalls : 0) {
+        while workers.count + starting < size + (isSerial ? waitingCalls : 0) {
             startOne()
         }
     }
@@ -365,7 +367,7 @@ final class WorkerFleet {
         // handed on, first in line, with no attempt counted.
         // So is the first one that has begun when the call to be stopped had just ended by itself.
         let isSpared = worker.isDoomed && tickets.first?.stopping == nil
-        let ran = callsPerWorker == 1 ? tickets.prefix(isSpared ? 0 : 1) : tickets[...]
+        let ran = isSerial ? tickets.prefix(isSpared ? 0 : 1) : tickets[...]
         for ticket in ran { ticket.fail(ticket.stopping ?? end.failure) }
         for ticket in tickets.dropFirst(ran.count).reversed() {
             if let failure = ticket.stopping {

@@ -139,7 +139,7 @@ class UploadTests(ServiceTestCase):
         refused(b"[1]\n1\n", 422, "invalid-member", "")
         refused(b"{}\n1\n", 422, "missing-member", "")
         refused(b'{"function":"square","map":[1]}\n', 422, "conflicting-members", "/map")
-        refused(b'{"function":"square","args":[1]}\n', 422, "conflicting-members", "/map")
+        refused(b'{"function":"square","args":[1]}\n', 422, "conflicting-members", "/args")
         refused(b'{"function":"squre"}\n1\n', 422, "unknown-function", "/function")
 
     def test_a_job_that_has_ended_takes_no_more_items(self):
