@@ -16,8 +16,14 @@ extension JobRoutes {
     /// Bytes of an upload; what has come is on the disk, in the store.
     private static let uploadBytes = 64 << 30
 
+    private static let lines = "application/x-ndjson"
+
     static let submissionBody = Route.BodyMode.live(upTo: uploadBytes) { head in
-        head.field("content-type")?.lowercased().hasPrefix("application/x-ndjson") == true
+        // By its length first: the head of every job comes this way.
+        guard let type = head.field("content-type"), type.utf8.count >= lines.utf8.count else {
+            return false
+        }
+        return type.lowercased().hasPrefix(lines)
     }
 
     func upload(_ body: HTTPBodyStream, _ request: HTTPRequest) async throws -> HTTPResponse {
