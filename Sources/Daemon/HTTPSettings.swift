@@ -18,14 +18,10 @@ extension HTTPServerConfiguration {
             }
             accessLog = log
         }
-        let bounds = configuration.http
-        if let most = bounds.connections {
-            connections = most
-            connectionsPerAddress = max(1, most / 2)
-        }
-        if let most = bounds.connectionsPerAddress { connectionsPerAddress = most }
-        if let most = bounds.bodyBytes { limits.bodyBytes = most }
-        if let seconds = bounds.idleSeconds { idleTimeout = .seconds(seconds) }
+        connections = configuration.http.connections
+        connectionsPerAddress = configuration.http.connectionsPerAddress
+        limits.bodyBytes = configuration.http.bodyBytes
+        idleTimeout = .seconds(configuration.http.idleSeconds)
         if let token = configuration.token { authorize = Self.check(token, openPaths) }
     }
 

@@ -2,14 +2,13 @@ package import ArgumentParser
 import CommandClient
 import Functions
 import Glibc
-import Logging
 import Sockets
 
 /// The command line.
 package struct MartletCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "martlet", abstract: "Runs compute jobs in parallel, over HTTP.",
-        version: "0.1.0", subcommands: [ServeCommand.self, WorkerCommand.self],
+        version: "0.1.0", subcommands: [ServeCommand.self, ConfigCommand.self, WorkerCommand.self],
         groupedSubcommands: [CommandGroup(name: "Client", subcommands: ClientCommands.all)],
         defaultSubcommand: ServeCommand.self)
 
@@ -38,78 +37,11 @@ struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Starts the server; ends on SIGTERM or Ctrl-C.")
 
-    @Option(help: "Folder of the store.")
-    var data = "martlet-data"
-
-    @Option(help: "Folder or file of Python functions and executables.")
-    var functions: String?
-
-    @Option(help: "Worker processes of the process pool (default: CPUs).")
-    var processes: Int?
-
-    @Option(help: "Threads of the thread pool (default: CPUs, at least 4).")
-    var threads: Int?
-
-    @Option(help: "Calls at once on the async pool.")
-    var asyncLimit = 10_000
-
-    @Option(help: "The Python to run functions with, 3.9 or later.")
-    var python = "python3"
-
-    @Option(help: "Seconds that running jobs have to end when the server stops.")
-    var drainSeconds = 10.0
-
-    @Option(help: "Jobs waiting and running in all (default: 1000000).")
-    var maxQueued: Int?
-
-    @Option(help: "Streams of events at once (default: 1000).")
-    var maxEventStreams: Int?
-
-    @Option(help: "How the log on stderr is written: text or json.")
-    var logFormat = LogFormat.text
-
-    @Option(help: "File with the token that clients must send; or set MARTLET_TOKEN.")
-    var tokenFile: String?
-
-    @Flag(help: "Offer martlet.call, which runs calls that Python clients send as pickles.")
-    var allowPickle = false
-
-    @OptionGroup(title: "HTTP")
-    var http: HTTPOptions
-
-    @OptionGroup(title: "Fetch")
-    var fetch: FetchOptions
+    @OptionGroup var flags: ServerFlags
 
     func run() async throws {
-        var configuration = Configuration()
-        try http.apply(to: &configuration)
-        configuration.fetch = fetch.settings
-        configuration.data = data
-        configuration.functions = functions
-        configuration.python = python
-        configuration.asyncLimit = asyncLimit
-        configuration.drainSeconds = drainSeconds
-        configuration.allowsPickle = allowPickle
-        if let processes { configuration.processes = processes }
-        if let threads { configuration.threads = threads }
-        if let maxQueued { configuration.maxQueued = maxQueued }
-        if let maxEventStreams { configuration.maxEventStreams = maxEventStreams }
-        configuration.logFormat = logFormat
-        configuration.token = try token()
-        let problems = configuration.problems
-        guard problems.isEmpty else { throw ValidationError(problems.joined(separator: "\n")) }
-        try await Server.run(configuration)
-    }
-
-    private func token() throws -> String? {
-        guard let tokenFile else { return getenv("MARTLET_TOKEN").map { String(cString: $0) } }
-        guard let file = fopen(tokenFile, "r") else {
-            throw ValidationError("cannot read --token-file \(tokenFile)")
-        }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = fread(&bytes, 1, bytes.count, file)
-        return String(decoding: bytes.prefix(count).prefix { $0 > 32 }, as: UTF8.self)
+        let sources = try flags.resolve()
+        try await Server.run(sources.configuration, warnings: sources.warnings)
     }
 }
 
@@ -122,5 +54,3 @@ struct WorkerCommand: AsyncParsableCommand {
         await NativeWorker(fd: 3, functions: NativeCatalogue().functions).run()
     }
 }
-
-extension LogFormat: ExpressibleByArgument {}

@@ -22,9 +22,10 @@ struct Refusal: Error, CustomStringConvertible {
 
 /// The life of the program: builds the parts, runs them, stops them in order.
 enum Server {
-    static func run(_ configuration: Configuration) async throws {
+    static func run(_ configuration: Configuration, warnings: [String]) async throws {
         signal(SIGPIPE, SIG_IGN)
         let logger = configuration.logFormat.logger
+        for warning in warnings { logger.warning("\(warning)") }
         let store = try openStore(configuration)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
