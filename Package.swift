@@ -55,11 +55,14 @@ let package = Package(
         module("Threads", ["CLinux", deque]),
         module("Sockets", ["Threads", "CLinux", "COpenSSL", heap], more: unchecked),
         module("WebClient", ["Sockets", "CCurl", "CLinux", deque]),
+        module("Tracing", ["WebClient", "RawJSON", deque, logging]),
         // HTTP side: knows no jobs.
         module("HTTPWire", more: unchecked),
         module(
             "WebServer",
-            ["HTTPWire", "Sockets", "Threads", "CLinux", "CNghttp2", "CZlib", "CZstd"],
+            [
+                "HTTPWire", "Tracing", "Sockets", "Threads", "CLinux", "CNghttp2", "CZlib", "CZstd",
+            ],
             more: unchecked),
         // Jobs side: knows no HTTP server.
         module("Jobs", ["RawJSON"]),
@@ -75,13 +78,17 @@ let package = Package(
             ["Functions", "Jobs", "RawJSON", "Sockets", "Threads", "CLinux", deque, heap, logging]),
         module(
             "JobEngine",
-            ["Pools", "Functions", "Jobs", "RawJSON", "Sockets", "Threads", deque, heap, logging]),
+            [
+                "Pools", "Functions", "Jobs", "Tracing", "RawJSON", "Sockets", "Threads", deque,
+                heap,
+                logging,
+            ]),
         // Both.
         module(
             "JobsAPI",
             [
                 "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer", "HTTPWire",
-                "CEmbedded",
+                "Tracing", "CEmbedded",
             ]),
         module("Dashboard", ["WebServer", "CEmbedded"]),
         // Knows the HTTP interface alone.
@@ -96,7 +103,7 @@ let package = Package(
             [
                 "CommandClient", "Dashboard",
                 "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer",
-                "WebClient", "HTTPWire",
+                "WebClient", "HTTPWire", "Tracing",
                 "Sockets", "Threads", "RawJSON", "CLinux", "CYaml", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -105,6 +112,7 @@ let package = Package(
         tests("HTTPWireTests", ["HTTPWire"]),
         tests("WebClientTests", ["WebClient", "Sockets", "CCurl"]),
         tests("SocketsTests", ["Sockets"]),
+        tests("TracingTests", ["Tracing", "RawJSON"]),
         tests("WebServerTests", ["WebServer", "HTTPWire", "Sockets"]),
         .target(
             name: "TestSupport", dependencies: ["Jobs", "RawJSON"], path: "Tests/Support",

@@ -85,6 +85,6 @@ struct Configuration {
                     + " open to a network it wants a token; give one, or listen on 127.0.0.1")
         }
         if let token, token.utf8.count < 8 { found.append("the token must have 8 bytes or more") }
-        return found
+        return found + tracing.problems
     }
 }

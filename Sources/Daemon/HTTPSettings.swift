@@ -1,16 +1,20 @@
 import HTTPWire
 import JobsAPI
 import Sockets
+import Tracing
 import WebServer
 
 extension HTTPServerConfiguration {
     /// The HTTP server's settings as the program's say; no token is asked for `openPaths` and the
     /// health checks.
-    init(_ configuration: Configuration, tls: TLSContext?, openPaths: Set<String>) throws {
+    init(
+        _ configuration: Configuration, tls: TLSContext?, tracer: Tracer?, openPaths: Set<String>,
+    ) throws {
         self.init { status, detail in
             Problem(status, "http-\(status)", HTTPStatus.reason(status), detail).response
         }
         self.tls = tls
+        self.tracer = tracer
         trustedProxies = configuration.trustedProxies
         if let path = configuration.accessLog {
             guard let log = AccessLog(path: path) else {

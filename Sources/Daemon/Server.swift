@@ -12,6 +12,7 @@ import RawJSON
 import SQLiteStore
 import Sockets
 import Threads
+import Tracing
 import WebClient
 import WebServer
 
@@ -29,9 +30,15 @@ enum Server {
         let store = try openStore(configuration)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
+        let webLoop = try EventLoop(name: "web")
         let web = WebClient(
-            on: try EventLoop(name: "web"), access: try configuration.fetch.access,
+            on: webLoop, access: try configuration.fetch.access,
             limits: configuration.fetch.limits)
+        let exporter = configuration.tracing.target.map { target in
+            SpanExporter(
+                Tracer(ratio: configuration.tracing.ratio), to: target,
+                client: WebClient(on: webLoop, access: WebAccess(.everything)), logger: logger)
+        }
         let natives = NativeCatalogue(web: web)
         catalogue.replace(.native, functions: natives.functions.map(\.function))
 
@@ -44,7 +51,8 @@ enum Server {
         let queue = try await JobQueue.start(
             EngineParts(
                 store: store, pools: runtimes.pools, slots: runtimes.slots, catalogue: catalogue,
-                settings: settings, loop: engineLoop, logger: logger))
+                settings: settings, loop: engineLoop, logger: logger,
+                tracer: exporter?.tracer))
 
         let tls = try configuration.tls.map { try TLSContext($0) }
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
@@ -52,9 +60,12 @@ enum Server {
         let dashboard = DashboardRoutes()
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
-            router: Router(JobRoutes(queue: queue, http: watch).routes + dashboard.routes),
+            router: Router(
+                JobRoutes(queue: queue, http: watch, tracer: exporter?.tracer).routes
+                    + dashboard.routes),
             configuration: HTTPServerConfiguration(
-                configuration, tls: tls, openPaths: dashboard.paths))
+                configuration, tls: tls, tracer: exporter?.tracer,
+                openPaths: dashboard.paths))
         watch.look(at: server)
         for address in server.addresses {
             logger.notice(
@@ -65,6 +76,7 @@ enum Server {
             await withTaskGroup { group in
                 group.addTask { await prune(queue, logger) }
                 group.addTask { await runtimes.watchFiles() }
+                group.addTask { await exporter?.run() }
             }
         }
 
@@ -74,6 +86,7 @@ enum Server {
         queue.endStreams()
         await server.stop(grace: .seconds(configuration.drainSeconds))
         await queue.stop(within: .seconds(configuration.drainSeconds))
+        await exporter?.finish()
         web.close()
         store.close()
         logger.notice("stopped")
