@@ -44,6 +44,7 @@ let package = Package(
     targets: [
         // Ground, known to both sides.
         .target(name: "CLinux"),
+        .target(name: "CNoICUData"),
         .target(name: "CEmbedded", cSettings: [.unsafeFlags(["-std=gnu23"])]),
         module("RawJSON"),
         .systemLibrary(name: "COpenSSL"),
@@ -104,7 +105,7 @@ let package = Package(
                 "CommandClient", "Dashboard",
                 "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer",
                 "WebClient", "HTTPWire", "Tracing",
-                "Sockets", "Threads", "RawJSON", "CLinux", "CYaml", logging,
+                "Sockets", "Threads", "RawJSON", "CLinux", "CYaml", "CNoICUData", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         tests("RawJSONTests", ["RawJSON"]),
