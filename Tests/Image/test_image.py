@@ -127,7 +127,7 @@ class DebianImageTests(ImageTests, unittest.TestCase):
     image = "martlet:test"
     functions = FUNCTIONS
     sleeper = "nap"
-    aim, bound = 150, 200  # MB
+    aim, bound = 150, 165  # MB
 
     def run_more(self, container):
         for pool in ("process", "thread"):
@@ -149,7 +149,7 @@ class DebianImageTests(ImageTests, unittest.TestCase):
 class MinimalImageTests(ImageTests, unittest.TestCase):
     image = "martlet:test-minimal"
     sleeper = "sleep"
-    aim, bound = 60, 90  # MB
+    aim, bound = 60, 65  # MB
 
     @classmethod
     def setUpClass(cls):
