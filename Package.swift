@@ -73,6 +73,7 @@ let package = Package(
                 "Jobs", "RawJSON", "Threads", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"), logging,
             ]),
+        module("Blobs", ["Threads", "COpenSSL"]),
         module("Functions", ["WebClient", "Jobs", "RawJSON", "CEmbedded", "CLinux", "COpenSSL"]),
         module(
             "Pools",
@@ -88,8 +89,8 @@ let package = Package(
         module(
             "JobsAPI",
             [
-                "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer", "HTTPWire",
-                "Tracing", "CEmbedded",
+                "Blobs", "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer",
+                "HTTPWire", "Tracing", "CEmbedded",
             ]),
         module("Dashboard", ["WebServer", "CEmbedded"]),
         // Knows the HTTP interface alone.
@@ -103,8 +104,8 @@ let package = Package(
             "Daemon",
             [
                 "CommandClient", "Dashboard",
-                "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer",
-                "WebClient", "HTTPWire", "Tracing",
+                "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Blobs", "Jobs",
+                "WebServer", "WebClient", "HTTPWire", "Tracing",
                 "Sockets", "Threads", "RawJSON", "CLinux", "CYaml", "CNoICUData", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -129,6 +130,7 @@ let package = Package(
             [
                 "JobEngine", "Functions", "Jobs", "RawJSON", "Sockets", "TestSupport", logging,
             ]),
+        tests("BlobsTests", ["Blobs"]),
         tests("HouseTests", []),
         .executableTarget(name: "martlet", dependencies: ["Daemon"], swiftSettings: house),
     ]

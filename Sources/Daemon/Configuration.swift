@@ -23,6 +23,11 @@ struct Configuration {
     var drainSeconds = 10.0
     /// Jobs waiting and running in all; past it submissions are refused with 503.
     var maxQueued = EngineSettings().openJobs
+    /// Bytes of all blobs together; past it those used longest ago are removed.
+    var maxBlobBytes = 8 << 30
+    /// Bytes that the store may hold: near it the oldest results go, at it submissions are refused
+    /// with 507; nil for as many as the disk has.
+    var maxStoreBytes: Int?
     /// Streams of events at once; past it they are refused with 503.
     var maxEventStreams = EngineSettings().eventStreams
     /// PEM files: certificate and key of the internet addresses, and whose clients are let in.
@@ -59,6 +64,9 @@ struct Configuration {
         var bodyBytes = 64 << 20
         var idleSeconds = 75.0
     }
+
+    /// Folder of the blobs.
+    var blobs: String { data + "/blobs" }
 
     /// nil for no TLS.
     var tls: TLSContext.Files? {

@@ -8,7 +8,11 @@ import Sockets
 package struct MartletCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "martlet", abstract: "Runs compute jobs in parallel, over HTTP.",
-        version: "0.1.0", subcommands: [ServeCommand.self, ConfigCommand.self, WorkerCommand.self],
+        version: "0.1.0",
+        subcommands: [
+            ServeCommand.self, ConfigCommand.self, BackupCommand.self, CompactCommand.self,
+            DoctorCommand.self, WorkerCommand.self,
+        ],
         groupedSubcommands: [CommandGroup(name: "Client", subcommands: ClientCommands.all)],
         defaultSubcommand: ServeCommand.self)
 

@@ -1,3 +1,4 @@
+import Blobs
 import CLinux
 import Dashboard
 import Functions
@@ -27,7 +28,9 @@ enum Server {
         signal(SIGPIPE, SIG_IGN)
         let logger = configuration.logFormat.logger
         for warning in warnings { logger.warning("\(warning)") }
-        let store = try openStore(configuration)
+        let store = try openStore(configuration, logger)
+        let blobs = try BlobFolder(
+            at: configuration.blobs, mostBytes: configuration.maxBlobBytes)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
         let webLoop = try EventLoop(name: "web")
@@ -61,7 +64,7 @@ enum Server {
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
             router: Router(
-                JobRoutes(queue: queue, http: watch, tracer: exporter?.tracer).routes
+                JobRoutes(queue: queue, blobs: blobs, http: watch, tracer: exporter?.tracer).routes
                     + dashboard.routes),
             configuration: HTTPServerConfiguration(
                 configuration, tls: tls, tracer: exporter?.tracer,
@@ -88,13 +91,19 @@ enum Server {
         await queue.stop(within: .seconds(configuration.drainSeconds))
         await exporter?.finish()
         web.close()
+        blobs.stop()
         store.close()
         logger.notice("stopped")
     }
 
-    private static func openStore(_ configuration: Configuration) throws -> SQLiteJobStore {
+    private static func openStore(
+        _ configuration: Configuration, _ logger: Logger,
+    ) throws -> SQLiteJobStore {
+        var settings = SQLiteJobStore.Settings()
+        settings.maxBytes = configuration.maxStoreBytes.map(Int64.init)
         do throws(StoreError) {
-            return try SQLiteJobStore(directory: configuration.data)
+            return try SQLiteJobStore(
+                directory: configuration.data, settings: settings, logger: logger)
         } catch {
             throw Refusal(description: "\(error)")
         }

@@ -39,6 +39,12 @@ enum JobSettings: SettingTable {
             "max-queued", \.maxQueued, 1...Int.max, unit: "jobs",
             "Waiting and running in all; past it 503."),
         .count(
+            "max-blob-bytes", \.maxBlobBytes, 1...Int.max, unit: "bytes",
+            "Of all blobs together; past it those used longest ago go."),
+        .limit(
+            "max-store-bytes", \.maxStoreBytes, (1 << 20)...Int.max, unit: "bytes",
+            "Of the store: near it the oldest results go, at it 507."),
+        .count(
             "max-event-streams", \.maxEventStreams, 1...Int.max, unit: "streams",
             "Streams of events at once; past it 503."),
         .seconds(

@@ -12,11 +12,29 @@ extension Setting {
             name: name, shape: .one, unit: unit, meaning: meaning,
             standard: standard ?? String(Configuration()[keyPath: path]),
             apply: { texts, configuration throws(SettingError) in
-                guard let number = Int(texts[0]), range.contains(number) else {
-                    throw SettingError("must be \(Self.text(range)), not \"\(texts[0])\"")
-                }
-                configuration[keyPath: path] = number
+                configuration[keyPath: path] = try Self.number(texts[0], range)
             }, show: { String($0[keyPath: path]) })
+    }
+
+    /// A bound that there may be.
+    static func limit(
+        _ name: String, _ path: Path<Int?>, _ range: ClosedRange<Int>, unit: String,
+        _ meaning: String,
+    ) -> Setting {
+        Setting(
+            name: name, shape: .one, unit: unit, meaning: meaning, standard: "",
+            apply: { texts, configuration throws(SettingError) in
+                configuration[keyPath: path] = try Self.number(texts[0], range)
+            }, show: { $0[keyPath: path].map(String.init) ?? "" })
+    }
+
+    private static func number(
+        _ text: String, _ range: ClosedRange<Int>,
+    ) throws(SettingError) -> Int {
+        guard let number = Int(text), range.contains(number) else {
+            throw SettingError("must be \(Self.text(range)), not \"\(text)\"")
+        }
+        return number
     }
 
     private static func text(_ range: ClosedRange<Int>) -> String {

@@ -100,7 +100,7 @@ struct SettingSources {
 
     /// What others read: the commands that talk to a server, and workers.
     private static let otherVariables = [
-        "MARTLET_CONFIG", "MARTLET_URL", "MARTLET_CA", "MARTLET_FD",
+        "MARTLET_CONFIG", "MARTLET_URL", "MARTLET_CA", "MARTLET_FD", "MARTLET_BLOBS",
     ]
 }
 

@@ -10,6 +10,8 @@ package import Tracing
 package struct EngineSettings: Sendable {
     /// Ready jobs of a pool that are kept in memory; the rest waits in the store.
     package var windowJobs = 20_000
+    /// Bytes of their submissions; one job is kept whatever its size.
+    package var windowBytes = 64 << 20
     /// Jobs waiting and running in all; past it submissions are refused.
     package var openJobs = 1_000_000
     /// Streams of events at once.
@@ -69,7 +71,8 @@ package final class JobQueue: Sendable {
     ///
     /// - Throws: `StoreError` when the store cannot be read.
     package static func start(_ parts: EngineParts) async throws -> JobQueue {
-        let report = try await parts.store.recover(at: .now())
+        let report = try await parts.store.recover(
+            at: .now(), keepSeconds: parts.settings.keepSeconds)
         if report.requeued > 0 {
             parts.logger.notice(
                 "jobs found unfinished are queued again", metadata: ["jobs": "\(report.requeued)"])

@@ -1,3 +1,4 @@
+package import Blobs
 import Functions
 import HTTPWire
 package import JobEngine
@@ -12,12 +13,16 @@ package import WebServer
 /// Rules of jobs are in the engine, not here.
 package struct JobRoutes: Sendable {
     let queue: JobQueue
+    let blobs: BlobFolder
     let http: HTTPServerWatch
     let tracer: Tracer?
 
     /// The watch is for the metrics of the server that has these routes, as is the tracer.
-    package init(queue: JobQueue, http: HTTPServerWatch, tracer: Tracer? = nil) {
+    package init(
+        queue: JobQueue, blobs: BlobFolder, http: HTTPServerWatch, tracer: Tracer? = nil,
+    ) {
         self.queue = queue
+        self.blobs = blobs
         self.http = http
         self.tracer = tracer
     }
@@ -49,15 +54,15 @@ package struct JobRoutes: Sendable {
             route("GET", "/openapi.yaml") { _ in
                 HTTPResponse(200, type: "application/yaml", EmbeddedFiles.openAPI)
             },
-        ]
+        ] + blobRoutes
     }
 
     /// A route whose errors become problems, in this one place.
-    private func route(
-        _ method: String, _ path: String,
+    func route(
+        _ method: String, _ path: String, body: Route.BodyMode = .collected,
         _ handler: @escaping @Sendable (HTTPRequest) async throws -> HTTPResponse,
     ) -> Route {
-        Route(method, path) { request in
+        Route(method, path, body: body) { request in
             do {
                 return try await handler(request)
             } catch let problem as Problem {
@@ -65,6 +70,8 @@ package struct JobRoutes: Sendable {
             } catch let error as SubmissionError {
                 return Problem(error).response
             } catch let error as StoreError {
+                return Problem(error).response
+            } catch let error as BlobError {
                 return Problem(error).response
             } catch let error as QueueFull {
                 return Problem(error).response
