@@ -15,7 +15,7 @@ sys.path.insert(0, ROOT + "/Tests/EndToEnd")
 from browser import Browser  # noqa: E402
 from service import FUNCTIONS, Server  # noqa: E402
 
-SECONDS = 75  # of load before the pictures, so that the charts have something to show
+SECONDS = 285  # of load before the pictures, so that the charts have something to show
 
 
 def load(server, stop):
@@ -24,7 +24,7 @@ def load(server, stop):
     while not stop.is_set():
         number += 1
         for _ in range(1 + number % 40 // 8):
-            server.submit(function="sleep", args=[0.05 + number % 7 / 20], queue="images")
+            server.submit(function="nap", args=[0.05 + number % 7 / 12], queue="images")
             server.submit(function="py_square", args=[number], tags=["nightly"])
             server.submit(function="square", args=[number], queue="mail")
         if number % 30 == 0:
@@ -36,8 +36,8 @@ def pages(server):
     failed = server.submit(function="fail", args=["the 3rd page has no text"], queue="images",
                            retry={"max_attempts": 2, "initial": 0.1})
     step = server.submit(function="step", args=[600, 1])
-    map_job = server.submit(function="sleep", map=[[0.1 + n % 9 / 9][0] for n in range(900)],
-                            concurrency=3)
+    map_job = server.submit(function="sleep", map=[0.1 + n % 9 / 9 for n in range(900)],
+                            concurrency=12)
     server.wait(failed)
     time.sleep(3)
     return {

@@ -148,7 +148,7 @@ struct CommandLane: Sendable {
 /// What the server keeps from its workers.
 private let secretVariables: Set<Substring> = ["MARTLET_TOKEN", "MARTLET_OTLP_HEADERS"]
 
-/// The server's own environment, without its secret.
+/// The server's own environment, without its secrets.
 package func inheritedEnvironment() -> [String: String] {
     var found: [String: String] = [:]
     var entry = environ

@@ -53,6 +53,7 @@ final class WorkerProcess: EventHandler {
     ///   - runsOneCall: whether what it prints is of the first of its calls, however many it has.
     ///   - loop: on whose thread it lives.
     ///   - children: of the server, among which it is.
+    /// - Throws: when the loop cannot watch its descriptors.
     init(
         _ started: StartedWorker, runsOneCall: Bool, loop: EventLoop, children: ChildProcesses,
     ) throws(SocketError) {
