@@ -28,6 +28,9 @@ package struct MartletCommand: AsyncParsableCommand {
         if first == "serve" || first.hasPrefix("-") {
             SignalWatch.block([SIGTERM, SIGINT, SIGHUP])
         }
+        // Dispatch, which keeps the time for `Task.sleep`, asks for a priority that only root may have,
+        // and tells the system's log each time that it got none.
+        setenv("LIBDISPATCH_LOG", "NO", 0)
         // A task of its own, since there is no asynchronous caller above.
         Task.detached {
             await main(nil)
