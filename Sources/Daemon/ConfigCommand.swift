@@ -32,7 +32,7 @@ struct ServerFlags: ParsableArguments {
 }
 
 /// A line on stderr.
-private func complain(_ line: String) {
+func complain(_ line: String) {
     // Nobody could be told that it cannot be written.
     _ = write(STDERR_FILENO, line + "\n", line.utf8.count + 1)
 }

@@ -2,6 +2,7 @@ package import ArgumentParser
 import CommandClient
 import Functions
 import Glibc
+import Jobs
 import Sockets
 
 /// The command line.
@@ -25,6 +26,7 @@ package struct MartletCommand: AsyncParsableCommand {
     /// Dispatch would wait on it with all signals unblocked.
     package static func launch() -> Never {
         let first = CommandLine.arguments.dropFirst().first ?? "serve"
+        refuseUnknown(first)
         if first == "serve" || first.hasPrefix("-") {
             SignalWatch.block([SIGTERM, SIGINT, SIGHUP])
         }
@@ -37,6 +39,15 @@ package struct MartletCommand: AsyncParsableCommand {
             Glibc.exit(0)
         }
         while true { pause() }
+    }
+
+    /// Says which command was meant: the parser would take the word for an argument of `serve`.
+    private static func refuseUnknown(_ word: String) {
+        let names = configuration.subcommands.compactMap { $0.configuration.commandName }
+        guard !word.hasPrefix("-"), !names.contains(word), word != "help" else { return }
+        let hint = Spelling.nearest(to: word, among: names).map { " Did you mean \($0)?" }
+        complain("Error: there is no command \"\(word)\".\(hint ?? "") See martlet --help.")
+        Glibc.exit(ExitCode.validationFailure.rawValue)
     }
 }
 

@@ -52,6 +52,13 @@ class CommandTests(unittest.TestCase):
 
     # --- submit, wait, result --------------------------------------------------------------
 
+    def test_an_unknown_command_names_the_near_one(self):
+        _, error = self.run_command("lst", status=64)
+        self.assertEqual(
+            error, 'Error: there is no command "lst". Did you mean list? See martlet --help.\n')
+        self.run_command("help")
+        self.run_command("--version")
+
     def test_logs_prints_what_a_job_has_printed(self):
         job = self.out("submit", "say", "one", "two", "thr\u00e9e").strip()
         self.run_command("wait", job)
