@@ -66,8 +66,8 @@ struct ListCommand: ClientCommand {
         for job in jobs {
             let items = job.progress.map { "\($0.done)/\($0.total)" } ?? ""
             rows.append([
-                job.id, job.state, job.text("function"), job.text("queue"), job.second("created_at"),
-                items,
+                job.id, job.state, job.text("function"), job.text("queue"),
+                job.second("created_at"), items,
             ])
         }
         Terminal.write(Terminal.table(rows).utf8)
