@@ -131,13 +131,15 @@ enum FetchFunctionSettings: SettingTable {
             "What may be fetched from beside public addresses: blocks (10.0.0.0/8), addresses,"
                 + " names, .example.org for all below; commas between. Repeatable.",
             read: { text throws(SettingError) in
-                for target in text.split(separator: ",") {
+                let complaints = text.split(separator: ",").compactMap { target in
                     do throws(WebError) {
                         _ = try TargetRules(allowing: [String(target)])
+                        return nil as String?
                     } catch {
-                        throw SettingError("is wrong: \(error)")
+                        return "is wrong: \(error)"
                     }
                 }
+                guard complaints.isEmpty else { throw SettingError(all: complaints) }
                 return text
             }, show: \.self),
         .count(

@@ -159,7 +159,15 @@ extension Setting {
             standard: Configuration()[keyPath: path].map(show).joined(separator: ","),
             apply: { texts, configuration throws(SettingError) in
                 var values: [Value] = []
-                for text in texts { values.append(try read(text)) }
+                var complaints: [String] = []
+                for text in texts {
+                    do throws(SettingError) {
+                        values.append(try read(text))
+                    } catch {
+                        complaints += error.complaints
+                    }
+                }
+                guard complaints.isEmpty else { throw SettingError(all: complaints) }
                 configuration[keyPath: path] = values
             }, show: { $0[keyPath: path].map(show).joined(separator: ",") })
     }

@@ -57,9 +57,11 @@ struct Setting: Sendable {
     }
 }
 
-/// What is wrong with a value, to be said behind the setting's name: `must be …`.
+/// What is wrong with values, each to be said behind the setting's name: `must be …`.
 struct SettingError: Error {
-    let complaint: String
+    let complaints: [String]
 
-    init(_ complaint: String) { self.complaint = complaint }
+    init(_ complaint: String) { complaints = [complaint] }
+
+    init(all complaints: [String]) { self.complaints = complaints }
 }

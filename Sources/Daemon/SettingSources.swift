@@ -70,7 +70,7 @@ struct SettingSources {
             try setting.apply(texts, &configuration)
             origins[setting.name] = origin
         } catch {
-            problems.append("\(name) \(error.complaint)")
+            problems += error.complaints.map { "\(name) \($0)" }
         }
     }
 
