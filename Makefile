@@ -6,7 +6,7 @@ help: ## Print this help.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: ## Install what the build and the tests need from Debian (quiet, skipped when present).
-	@missing=; for p in libsqlite3-dev libssl-dev libnghttp2-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev nghttp2-server curl python3 python3-venv python3-yaml sqlite3; do \
+	@missing=; for p in libsqlite3-dev libssl-dev libnghttp2-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev libyaml-dev nghttp2-server curl python3 python3-venv python3-yaml sqlite3; do \
 	  dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing > /dev/null; fi
 
@@ -48,6 +48,10 @@ manual: ## Write the manual page, Docs/martlet.1, from the command line's own he
 	swift build --product martlet
 	python3 Scripts/manual-page.py .build/debug/martlet > Docs/martlet.1
 
+settings: ## Write the README's table of settings from the program's own.
+	swift build --product martlet
+	python3 Scripts/settings-table.py .build/debug/martlet
+
 bench: build ## Measure Martlet beside FastAPI + Celery, ProcessPoolExecutor, joblib and others, in one run.
 	Benchmarks/setup.sh
 	Benchmarks/.peers/venv/bin/python Benchmarks/bench.py --runs $(or $(RUNS),3)
@@ -83,4 +87,4 @@ check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test conformance demo manual bench bench-http soak fuzz image-test api-reference lint check
+.PHONY: help setup build test conformance demo manual settings bench bench-http soak fuzz image-test api-reference lint check

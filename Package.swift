@@ -44,6 +44,7 @@ let package = Package(
     targets: [
         // Ground, known to both sides.
         .target(name: "CLinux"),
+        .target(name: "CNoICUData"),
         .target(name: "CEmbedded", cSettings: [.unsafeFlags(["-std=gnu23"])]),
         module("RawJSON"),
         .systemLibrary(name: "COpenSSL"),
@@ -51,14 +52,18 @@ let package = Package(
         .systemLibrary(name: "CCurl"),
         .systemLibrary(name: "CZlib"),
         .systemLibrary(name: "CZstd"),
+        .systemLibrary(name: "CYaml"),
         module("Threads", ["CLinux", deque]),
         module("Sockets", ["Threads", "CLinux", "COpenSSL", heap], more: unchecked),
         module("WebClient", ["Sockets", "CCurl", "CLinux", deque]),
+        module("Tracing", ["WebClient", "RawJSON", deque, logging]),
         // HTTP side: knows no jobs.
         module("HTTPWire", more: unchecked),
         module(
             "WebServer",
-            ["HTTPWire", "Sockets", "Threads", "CLinux", "CNghttp2", "CZlib", "CZstd"],
+            [
+                "HTTPWire", "Tracing", "Sockets", "Threads", "CLinux", "CNghttp2", "CZlib", "CZstd",
+            ],
             more: unchecked),
         // Jobs side: knows no HTTP server.
         module("Jobs", ["RawJSON"]),
@@ -75,13 +80,17 @@ let package = Package(
             ["Functions", "Jobs", "RawJSON", "Sockets", "Threads", "CLinux", deque, heap, logging]),
         module(
             "JobEngine",
-            ["Pools", "Functions", "Jobs", "RawJSON", "Sockets", "Threads", deque, heap, logging]),
+            [
+                "Pools", "Functions", "Jobs", "Tracing", "RawJSON", "Sockets", "Threads", deque,
+                heap,
+                logging,
+            ]),
         // Both.
         module(
             "JobsAPI",
             [
                 "Blobs", "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer",
-                "HTTPWire", "CEmbedded",
+                "HTTPWire", "Tracing", "CEmbedded",
             ]),
         module("Dashboard", ["WebServer", "CEmbedded"]),
         // Knows the HTTP interface alone.
@@ -96,8 +105,8 @@ let package = Package(
             [
                 "CommandClient", "Dashboard",
                 "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Blobs", "Jobs",
-                "WebServer", "WebClient", "HTTPWire",
-                "Sockets", "Threads", "RawJSON", "CLinux", logging,
+                "WebServer", "WebClient", "HTTPWire", "Tracing",
+                "Sockets", "Threads", "RawJSON", "CLinux", "CYaml", "CNoICUData", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         tests("RawJSONTests", ["RawJSON"]),
@@ -105,6 +114,7 @@ let package = Package(
         tests("HTTPWireTests", ["HTTPWire"]),
         tests("WebClientTests", ["WebClient", "Sockets", "CCurl"]),
         tests("SocketsTests", ["Sockets"]),
+        tests("TracingTests", ["Tracing", "RawJSON"]),
         tests("WebServerTests", ["WebServer", "HTTPWire", "Sockets"]),
         .target(
             name: "TestSupport", dependencies: ["Jobs", "RawJSON"], path: "Tests/Support",

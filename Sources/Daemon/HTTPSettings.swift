@@ -1,6 +1,7 @@
 import HTTPWire
 import JobsAPI
 import Sockets
+import Tracing
 import WebServer
 
 extension HTTPServerConfiguration {
@@ -9,13 +10,14 @@ extension HTTPServerConfiguration {
     ///
     /// The `workerToken` is as good as the configured one.
     init(
-        _ configuration: Configuration, tls: TLSContext?, openPaths: Set<String>,
+        _ configuration: Configuration, tls: TLSContext?, tracer: Tracer?, openPaths: Set<String>,
         workerToken: String?,
     ) throws {
         self.init { status, detail in
             Problem(status, "http-\(status)", HTTPStatus.reason(status), detail).response
         }
         self.tls = tls
+        self.tracer = tracer
         trustedProxies = configuration.trustedProxies
         if let path = configuration.accessLog {
             guard let log = AccessLog(path: path) else {
@@ -23,14 +25,10 @@ extension HTTPServerConfiguration {
             }
             accessLog = log
         }
-        let bounds = configuration.http
-        if let most = bounds.connections {
-            connections = most
-            connectionsPerAddress = max(1, most / 2)
-        }
-        if let most = bounds.connectionsPerAddress { connectionsPerAddress = most }
-        if let most = bounds.bodyBytes { limits.bodyBytes = most }
-        if let seconds = bounds.idleSeconds { idleTimeout = .seconds(seconds) }
+        connections = configuration.http.connections
+        connectionsPerAddress = configuration.http.connectionsPerAddress
+        limits.bodyBytes = configuration.http.bodyBytes
+        idleTimeout = .seconds(configuration.http.idleSeconds)
         let tokens = [configuration.token, workerToken].compactMap(\.self)
         if configuration.token != nil { authorize = Self.check(tokens, openPaths) }
     }

@@ -13,6 +13,7 @@ import RawJSON
 import SQLiteStore
 import Sockets
 import Threads
+import Tracing
 import WebClient
 import WebServer
 
@@ -23,17 +24,24 @@ struct Refusal: Error, CustomStringConvertible {
 
 /// The life of the program: builds the parts, runs them, stops them in order.
 enum Server {
-    static func run(_ configuration: Configuration) async throws {
+    static func run(_ configuration: Configuration, warnings: [String]) async throws {
         signal(SIGPIPE, SIG_IGN)
         let logger = configuration.logFormat.logger
+        for warning in warnings { logger.warning("\(warning)") }
         let store = try openStore(configuration, logger)
         let blobs = try BlobFolder(
             at: configuration.blobs, mostBytes: configuration.maxBlobBytes)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
+        let webLoop = try EventLoop(name: "web")
         let web = WebClient(
-            on: try EventLoop(name: "web"), access: try configuration.fetch.access,
+            on: webLoop, access: try configuration.fetch.access,
             limits: configuration.fetch.limits)
+        let exporter = configuration.tracing.target.map { target in
+            SpanExporter(
+                Tracer(ratio: configuration.tracing.ratio), to: target,
+                client: WebClient(on: webLoop, access: WebAccess(.everything)), logger: logger)
+        }
         let natives = NativeCatalogue(web: web)
         catalogue.replace(.native, functions: natives.functions.map(\.function))
 
@@ -46,7 +54,8 @@ enum Server {
         let queue = try await JobQueue.start(
             EngineParts(
                 store: store, pools: runtimes.pools, slots: runtimes.slots, catalogue: catalogue,
-                settings: settings, loop: engineLoop, logger: logger))
+                settings: settings, loop: engineLoop, logger: logger,
+                tracer: exporter?.tracer))
 
         let tls = try configuration.tls.map { try TLSContext($0) }
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
@@ -56,9 +65,11 @@ enum Server {
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
             router: Router(
-                JobRoutes(queue: queue, blobs: blobs, http: watch).routes + dashboard.routes),
+                JobRoutes(queue: queue, blobs: blobs, http: watch, tracer: exporter?.tracer).routes
+                    + dashboard.routes),
             configuration: HTTPServerConfiguration(
-                configuration, tls: tls, openPaths: dashboard.paths, workerToken: workerToken))
+                configuration, tls: tls, tracer: exporter?.tracer, openPaths: dashboard.paths,
+                workerToken: workerToken))
         watch.look(at: server)
         await runtimes.announce(
             ServerHome(
@@ -73,6 +84,7 @@ enum Server {
             await withTaskGroup { group in
                 group.addTask { await prune(queue, logger) }
                 group.addTask { await runtimes.watchFiles() }
+                group.addTask { await exporter?.run() }
             }
         }
 
@@ -82,6 +94,7 @@ enum Server {
         queue.endStreams()
         await server.stop(grace: .seconds(configuration.drainSeconds))
         await queue.stop(within: .seconds(configuration.drainSeconds))
+        await exporter?.finish()
         web.close()
         blobs.stop()
         store.close()
@@ -98,7 +111,7 @@ enum Server {
         _ configuration: Configuration, _ logger: Logger,
     ) throws -> SQLiteJobStore {
         var settings = SQLiteJobStore.Settings()
-        settings.maxBytes = configuration.maxStoreBytes
+        settings.maxBytes = configuration.maxStoreBytes.map(Int64.init)
         do throws(StoreError) {
             return try SQLiteJobStore(
                 directory: configuration.data, settings: settings, logger: logger)

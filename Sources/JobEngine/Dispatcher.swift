@@ -31,6 +31,7 @@ actor Dispatcher {
     private let progressEvents: ProgressEvents
     private let journal: JobJournal
     private var metrics = EngineMetrics()
+    private let traces: JobTraces
     private let settings: EngineSettings
     private let loop: EventLoop
     private let logger: Logger
@@ -68,6 +69,7 @@ actor Dispatcher {
         settings = parts.settings
         loop = parts.loop
         logger = parts.logger
+        traces = JobTraces(tracer: parts.tracer)
         self.waiters = waiters
         self.savedItems = savedItems
         self.live = live
@@ -374,7 +376,8 @@ actor Dispatcher {
 
     /// Who hears what the job's calls say.
     nonisolated func source(of job: Job) -> CallSource {
-        CallSource(job: job.id, reporter: journal, traceparent: job.traceparent)
+        CallSource(
+            job: job.id, reporter: journal, traceparent: traces.traceparent(of: job))
     }
 
     func keepSeconds(of job: Job) -> Double { job.submission.keep ?? settings.keepSeconds }
@@ -393,6 +396,7 @@ actor Dispatcher {
         }
         let hasRun = attempts.removeValue(forKey: job.id) != nil
         metrics.ended(job, hasRun: hasRun)
+        traces.ended(job, hasRun: hasRun)
         live.remove(job.id)
         progressEvents.flush(job.id)
         events.publish(job)

@@ -4,6 +4,7 @@ package import Logging
 package import RawJSON
 package import Sockets
 import Synchronization
+package import Tracing
 
 /// Settings of the engine, with units and defaults.
 package struct EngineSettings: Sendable {
@@ -30,11 +31,15 @@ package struct EngineParts: Sendable {
     package var settings: EngineSettings
     package var loop: EventLoop
     package var logger: Logger
+    /// Takes spans of jobs; nil for none.
+    package var tracer: Tracer?
 
     package init(
         store: any JobStore, pools: [PoolKind: any JobPool], slots: [PoolKind: Int],
         catalogue: FunctionCatalogue, settings: EngineSettings, loop: EventLoop, logger: Logger,
+        tracer: Tracer? = nil,
     ) {
+        self.tracer = tracer
         self.store = store
         self.pools = pools
         self.slots = slots

@@ -5,6 +5,7 @@ package import JobEngine
 import Jobs
 import RawJSON
 import Synchronization
+package import Tracing
 package import WebServer
 
 /// The routes of `/v1`: HTTP in, jobs out.
@@ -14,12 +15,16 @@ package struct JobRoutes: Sendable {
     let queue: JobQueue
     let blobs: BlobFolder
     let http: HTTPServerWatch
+    let tracer: Tracer?
 
-    /// The watch is for the metrics of the server that has these routes.
-    package init(queue: JobQueue, blobs: BlobFolder, http: HTTPServerWatch) {
+    /// The watch is for the metrics of the server that has these routes, as is the tracer.
+    package init(
+        queue: JobQueue, blobs: BlobFolder, http: HTTPServerWatch, tracer: Tracer? = nil,
+    ) {
         self.queue = queue
         self.blobs = blobs
         self.http = http
+        self.tracer = tracer
     }
 
     package var routes: [Route] {
@@ -43,9 +48,9 @@ package struct JobRoutes: Sendable {
             route("GET", "/v1/functions/{name}", function),
             route("GET", "/v1/pools", pools),
             route("GET", "/v1/queues", queues),
-            route("GET", "/healthz", health),
-            route("GET", "/readyz", readiness),
-            route("GET", "/metrics", metrics),
+            route("GET", "/healthz", health).untraced,
+            route("GET", "/readyz", readiness).untraced,
+            route("GET", "/metrics", metrics).untraced,
             route("GET", "/openapi.yaml") { _ in
                 HTTPResponse(200, type: "application/yaml", EmbeddedFiles.openAPI)
             },

@@ -151,13 +151,16 @@ struct CommandLane: Sendable {
     }
 }
 
-/// The server's own environment, without its secret.
+/// What the server keeps from its workers.
+private let secretVariables: Set<Substring> = ["MARTLET_TOKEN", "MARTLET_OTLP_HEADERS"]
+
+/// The server's own environment, without its secrets.
 package func inheritedEnvironment() -> [String: String] {
     var found: [String: String] = [:]
     var entry = environ
     while let text = entry.pointee {
         let parts = String(cString: text).split(separator: "=", maxSplits: 1)
-        if parts.count == 2, parts[0] != "MARTLET_TOKEN" {
+        if parts.count == 2, !secretVariables.contains(parts[0]) {
             found[String(parts[0])] = String(parts[1])
         }
         entry += 1

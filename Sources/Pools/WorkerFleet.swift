@@ -319,11 +319,12 @@ final class WorkerFleet {
         }
     }
 
-    private func adopt(_ started: Result<(pid: pid_t, fd: Int32), SocketError>, of: WorkerLaunch) {
+    private func adopt(_ started: Result<StartedWorker, SocketError>, of: WorkerLaunch) {
         starting -= 1
         do throws(SocketError) {
-            let (pid, fd) = try started.get()
-            let worker = try WorkerProcess(pid: pid, fd: fd, loop: loop, children: children)
+            let worker = try WorkerProcess(
+                try started.get(), runsOneCall: callsPerWorker == 1, loop: loop,
+                children: children)
             worker.onHello = { [weak self, unowned worker] hello in self?.greeted(hello, worker) }
             worker.onAnswer = { [weak self, unowned worker] ticket, outcome in
                 self?.answered(worker, ticket, outcome)
@@ -466,23 +467,41 @@ extension Failure {
     static let lost = Failure(.lost, type: "Lost", message: "The server stopped during the call.")
 }
 
+/// A process with our ends of its channel and of its standard streams.
+struct StartedWorker {
+    let pid: pid_t
+    let channel: Int32
+    let output: Int32
+    let error: Int32
+}
+
 /// Starts a worker with one end of a socket pair as descriptor 3.
 private func spawnWorker(
     _ launch: WorkerLaunch, _ children: ChildProcesses,
-) -> Result<(pid: pid_t, fd: Int32), SocketError> {
-    var pair: [Int32] = [0, 0]
+) -> Result<StartedWorker, SocketError> {
+    var pair: [Int32] = [-1, -1]
+    var output: [Int32] = [-1, -1]
+    var error: [Int32] = [-1, -1]
     let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-    guard socketpair(AF_UNIX, type, 0, &pair) == 0 else {
-        return .failure(.system("socketpair", errno))
+    var failure = 0 as Int32
+    if socketpair(AF_UNIX, type, 0, &pair) != 0 || clinux_pipe(&output) != 0
+        || clinux_pipe(&error) != 0
+    {
+        failure = errno
     }
-    _ = fcntl(pair[0], F_SETFL, O_NONBLOCK)
-    let pid = spawnProcess(launch, input: -1, output: 2, channel: pair[1], in: children)
-    close(pair[1])
+    var pid: pid_t = -failure
+    if failure == 0 {
+        _ = fcntl(pair[0], F_SETFL, O_NONBLOCK)
+        pid = spawnProcess(
+            launch, input: -1, output: output[1], error: error[1], channel: pair[1], in: children)
+    }
+    for theirs in [pair[1], output[1], error[1]] where theirs >= 0 { close(theirs) }
     guard pid > 0 else {
-        close(pair[0])
+        for ours in [pair[0], output[0], error[0]] where ours >= 0 { close(ours) }
         return .failure(.system("start \(launch.arguments.first ?? "")", -pid))
     }
-    return .success((pid, pair[0]))
+    return .success(
+        StartedWorker(pid: pid, channel: pair[0], output: output[0], error: error[0]))
 }
 
 /// Starts a process in a group of its own; its id, or `-errno`.

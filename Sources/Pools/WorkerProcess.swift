@@ -11,7 +11,7 @@ import Sockets
 ///                 ◄── onAnswer ────── socket ◄──
 ///                 ◄── onExit (tickets that it had stay in it)
 ///
-/// A worker answers a call before it begins the next, so that the first call in the line is the
+/// `WorkerOutput` listens to its standard streams. A worker answers a call before it begins the next, so that the first call in the line is the
 /// one that ran when the worker dies. Everything here happens on the thread of `loop`.
 final class WorkerProcess: EventHandler {
     let pid: pid_t
@@ -19,6 +19,8 @@ final class WorkerProcess: EventHandler {
     private let pidfd: Int32
     private let loop: EventLoop
     private let exitWatch: ExitWatch
+    /// What it prints past its channel.
+    private var outputs: [WorkerOutput] = []
     private let children: ChildProcesses
     private var inbox: [UInt8] = []
     private var outbox: [UInt8] = []
@@ -52,11 +54,18 @@ final class WorkerProcess: EventHandler {
     /// How it ended; the calls in `tickets` are not answered any more.
     var onExit: ((ProcessEnd) -> Void)?
 
-    /// Takes over a process that has been started with the other end of `fd` as its channel.
-    init(pid: pid_t, fd: Int32, loop: EventLoop, children: ChildProcesses) throws(SocketError) {
-        self.pid = pid
+    /// - Parameters:
+    ///   - started: taken over with its descriptors.
+    ///   - runsOneCall: whether what it prints is of the first of its calls, however many it has.
+    ///   - loop: on whose thread it lives.
+    ///   - children: of the server, among which it is.
+    /// - Throws: when the loop cannot watch its descriptors.
+    init(
+        _ started: StartedWorker, runsOneCall: Bool, loop: EventLoop, children: ChildProcesses,
+    ) throws(SocketError) {
+        pid = started.pid
+        fd = started.channel
         self.children = children
-        self.fd = fd
         self.loop = loop
         pidfd = clinux_pidfd_open(pid)
         guard pidfd >= 0 else { throw .system("pidfd_open", -pidfd) }
@@ -64,6 +73,16 @@ final class WorkerProcess: EventHandler {
         try loop.watch(fd, Self.events, handler: self)
         exitWatch.action = { [weak self] in self?.exited() }
         try loop.watch(pidfd, EPOLLIN.rawValue, handler: exitWatch)
+        outputs = [
+            try WorkerOutput(started.output, .stdout, loop: loop),
+            try WorkerOutput(started.error, .stderr, loop: loop),
+        ]
+        for output in outputs {
+            output.source = { [weak self] in
+                guard let self, runsOneCall || tickets.count == 1 else { return nil }
+                return first?.call.source
+            }
+        }
     }
 
     deinit { scratch.deallocate() }
@@ -212,8 +231,11 @@ final class WorkerProcess: EventHandler {
             return
         }
         guard let number = members.first(where: { $0.name == "call" })?.value.int,
-            let ticket = tickets.removeValue(forKey: number)
+            tickets[number] != nil
         else { return }
+        // What was printed before the answer was sent is in the pipes by now.
+        for output in outputs { output.drain() }
+        guard let ticket = tickets.removeValue(forKey: number) else { return }
         if ticket.isLong { longCalls -= 1 }
         if ticket.isWaiting { waits -= 1 }
         headSince = loop.now
@@ -227,6 +249,10 @@ final class WorkerProcess: EventHandler {
         let end = children.reap(pid)
         kill(SIGKILL)  // children that it left behind in its group
         hasExited = true
+        for output in outputs {
+            output.drain()
+            output.close()
+        }
         loop.unwatch(fd)
         loop.unwatch(pidfd)
         close(fd)

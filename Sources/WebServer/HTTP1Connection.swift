@@ -207,7 +207,7 @@ final class HTTP1Connection: @unchecked Sendable {
         switch response.body {
         case .bytes(let bytes):
             let isSent = !isHead && HTTPStatus.hasContent(response.status)
-            home.log(request, status: response.status, bytes: isSent ? bytes.count : 0)
+            home.answered(request, status: response.status, bytes: isSent ? bytes.count : 0)
             guard isSent else { return }
             if bytes.count <= 16 << 10 {
                 stream.output.bytes += bytes
@@ -216,7 +216,7 @@ final class HTTP1Connection: @unchecked Sendable {
             }
         case .stream(let next):
             var sent = 0
-            defer { home.log(request, status: response.status, bytes: sent) }
+            defer { home.answered(request, status: response.status, bytes: sent) }
             guard !isHead else { return }
             try await send(next, isChunked: !head.isHTTP10, &sent)
         }

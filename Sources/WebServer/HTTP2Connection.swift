@@ -424,7 +424,7 @@ extension HTTP2Connection: HTTP2SessionEvents {
             session.consumeConnection(rest.count)
         }
         if let request = closed.request {
-            home.log(request, status: closed.status, bytes: closed.sent)
+            home.answered(request, status: closed.status, bytes: closed.sent)
         }
         closed.close()
         if streams.isEmpty { startIdleClock() }

@@ -16,7 +16,15 @@ package struct Route: Sendable {
     private(set) var isLive = false
     /// Its place among the router's routes.
     fileprivate(set) var index = 0
+    private(set) var isTraced = true
     let handler: HTTPHandler
+
+    /// The same without spans: of what is asked again and again by those who watch.
+    package var untraced: Route {
+        var route = self
+        route.isTraced = false
+        return route
+    }
 
     /// How a handler gets the body of a request.
     package enum BodyMode: Sendable {
