@@ -165,19 +165,33 @@ package final class JobQueue: Sendable {
 
     // MARK: Looking
 
-    package func job(_ id: JobID) async throws(StoreError) -> Job? {
+    /// The job as it stands; a result over `maxBytes` may be left to `result(of:)`.
+    package func job(
+        _ id: JobID, resultUpTo maxBytes: Int = .max,
+    ) async throws(StoreError) -> Job? {
         if let job = live.job(id) { return job }
-        return try await store.job(id)
+        return try await store.job(id, resultUpTo: maxBytes)
     }
 
-    /// The job when it has ended, or as it stands after `seconds`; nil when there is none.
-    package func wait(_ id: JobID, seconds: Double) async throws(StoreError) -> Job? {
+    /// The job when it has ended, or as it stands after `seconds` or when the task is cancelled;
+    /// nil when there is none.
+    package func wait(
+        _ id: JobID, seconds: Double, resultUpTo maxBytes: Int = .max,
+    ) async throws(StoreError) -> Job? {
+        guard seconds > 0 else { return try await job(id, resultUpTo: maxBytes) }
         let waiter = waiters.register(id)
         defer { waiters.unregister(waiter, id) }
-        guard let job = try await job(id) else { return nil }
-        if job.state.isEnd || seconds <= 0 { return job }
+        guard let job = try await job(id, resultUpTo: maxBytes) else { return nil }
+        if job.state.isEnd { return job }
         if let ended = await waiter.wait(seconds: seconds, on: loop) { return ended }
-        return try await self.job(id)
+        return try await self.job(id, resultUpTo: maxBytes)
+    }
+
+    /// At most `maxBytes` of a call's result from an offset on; nil when it is not there any more.
+    package func result(
+        of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [UInt8]? {
+        try await store.result(of: id, endedAt: endedAt, from: offset, maxBytes: maxBytes)
     }
 
     /// What is written of a map's items from the cursor on.

@@ -32,8 +32,14 @@ package protocol JobStore: LogStore, StoreHealth {
     /// Forgets a job and all that belongs to it; false when there is none.
     func delete(_ id: JobID) async throws(StoreError) -> Bool
 
-    /// The job with its result or failure.
-    func job(_ id: JobID) async throws(StoreError) -> Job?
+    /// The job with its failure or its result; of one over `maxBytes` only how large it is.
+    func job(_ id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job?
+
+    /// The result of a call from an offset on, at most `maxBytes` of it; nil when it is not there
+    /// any more. `endedAt` says whose attempt's result is meant: a retry brings another.
+    func result(
+        of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [UInt8]?
 
     /// Segments from the cursor on, at least one if there is any and no more than about `maxBytes`
     /// of results; with `onlyFailed` those that hold a failed item.
@@ -71,6 +77,11 @@ extension JobStore {
     /// Keeps new jobs, all or none, in order; one outcome a job.
     package func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
         try await insert(jobs) { _ in }
+    }
+
+    /// The job with its whole result or its failure.
+    package func job(_ id: JobID) async throws(StoreError) -> Job? {
+        try await job(id, resultUpTo: .max)
     }
 }
 

@@ -11,6 +11,14 @@ enum JobRow {
         submission, result, failure, failed_attempts
         """
 
+    /// With a result of as many bytes at most as the statement's first value says, and its size.
+    static let columnsOfOne = """
+        id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,
+        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, traceparent,
+        submission, CASE WHEN length(result) <= ? THEN result END AS result, failure,
+        failed_attempts, length(result) AS result_bytes
+        """
+
     /// Without the results, for lists.
     static let columnsOfList = """
         id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,

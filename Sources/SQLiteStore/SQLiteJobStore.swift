@@ -280,16 +280,6 @@ package final class SQLiteJobStore: JobStore {
 
     // MARK: Reading
 
-    package func job(_ id: JobID) async throws(StoreError) -> Job? {
-        try await read { database in
-            let statement = try database.cachedStatement(
-                sql: "SELECT \(JobRow.columns) FROM jobs WHERE id = ? AND uuid_low = ?")
-            return try Row.fetchOne(
-                statement, arguments: [id.sequence, Int64(bitPattern: id.low)]
-            ).flatMap(JobRow.job)
-        }
-    }
-
     package func items(
         _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
     ) async throws(StoreError) -> ItemPage {

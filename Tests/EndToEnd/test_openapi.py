@@ -99,6 +99,11 @@ class DescriptionTests(ServiceTestCase):
             self.ask("GET", job + "/submission", 200, each)
         self.ask("GET", result, 200, call)
         self.ask("GET", result, 200, map_)
+        tag = self.server.call("GET", "/v1/jobs/%s/result" % call)[1]["ETag"]
+        self.ask("GET", result, 206, call, headers={"Range": "bytes=0-", "If-Range": tag})
+        self.ask("GET", result, 304, call, headers={"If-None-Match": tag})
+        self.ask("GET", result, 412, call, headers={"If-Match": '"other"'})
+        self.ask("GET", result, 416, call, headers={"Range": "bytes=99-"})
         self.ask("GET", result, 202, later)
         self.ask("GET", result, 202, running)
         for each in (failed, killed, stopped):

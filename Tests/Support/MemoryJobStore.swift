@@ -162,8 +162,21 @@ package final class MemoryJobStore: JobStore {
 
     // MARK: Reading
 
-    package func job(_ id: JobID) async throws(StoreError) -> Job? {
-        contents.withLock { $0.jobs[id] }
+    package func job(_ id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job? {
+        var job = contents.withLock { $0.jobs[id] }
+        if let size = job?.result?.bytes.count, size > maxBytes {
+            job?.result = nil
+            job?.unreadResultBytes = size
+        }
+        return job
+    }
+
+    package func result(
+        of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [UInt8]? {
+        let job = contents.withLock { $0.jobs[id] }
+        guard let job, job.endedAt == endedAt, let result = job.result else { return nil }
+        return Array(result.bytes.dropFirst(offset).prefix(maxBytes))
     }
 
     package func items(
