@@ -120,6 +120,13 @@ let package = Package(
                 "JobEngine", "Functions", "Jobs", "RawJSON", "Sockets", "TestSupport", logging,
             ]),
         tests("HouseTests", []),
+        // Built by `make bench-http` alone.
+        .executableTarget(
+            name: "memory-server",
+            dependencies: [
+                "JobsAPI", "JobEngine", "Pools", "Functions", "Jobs", "WebServer", "HTTPWire",
+                "Sockets", "TestSupport", logging,
+            ], path: "Benchmarks/http/memory-server", swiftSettings: house),
         .executableTarget(name: "martlet", dependencies: ["Daemon"], swiftSettings: house),
     ]
 )

@@ -32,19 +32,17 @@ package final class MemoryJobStore: JobStore {
         _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome] {
         let outcomes: [InsertOutcome]? = contents.withLock { contents in
-            let before = contents.jobs
+            guard !jobs.contains(where: { contents.jobs[$0.id] != nil }) else { return nil }
             var outcomes: [InsertOutcome] = []
             for job in jobs {
-                let twin = contents.jobs.values.first {
-                    $0.idempotencyKey != nil && $0.idempotencyKey == job.idempotencyKey
+                let twin = job.idempotencyKey.flatMap { key in
+                    contents.jobs.values.first { $0.idempotencyKey == key }
                 }
                 if let twin {
                     outcomes.append(.existing(twin))
-                } else if contents.jobs.updateValue(job, forKey: job.id) == nil {
-                    outcomes.append(.stored)
                 } else {
-                    contents.jobs = before
-                    return nil
+                    contents.jobs[job.id] = job
+                    outcomes.append(.stored)
                 }
             }
             return outcomes
