@@ -142,7 +142,8 @@ class MartletInMemory(Server):
     works = ("post", "in")
 
     def start(self):
-        self.spawn(os.path.join(ROOT, ".build/release/memory-server"), str(self.port))
+        self.spawn(os.path.join(ROOT, ".build/release/memory-server"), str(self.port),
+                   DATA + "/blobs")
 
 
 class Nginx(Server):

@@ -9,7 +9,11 @@ import Sockets
 package struct MartletCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "martlet", abstract: "Runs compute jobs in parallel, over HTTP.",
-        version: "0.1.0", subcommands: [ServeCommand.self, WorkerCommand.self],
+        version: "0.1.0",
+        subcommands: [
+            ServeCommand.self, BackupCommand.self, CompactCommand.self, DoctorCommand.self,
+            WorkerCommand.self,
+        ],
         groupedSubcommands: [CommandGroup(name: "Client", subcommands: ClientCommands.all)],
         defaultSubcommand: ServeCommand.self)
 
@@ -62,6 +66,11 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Jobs waiting and running in all (default: 1000000).")
     var maxQueued: Int?
 
+    @Option(help: "Bytes of all blobs together (default: 8589934592).")
+    var maxBlobBytes: Int?
+    @Option(help: "Bytes that the store may hold (default: as many as the disk has).")
+    var maxStoreBytes: Int64?
+
     @Option(help: "Streams of events at once (default: 1000).")
     var maxEventStreams: Int?
 
@@ -93,6 +102,8 @@ struct ServeCommand: AsyncParsableCommand {
         if let processes { configuration.processes = processes }
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }
+        if let maxBlobBytes { configuration.maxBlobBytes = maxBlobBytes }
+        configuration.maxStoreBytes = maxStoreBytes
         if let maxEventStreams { configuration.maxEventStreams = maxEventStreams }
         configuration.logFormat = logFormat
         configuration.token = try token()

@@ -1,3 +1,4 @@
+import Blobs
 import CLinux
 import Dashboard
 import Functions
@@ -25,7 +26,9 @@ enum Server {
     static func run(_ configuration: Configuration) async throws {
         signal(SIGPIPE, SIG_IGN)
         let logger = configuration.logFormat.logger
-        let store = try openStore(configuration)
+        let store = try openStore(configuration, logger)
+        let blobs = try BlobFolder(
+            at: configuration.blobs, mostBytes: configuration.maxBlobBytes)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
         let web = WebClient(
@@ -51,7 +54,8 @@ enum Server {
         let dashboard = DashboardRoutes()
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
-            router: Router(JobRoutes(queue: queue, http: watch).routes + dashboard.routes),
+            router: Router(
+                JobRoutes(queue: queue, blobs: blobs, http: watch).routes + dashboard.routes),
             configuration: HTTPServerConfiguration(
                 configuration, tls: tls, openPaths: dashboard.paths))
         watch.look(at: server)
@@ -74,13 +78,19 @@ enum Server {
         await server.stop(grace: .seconds(configuration.drainSeconds))
         await queue.stop(within: .seconds(configuration.drainSeconds))
         web.close()
+        blobs.stop()
         store.close()
         logger.notice("stopped")
     }
 
-    private static func openStore(_ configuration: Configuration) throws -> SQLiteJobStore {
+    private static func openStore(
+        _ configuration: Configuration, _ logger: Logger,
+    ) throws -> SQLiteJobStore {
+        var settings = SQLiteJobStore.Settings()
+        settings.maxBytes = configuration.maxStoreBytes
         do throws(StoreError) {
-            return try SQLiteJobStore(directory: configuration.data)
+            return try SQLiteJobStore(
+                directory: configuration.data, settings: settings, logger: logger)
         } catch {
             throw Refusal(description: "\(error)")
         }

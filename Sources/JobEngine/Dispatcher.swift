@@ -33,6 +33,10 @@ actor Dispatcher {
     private let logger: Logger
 
     private var ready: [PoolKind: Heap<Entry>] = [:]
+    /// Bytes of the submissions of the ready jobs.
+    private var readyBytes: [PoolKind: Int] = [:]
+    /// When the store is looked into for delayed jobs next.
+    private var nextWake: [PoolKind: Timestamp] = [:]
     private var overflowed: Set<PoolKind> = []
     private var refilling: Set<PoolKind> = []
     private var attempts: [JobID: Task<Void, Never>] = [:]
@@ -77,6 +81,8 @@ actor Dispatcher {
         /// nil for a running map that wants to run another chunk.
         let job: JobID?
         let function: String
+        /// Of the submission.
+        var bytes = 0
 
         static func < (left: Entry, right: Entry) -> Bool {
             (left.priority, right.sequence) < (right.priority, left.sequence)
@@ -100,7 +106,8 @@ actor Dispatcher {
 
     private func add(_ job: Job) {
         if let due = job.notBefore, due > .now() { return wake(at: due, job.pool) }
-        guard ready[job.pool]?.count ?? 0 < settings.windowJobs else {
+        let bytes = job.submission.document.bytes.count
+        guard hasRoom(job.pool, for: bytes) else {
             overflowed.insert(job.pool)
             return
         }
@@ -109,7 +116,14 @@ actor Dispatcher {
         push(
             Entry(
                 priority: job.submission.priority, sequence: takeSequence(), job: job.id,
-                function: job.submission.function), job.pool)
+                function: job.submission.function, bytes: bytes), job.pool)
+    }
+
+    /// Whether a job more fits into the memory for those that are ready, or into a part of it.
+    private func hasRoom(_ pool: PoolKind, for bytes: Int = 0, part: Int = 1) -> Bool {
+        let (jobs, held) = (ready[pool]?.count ?? 0, readyBytes[pool] ?? 0)
+        return jobs == 0
+            || jobs < settings.windowJobs / part && held + bytes <= settings.windowBytes / part
     }
 
     private func takeSequence() -> Int {
@@ -119,27 +133,44 @@ actor Dispatcher {
 
     private func push(_ entry: Entry, _ pool: PoolKind) {
         ready[pool, default: Heap()].insert(entry)
+        readyBytes[pool, default: 0] += entry.bytes
     }
 
-    /// Looks into the store when a delayed job is due.
+    private func popReady(_ pool: PoolKind) {
+        readyBytes[pool, default: 0] -= ready[pool]?.popMax()?.bytes ?? 0
+    }
+
+    /// Looks into the store when a delayed job is due; one timer at a time serves all.
     private func wake(at due: Timestamp, _ pool: PoolKind) {
+        if let next = nextWake[pool], next <= due { return }
+        nextWake[pool] = due
         let seconds = max(0.001, due.seconds(since: .now()))
         loop.schedule(after: .microseconds(Int64(min(seconds, 86_400) * 1_000_000))) {
             // A task of its own: a timer cannot wait.
-            Task(executorPreference: self.loop) { await self.refill(pool) }
+            Task(executorPreference: self.loop) { await self.wakeUp(at: due, pool) }
         }
+    }
+
+    private func wakeUp(at due: Timestamp, _ pool: PoolKind) async {
+        guard nextWake[pool] == due else { return }  // an earlier one has taken its place
+        nextWake[pool] = nil
+        await refill(pool)
     }
 
     /// Takes ready jobs from the store into memory.
     func refill(_ pool: PoolKind) async {
         overflowed.remove(pool)
-        let limit = settings.windowJobs + live.count
+        let (live, now) = (live, Timestamp.now())
         do throws(StoreError) {
-            let jobs = try await store.queued(in: pool, dueAt: .now(), limit: limit)
+            let jobs = try await store.queued(
+                in: pool, dueAt: now, limit: settings.windowJobs, maxBytes: settings.windowBytes
+            ) { live.state(of: $0) != nil }
             for job in jobs where live.job(job.id) == nil { add(job) }
-            if let due = try await store.nextDue(after: .now()) { wake(at: due, pool) }
+            if !jobs.isEmpty { overflowed.insert(pool) }  // there may be more
+            if let due = try await store.nextDue(after: now) { wake(at: due, pool) }
         } catch {
             logger.error("cannot read the queue", metadata: ["error": "\(error)"])
+            wake(at: .now().adding(seconds: 1), pool)
         }
         pump(pool)
     }
@@ -151,17 +182,16 @@ actor Dispatcher {
         guard let pool = pools[kind] else { return }
         while let entry = ready[kind]?.max {
             if let id = entry.job, live.state(of: id) != .queued {
-                _ = ready[kind]?.popMax()  // cancelled in the meantime
+                popReady(kind)  // cancelled in the meantime
                 continue
             }
             if isDraining, entry.job != nil { break }
             let function = catalogue.function(named: entry.function)
             if let function, !pool.reserve(for: function) { break }
-            _ = ready[kind]?.popMax()
+            popReady(kind)
             begin(entry, function)
         }
-        let isLow = ready[kind]?.count ?? 0 < settings.windowJobs / 2
-        if isLow, overflowed.contains(kind), refilling.insert(kind).inserted {
+        if hasRoom(kind, part: 2), overflowed.contains(kind), refilling.insert(kind).inserted {
             // A task of its own: whoever brought the news need not wait for the store.
             Task(executorPreference: loop) { await self.refillOnce(kind) }
         }

@@ -9,6 +9,8 @@ import Synchronization
 package struct EngineSettings: Sendable {
     /// Ready jobs of a pool that are kept in memory; the rest waits in the store.
     package var windowJobs = 20_000
+    /// Bytes of their submissions; one job is kept whatever its size.
+    package var windowBytes = 64 << 20
     /// Jobs waiting and running in all; past it submissions are refused.
     package var openJobs = 1_000_000
     /// Streams of events at once.
@@ -47,6 +49,7 @@ package struct EngineParts: Sendable {
 package final class JobQueue: Sendable {
     package let catalogue: FunctionCatalogue
     let store: any JobStore
+    private let shelf: ResultShelf
     private let pools: [PoolKind: any JobPool]
     let loop: EventLoop
     let dispatcher: Dispatcher
@@ -64,7 +67,8 @@ package final class JobQueue: Sendable {
     ///
     /// - Throws: `StoreError` when the store cannot be read.
     package static func start(_ parts: EngineParts) async throws -> JobQueue {
-        let report = try await parts.store.recover(at: .now())
+        let report = try await parts.store.recover(
+            at: .now(), keepSeconds: parts.settings.keepSeconds)
         if report.requeued > 0 {
             parts.logger.notice(
                 "jobs found unfinished are queued again", metadata: ["jobs": "\(report.requeued)"])
@@ -77,6 +81,7 @@ package final class JobQueue: Sendable {
     private init(_ parts: EngineParts, _ report: RecoveryReport) {
         catalogue = parts.catalogue
         store = parts.store
+        shelf = ResultShelf(store: parts.store)
         pools = parts.pools
         loop = parts.loop
         ids = JobIDGenerator(after: report.lastSequence)
@@ -165,7 +170,7 @@ package final class JobQueue: Sendable {
 
     // MARK: Looking
 
-    /// The job as it stands; a result over `maxBytes` may be left to `result(of:)`.
+    /// The job as it stands; a result over `maxBytes` may be left to a `ResultReader`.
     package func job(
         _ id: JobID, resultUpTo maxBytes: Int = .max,
     ) async throws(StoreError) -> Job? {
@@ -187,11 +192,10 @@ package final class JobQueue: Sendable {
         return try await self.job(id, resultUpTo: maxBytes)
     }
 
-    /// At most `maxBytes` of a call's result from an offset on; nil when it is not there any more.
-    package func result(
-        of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
-    ) async throws(StoreError) -> [UInt8]? {
-        try await store.result(of: id, endedAt: endedAt, from: offset, maxBytes: maxBytes)
+    /// Reads the result of the attempt that ended at `endedAt`, which has `size` bytes.
+    package func result(of id: JobID, endedAt: Timestamp, size: Int) -> ResultReader {
+        ResultReader(
+            ResultShelf.Key(job: id, endedAt: endedAt), size: size, store: store, shelf: shelf)
     }
 
     /// What is written of a map's items from the cursor on.

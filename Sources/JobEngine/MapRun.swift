@@ -200,8 +200,3 @@ actor MapRun {
         return joined
     }
 }
-
-extension Failure {
-    static let cancelled = Failure(
-        .cancelled, type: "Cancelled", message: "The job was cancelled.")
-}

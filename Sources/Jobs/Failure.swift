@@ -60,6 +60,10 @@ package struct Failure: Error, Sendable, Equatable {
         self.pickle = pickle
     }
 
+    /// Of a job that somebody cancelled.
+    package static let cancelled = Failure(
+        .cancelled, type: "Cancelled", message: "The job was cancelled.")
+
     /// Members in the order of the API; those that are nil are left out.
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()

@@ -48,6 +48,31 @@ package struct JobID: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// Stores use it as their row number: unique within a server, ordered as the ids are.
     package var sequence: Int64 { Int64((high >> 16) << 12 | high & 0xfff) }
 
+    /// The sequences of all ids whose text begins with `prefix`; nil when none can.
+    ///
+    /// Hyphens are passed over. Past the 16th digit, which the sequence does not hold, the ids of
+    /// the range may still differ from the prefix.
+    package static func sequences(ofPrefix prefix: String) -> ClosedRange<Int64>? {
+        var (low, high) = (UInt64(0), UInt64(0))
+        var digits = 0
+        for byte in prefix.utf8 where byte != UInt8(ascii: "-") {
+            guard digits < 32, let digit = nibble(byte) else { return nil }
+            if digits < 16 { low = low << 4 | digit }
+            digits += 1
+        }
+        guard digits > 0 else { return nil }
+        let open = UInt64(max(0, 16 - digits) * 4)
+        low <<= open
+        high = low | (1 << open &- 1)
+        if digits > 12 {
+            guard low >> 12 & 0xf == 7 else { return nil }
+        } else {
+            low = low & ~0xf000 | 0x7000
+            high = high & ~0xf000 | 0x7000
+        }
+        return JobID(high: low, low: 0).sequence...JobID(high: high, low: 0).sequence
+    }
+
     package static func < (left: JobID, right: JobID) -> Bool {
         (left.high, left.low) < (right.high, right.low)
     }

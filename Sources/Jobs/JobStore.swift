@@ -50,12 +50,17 @@ package protocol JobStore: LogStore, StoreHealth {
     /// First item and count of every segment, in order, without the results.
     func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>]
 
-    /// Jobs newest first, without results.
+    /// Jobs newest first, without what is large: results, arguments and what else only the
+    /// submission says. `job` reads a whole one.
     func list(_ query: JobQuery) async throws(StoreError) -> [Job]
 
     /// Jobs of a pool that are queued and due, the first to run first: higher priority, then older.
+    ///
+    /// There are `limit` of them at most, with `maxBytes` of submissions in all, but one whatever
+    /// its size. Those that `isKnown` names are left out and do not count.
     func queued(
-        in pool: PoolKind, dueAt time: Timestamp, limit: Int,
+        in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
+        leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
     ) async throws(StoreError) -> [Job]
 
     /// The earliest `not_before` after `time` among the queued jobs.
@@ -66,8 +71,11 @@ package protocol JobStore: LogStore, StoreHealth {
 
     /// Puts jobs found running back in their queue; called once at the start.
     ///
-    /// The attempt that was under way stays counted. Jobs found `cancelling` become `cancelled`.
-    func recover(at time: Timestamp) async throws(StoreError) -> RecoveryReport
+    /// The attempt that was under way stays counted. Jobs found `cancelling` become `cancelled`;
+    /// they are kept for `keepSeconds` if they do not say themselves.
+    func recover(
+        at time: Timestamp, keepSeconds: Double,
+    ) async throws(StoreError) -> RecoveryReport
 
     /// Drops results that have expired before `time`, and forgets jobs that expired long before.
     func prune(expiredBefore time: Timestamp, forgottenBefore: Timestamp) async throws(StoreError)
@@ -88,12 +96,19 @@ extension JobStore {
 /// What became of a job given to `insert`.
 package enum InsertOutcome: Sendable {
     case stored
-    /// A job with the same idempotency key is there already; the new one was not stored.
+    /// A job with the same idempotency key is there already, and the key is not too old; the new
+    /// one was not stored.
     case existing(Job)
 
     package var isStored: Bool {
         if case .stored = self { true } else { false }
     }
+}
+
+/// How long stores remember what they are asked to.
+package enum JobStoreDefaults {
+    /// Seconds from a submission for which its `Idempotency-Key` brings the same job again.
+    package static let keySeconds = 86_400.0
 }
 
 /// What a store found when it was opened.
@@ -133,18 +148,22 @@ package struct JobQuery: Sendable, Equatable {
     package var function: String?
     package var queue: String?
     package var tag: String?
+    /// Only jobs whose id or function begins with this, or that have it as a tag; beside `tag` only
+    /// the first two.
+    package var search: String?
     /// Only jobs older than this one.
     package var before: JobID?
     package var limit: Int
 
     package init(
         state: JobState? = nil, function: String? = nil, queue: String? = nil, tag: String? = nil,
-        before: JobID? = nil, limit: Int = 50,
+        search: String? = nil, before: JobID? = nil, limit: Int = 50,
     ) {
         self.state = state
         self.function = function
         self.queue = queue
         self.tag = tag
+        self.search = search
         self.before = before
         self.limit = limit
     }

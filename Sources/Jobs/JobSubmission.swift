@@ -30,6 +30,14 @@ package struct JobSubmission: Sendable {
     package var document: RawJSON
 }
 
+extension JobSubmission {
+    /// What a list shows of a submission; the document is not there.
+    package init(function: String, work: JobWork, priority: Int) {
+        self.init(
+            function: function, work: work, priority: priority, document: .emptyObject)
+    }
+}
+
 /// A single call or a map.
 package enum JobWork: Sendable {
     /// An array of positional or an object of named arguments.

@@ -98,6 +98,7 @@ extension JobRoutes {
         query.function = request.query("function")
         query.queue = request.query("queue")
         query.tag = request.query("tag")
+        query.search = request.query("search")
         if let cursor = request.query("cursor") {
             guard let id = JobID(cursor) else { throw badQuery("cursor", "a cursor of a list") }
             query.before = id

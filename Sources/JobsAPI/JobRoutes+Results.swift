@@ -28,15 +28,13 @@ extension JobRoutes {
     }
 
     private func content(of id: JobID, endedAt: Timestamp, size: Int) -> HTTPContent {
-        let queue = self.queue
+        let reader = queue.result(of: id, endedAt: endedAt, size: size)
         // The store walks through a large value to where a piece begins: the larger the result,
         // the fewer pieces.
         let pieceBytes = min(max(size / 32, Self.wholeBytes), 1 << 20)
         return HTTPContent(count: size, pieceBytes: pieceBytes) { offset, count in
-            let piece = try await queue.result(
-                of: id, endedAt: endedAt, from: offset, maxBytes: count)
             // Dropped, or run again, while it was read: the client sees an answer cut short.
-            guard let piece else { throw expired(id) }
+            guard let piece = try await reader.read(from: offset, count) else { throw expired(id) }
             return piece
         }
     }

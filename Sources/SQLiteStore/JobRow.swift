@@ -1,35 +1,36 @@
-import Foundation
-import GRDB
 import Jobs
 import RawJSON
 
 /// The columns of `jobs` and a job's values in their order.
 enum JobRow {
-    static let columns = """
-        id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,
-        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, traceparent,
-        submission, result, failure, failed_attempts
-        """
-
-    /// With a result of as many bytes at most as the statement's first value says, and its size.
-    static let columnsOfOne = """
-        id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,
-        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, traceparent,
-        submission, CASE WHEN length(result) <= ? THEN result END AS result, failure,
-        failed_attempts, length(result) AS result_bytes
-        """
-
-    /// Without the results, for lists.
+    /// What lists show; the large columns follow.
     static let columnsOfList = """
-        id, uuid_low, state, function, queue, pool, priority, attempt, created_at, not_before,
-        started_at, ended_at, expires_at, items_done, items_failed, idempotency_key, traceparent,
-        submission, NULL AS result, failure, NULL AS failed_attempts
+        id, uuid_low, bucket, state, function, queue, pool, priority, attempt, created_at,
+        not_before, wakes_at, started_at, ended_at, expires_at, items_done, items_failed,
+        item_count, idempotency_key, traceparent, tags, failure
         """
+
+    static let columns = columnsOfList + ", failed_attempts, submission, result"
+
+    /// With a result of at most as many bytes as the statement's first value says, then its size.
+    static let columnsOfOne =
+        columnsOfList
+        + ", failed_attempts, submission, CASE WHEN length(result) <= ? THEN result END"
+        + ", length(result)"
+
+    /// The columns in their order, and the size of the result, of which not all rows tell.
+    fileprivate enum Column: Int32 {
+        case id, uuidLow, bucket, state, function, queue, pool, priority, attempt, createdAt
+        case notBefore, wakesAt, startedAt, endedAt, expiresAt, itemsDone, itemsFailed
+        case itemCount, idempotencyKey, traceparent, tags, failure, failedAttempts, submission,
+            result, resultBytes
+    }
 
     /// Binds a new job's values in the order of `columns`.
-    static func bind(_ job: Job, to row: inout RowValues) {
+    static func bind(_ job: Job, bucket: Int64, to row: inout RowValues) {
         row.add(job.id.sequence)
         row.add(Int64(bitPattern: job.id.low))
+        row.add(bucket)
         row.add(job.state.rawValue)
         row.add(job.submission.function)
         row.add(job.submission.queue ?? "default")
@@ -37,21 +38,33 @@ enum JobRow {
         row.add(job.submission.priority)
         row.add(job.attempt)
         row.add(job.createdAt.microseconds)
+        bindTimes(job, to: &row)
+        row.add(job.itemsDone)
+        row.add(job.itemsFailed)
+        if case .map(_, let count, _) = job.submission.work {
+            row.add(count)
+        } else {
+            row.addNull()
+        }
+        row.add(job.idempotencyKey)
+        row.add(job.traceparent)
+        row.add(text(job.submission.tags))
+        bindFailures(job, to: &row)
+        row.add(job.submission.document.bytes)
+        bindResult(job, to: &row)
+    }
+
+    /// Binds `not_before` to `expires_at`.
+    static func bindTimes(_ job: Job, to row: inout RowValues) {
         row.add(job.notBefore?.microseconds)
+        row.add(job.state == .queued ? job.notBefore?.microseconds : nil)
         row.add(job.startedAt?.microseconds)
         row.add(job.endedAt?.microseconds)
         row.add(job.expiresAt?.microseconds)
-        row.add(job.itemsDone)
-        row.add(job.itemsFailed)
-        row.add(job.idempotencyKey)
-        row.add(job.traceparent)
-        row.add(job.submission.document.bytes)
-        bindOutcome(job, to: &row)
     }
 
-    /// Binds result, failure and failed attempts.
-    static func bindOutcome(_ job: Job, to row: inout RowValues) {
-        if let result = job.result { row.add(result.bytes) } else { row.addNull() }
+    /// Binds the failure of the latest attempt, then those of all.
+    static func bindFailures(_ job: Job, to row: inout RowValues) {
         if let failure = job.failure { row.add(failure.json.bytes) } else { row.addNull() }
         if job.failedAttempts.isEmpty { return row.addNull() }
         var writer = JSONWriter()
@@ -61,39 +74,116 @@ enum JobRow {
         row.add(writer.bytes)
     }
 
-    /// The job of a row; nil when its submission cannot be read, which only damage explains.
-    static func job(_ row: Row) -> Job? {
-        let sequence = UInt64(bitPattern: row["id"] as Int64)
-        let id = JobID(
-            high: (sequence >> 12) << 16 | 0x7000 | sequence & 0xfff,
-            low: UInt64(bitPattern: row["uuid_low"] as Int64))
-        let document = RawJSON(trusted: bytes(row["submission"])[...])
-        guard var submission = try? JobSubmission(parsing: document),
-            let state = JobState(rawValue: row["state"]), let pool = PoolKind(rawValue: row["pool"])
-        else { return nil }
-        submission.queue = row["queue"]
-        var job = Job(
-            id: id, submission: submission, pool: pool, state: state, attempt: row["attempt"],
-            createdAt: Timestamp(microseconds: row["created_at"]),
-            notBefore: time(row["not_before"]), startedAt: time(row["started_at"]),
-            endedAt: time(row["ended_at"]), expiresAt: time(row["expires_at"]),
-            itemsDone: row["items_done"], itemsFailed: row["items_failed"],
-            result: (row["result"] as Data?).map { RawJSON(trusted: Array($0)[...]) },
-            failure: (row["failure"] as Data?).flatMap {
-                Failure(json: RawJSON(trusted: Array($0)[...]))
-            },
-            idempotencyKey: row["idempotency_key"])
-        job.traceparent = row["traceparent"]
-        if let attempts = row["failed_attempts"] as Data? {
-            job.failedAttempts = RawJSON(trusted: Array(attempts)[...]).elements().compactMap(
+    static func bindResult(_ job: Job, to row: inout RowValues) {
+        if let result = job.result { row.add(result.bytes) } else { row.addNull() }
+    }
+
+    /// Tags as a JSON array; nil for none.
+    static func text(_ tags: [String]) -> String? {
+        guard !tags.isEmpty else { return nil }
+        var writer = JSONWriter(capacity: 64)
+        writer.beginArray()
+        for tag in tags { writer.value(tag) }
+        writer.endArray()
+        return String(decoding: writer.bytes, as: UTF8.self)
+    }
+
+    static func tags(_ text: String?) -> [String] {
+        guard let text else { return [] }
+        return RawJSON(trusted: Array(text.utf8)[...]).elements().compactMap(\.string)
+    }
+
+    /// The id in the columns `id` and `uuid_low`.
+    static func id(_ sequence: Int64, low: Int64) -> JobID {
+        let bits = UInt64(bitPattern: sequence)
+        return JobID(
+            high: (bits >> 12) << 16 | 0x7000 | bits & 0xfff, low: UInt64(bitPattern: low))
+    }
+
+    static func id(_ row: RowReader) -> JobID { id(row.number(.id), low: row.number(.uuidLow)) }
+
+    static func bucket(_ row: RowReader) -> Int64 { row.number(.bucket) }
+
+    /// Whether the store has not seen yet that the job is due.
+    static func isDelayed(_ row: RowReader) -> Bool { row.optionalNumber(.wakesAt) != nil }
+
+    /// The job of a row with all `columns`.
+    ///
+    /// - Throws: `StoreError` when the submission cannot be read, which only damage explains.
+    static func job(_ row: RowReader) throws -> Job {
+        let document = RawJSON(trusted: row.bytes(.submission)[...])
+        guard let submission = try? JobSubmission(parsing: document) else {
+            throw StoreError.failed("job \(id(row)) is damaged; see martlet doctor")
+        }
+        var job = try job(row, submission)
+        job.result = row.optionalBytes(.result).map { RawJSON(trusted: $0[...]) }
+        if let attempts = row.optionalBytes(.failedAttempts) {
+            job.failedAttempts = RawJSON(trusted: attempts[...]).elements().compactMap(
                 FailedAttempt.init(json:))
         }
         return job
     }
 
-    static func bytes(_ data: Data) -> [UInt8] { Array(data) }
+    /// The job of a row with the `columnsOfOne`.
+    static func one(_ row: RowReader) throws -> Job {
+        var job = try job(row)
+        if job.result == nil {
+            job.unreadResultBytes = row.optionalNumber(.resultBytes).map { Int($0) }
+        }
+        return job
+    }
 
-    private static func time(_ value: Int64?) -> Timestamp? {
-        value.map { Timestamp(microseconds: $0) }
+    /// The job of a row with the `columnsOfList`.
+    static func listed(_ row: RowReader) throws -> Job {
+        let work = row.optionalNumber(.itemCount).map { count in
+            JobWork.map(items: .emptyArray, count: Int(count), spread: false)
+        }
+        return try job(
+            row,
+            JobSubmission(
+                function: row.text(.function), work: work ?? .call(arguments: .emptyArray),
+                priority: Int(row.number(.priority))))
+    }
+
+    private static func job(_ row: RowReader, _ submission: JobSubmission) throws -> Job {
+        var submission = submission
+        submission.queue = row.text(.queue)
+        submission.tags = tags(row.optionalText(.tags))
+        guard let state = JobState(rawValue: row.text(.state)),
+            let pool = PoolKind(rawValue: row.text(.pool))
+        else { throw StoreError.failed("job \(id(row)) is damaged; see martlet doctor") }
+        var job = Job(
+            id: id(row), submission: submission, pool: pool, state: state,
+            attempt: Int(row.number(.attempt)),
+            createdAt: Timestamp(microseconds: row.number(.createdAt)),
+            notBefore: time(row, .notBefore), startedAt: time(row, .startedAt),
+            endedAt: time(row, .endedAt),
+            expiresAt: time(row, .expiresAt), itemsDone: Int(row.number(.itemsDone)),
+            itemsFailed: Int(row.number(.itemsFailed)),
+            failure: row.optionalBytes(.failure).flatMap {
+                Failure(json: RawJSON(trusted: $0[...]))
+            },
+            idempotencyKey: row.optionalText(.idempotencyKey))
+        job.traceparent = row.optionalText(.traceparent)
+        return job
+    }
+
+    private static func time(_ row: RowReader, _ column: Column) -> Timestamp? {
+        row.optionalNumber(column).map { Timestamp(microseconds: $0) }
+    }
+}
+
+extension RowReader {
+    fileprivate func number(_ column: JobRow.Column) -> Int64 { number(column.rawValue) }
+    fileprivate func text(_ column: JobRow.Column) -> String { text(column.rawValue) }
+    fileprivate func bytes(_ column: JobRow.Column) -> [UInt8] { bytes(column.rawValue) }
+    fileprivate func optionalNumber(_ column: JobRow.Column) -> Int64? {
+        optionalNumber(column.rawValue)
+    }
+    fileprivate func optionalText(_ column: JobRow.Column) -> String? {
+        optionalText(column.rawValue)
+    }
+    fileprivate func optionalBytes(_ column: JobRow.Column) -> [UInt8]? {
+        optionalBytes(column.rawValue)
     }
 }

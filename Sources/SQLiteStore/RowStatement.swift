@@ -1,7 +1,7 @@
 import GRDB
 import GRDBSQLite
 
-/// A prepared statement whose values are bound through SQLite's C interface.
+/// A prepared statement whose values are bound and read through SQLite's C interface.
 ///
 /// The statements that run for every job use it: GRDB's arguments would make an array of enums and
 /// a `Data` of every blob. It belongs to the connection and the thread that made it.
@@ -12,20 +12,91 @@ struct RowStatement {
         statement = try database.makeStatement(sql: sql)
     }
 
+    /// One that the connection keeps prepared; not to be used while it runs.
+    init(cached sql: String, _ database: Database) throws {
+        statement = try database.cachedStatement(sql: sql)
+    }
+
     /// Runs the statement once with the values that `bind` gives, in order.
     ///
     /// - Throws: `DatabaseError` with SQLite's own code and message.
     func run(_ bind: (inout RowValues) -> Void) throws {
-        let handle = statement.sqliteStatement
-        var values = RowValues(handle)
+        var values = RowValues(statement.sqliteStatement)
         bind(&values)
+        defer { sqlite3_reset(statement.sqliteStatement) }
+        _ = try step()
+    }
+
+    /// Reads the rows until `read` returns false.
+    func rows(_ bind: (inout RowValues) -> Void, _ read: (RowReader) throws -> Bool) throws {
+        var values = RowValues(statement.sqliteStatement)
+        bind(&values)
+        defer { sqlite3_reset(statement.sqliteStatement) }
+        let row = RowReader(statement.sqliteStatement)
+        while try step() {
+            guard try read(row) else { return }
+        }
+    }
+
+    /// What `read` makes of the first row; nil when there is none.
+    func first<Value>(
+        _ bind: (inout RowValues) -> Void, _ read: (RowReader) throws -> Value,
+    ) throws -> Value? {
+        var found: Value?
+        try rows(bind) { row in
+            found = try read(row)
+            return false
+        }
+        return found
+    }
+
+    /// The whole numbers of the first column.
+    func numbers(_ bind: (inout RowValues) -> Void) throws -> [Int64] {
+        var found: [Int64] = []
+        try rows(bind) { row in
+            found.append(row.number(0))
+            return true
+        }
+        return found
+    }
+
+    private func step() throws -> Bool {
+        let handle = statement.sqliteStatement
         let code = sqlite3_step(handle)
         guard code == SQLITE_DONE || code == SQLITE_ROW else {
             let message = sqlite3_errmsg(sqlite3_db_handle(handle)).map { String(cString: $0) }
-            sqlite3_reset(handle)
             throw DatabaseError(resultCode: ResultCode(rawValue: code), message: message)
         }
-        sqlite3_reset(handle)
+        return code == SQLITE_ROW
+    }
+}
+
+/// The columns of the row at which a statement stands, by their place from 0.
+struct RowReader {
+    private let handle: OpaquePointer
+
+    init(_ handle: OpaquePointer) { self.handle = handle }
+
+    func isNull(_ column: Int32) -> Bool { sqlite3_column_type(handle, column) == SQLITE_NULL }
+
+    func number(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
+
+    func optionalNumber(_ column: Int32) -> Int64? { isNull(column) ? nil : number(column) }
+
+    func text(_ column: Int32) -> String {
+        String(decoding: buffer(column), as: UTF8.self)
+    }
+
+    func optionalText(_ column: Int32) -> String? { isNull(column) ? nil : text(column) }
+
+    func bytes(_ column: Int32) -> [UInt8] { Array(buffer(column)) }
+
+    func optionalBytes(_ column: Int32) -> [UInt8]? { isNull(column) ? nil : bytes(column) }
+
+    /// The bytes of a blob or text, until the next step.
+    private func buffer(_ column: Int32) -> UnsafeBufferPointer<UInt8> {
+        let start = sqlite3_column_blob(handle, column)?.assumingMemoryBound(to: UInt8.self)
+        return UnsafeBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column)))
     }
 }
 

@@ -33,7 +33,7 @@ extension SQLiteJobStore {
                 arguments: [id.sequence, cursor])
             var page = LogPage(text: [], next: cursor)
             while page.text.isEmpty || page.text.count < maxBytes, let row = try rows.next() {
-                page.text += JobRow.bytes(row["text"])
+                page.text += Array(row["text"] as Data)
                 page.next = row["id"]
             }
             return page

@@ -7,16 +7,15 @@ extension SQLiteJobStore {
     package func job(_ id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job? {
         try await read { database in
             // The size of a value stands at its beginning: what is too large is not touched.
-            let statement = try database.cachedStatement(
-                sql: "SELECT \(JobRow.columnsOfOne) FROM jobs WHERE id = ? AND uuid_low = ?")
-            guard
-                let row = try Row.fetchOne(
-                    statement,
-                    arguments: [maxBytes, id.sequence, Int64(bitPattern: id.low)])
-            else { return nil }
-            var job = JobRow.job(row)
-            if job?.result == nil { job?.unreadResultBytes = row["result_bytes"] }
-            return job
+            let statement = try RowStatement(
+                cached: "SELECT \(JobRow.columnsOfOne) FROM jobs WHERE id = ? AND uuid_low = ?",
+                database)
+            return try statement.first(
+                {
+                    $0.add(maxBytes)
+                    $0.add(id.sequence)
+                    $0.add(Int64(bitPattern: id.low))
+                }, JobRow.one)
         }
     }
 
@@ -24,16 +23,16 @@ extension SQLiteJobStore {
         of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
     ) async throws(StoreError) -> [UInt8]? {
         try await read { database in
-            let statement = try database.cachedStatement(
-                sql: """
+            let statement = try RowStatement(
+                cached: """
                     SELECT length(result) FROM jobs
-                    WHERE id = ? AND uuid_low = ? AND ended_at = ?
-                    """)
-            let size = try Int.fetchOne(
-                statement,
-                arguments: [
-                    id.sequence, Int64(bitPattern: id.low), endedAt.microseconds,
-                ])
+                    WHERE id = ? AND uuid_low = ? AND ended_at = ? AND result IS NOT NULL
+                    """, database)
+            let size = try statement.numbers {
+                $0.add(id.sequence)
+                $0.add(Int64(bitPattern: id.low))
+                $0.add(endedAt.microseconds)
+            }.first.map { Int($0) }
             guard let size else { return nil }
             let count = min(maxBytes, size - offset)
             guard offset >= 0, count > 0 else { return [] }

@@ -7,6 +7,7 @@ enum Schema {
         migrator.registerMigration("1") { database in
             try database.execute(sql: version1)
         }
+        migrator.registerMigration("2", migrate: BucketMigration.run)
         return migrator
     }
 

@@ -6,7 +6,7 @@ struct StoreLock {
     private let fd: Int32
 
     init(directory: String) throws(StoreError) {
-        guard mkdir(directory, 0o700) == 0 || errno == EEXIST else {
+        guard Self.makeFolder(directory) else {
             throw .failed("cannot make the data folder \(directory): \(Self.error)")
         }
         let path = directory + "/martlet.lock"
@@ -24,6 +24,16 @@ struct StoreLock {
         let pid = Array("\(getpid())\n".utf8)
         ftruncate(fd, 0)
         _ = write(fd, pid, pid.count)
+    }
+
+    /// Makes a folder, and those above it, unless it is there.
+    private static func makeFolder(_ path: String) -> Bool {
+        if mkdir(path, 0o700) == 0 || errno == EEXIST { return true }
+        guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
+            return false
+        }
+        return makeFolder(String(path[..<slash]))
+            && (mkdir(path, 0o700) == 0 || errno == EEXIST)
     }
 
     private static var error: String { String(cString: strerror(errno)) }

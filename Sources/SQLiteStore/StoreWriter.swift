@@ -7,7 +7,8 @@ import Threads
 ///
 /// A commit costs one fsync whatever it holds, so that the more callers wait, the cheaper each
 /// change becomes. The list of what waits is bounded by its callers, who wait for it.
-final class StoreWriter: Sendable {
+final class StoreWriter: @unchecked Sendable {
+    // Unchecked: `statements` is used on `thread` alone, and after its end by `stop`.
     /// One caller's change; it runs inside the transaction.
     struct Change: Sendable {
         let body: @Sendable (Database, JobStatements) throws -> Void
@@ -16,15 +17,18 @@ final class StoreWriter: Sendable {
     }
 
     private let pool: DatabasePool
-    private let statements: JobStatements
+    /// nil when the writer has stopped: a connection with statements cannot be closed.
+    private var statements: JobStatements?
+    private let log: LogKeeper
     private let thread = ThreadExecutor(name: "store-writer", threads: 1)
     private let waiting = Mutex<[Change]>([])
     private let commits = Atomic<Int>(0)
     private let counts = Mutex(StoreStatistics())
 
-    init(pool: DatabasePool, statements: JobStatements) {
+    init(pool: DatabasePool, statements: JobStatements, log: LogKeeper) {
         self.pool = pool
         self.statements = statements
+        self.log = log
     }
 
     /// Transactions so far.
@@ -68,7 +72,12 @@ final class StoreWriter: Sendable {
         if isFirst { thread.execute { self.commitWaiting() } }
     }
 
-    func stop() { thread.stop() }
+    /// Ends the thread once all that was submitted is committed; waits for it.
+    func stop() throws {
+        thread.finish()
+        statements = nil
+        try log.stop()
+    }
 
     private func commitWaiting() {
         let changes = waiting.withLock { waiting in
@@ -76,20 +85,40 @@ final class StoreWriter: Sendable {
             return waiting
         }
         guard !changes.isEmpty else { return }
-        if commit(changes) == nil {
+        guard commit(changes) != nil else {
             for change in changes { change.done(nil) }
-            return
+            return tendLog()
         }
-        // One change may have undone all: each for itself, so that it hurts nobody else.
-        for change in changes { change.done(commit([change])) }
+        // One change may have undone all: each for itself, so that it hurts nobody else; but when
+        // the disk is the reason, all that follow would only wait for its answer.
+        var failure: StoreError?
+        for change in changes {
+            if let failure {
+                change.done(failure)
+            } else {
+                let error = commit([change])
+                change.done(error.map(StoreError.init))
+                if error?.isOfDisk == true { failure = error.map(StoreError.init) }
+            }
+        }
     }
 
-    private func commit(_ changes: [Change]) -> StoreError? {
+    /// Copies what is left of the log when its keeper is done with the most of it.
+    private func tendLog() {
+        guard log.isWriterToCopy() else { return }
+        do {
+            try pool.writeWithoutTransaction { _ = try $0.checkpoint(.passive) }
+        } catch {
+            // The log goes on growing, and its keeper tries again with a later commit.
+        }
+    }
+
+    private func commit(_ changes: [Change]) -> (any Error)? {
         let start = ContinuousClock.now
         let error = transact(changes)
         let (seconds, attoseconds) = (ContinuousClock.now - start).components
         counts.withLock { counts in
-            counts.failure = error
+            counts.failure = error.map(StoreError.init)
             if error == nil {
                 counts.commitSeconds.note(Double(seconds) + Double(attoseconds) * 1e-18)
                 counts.commitChanges.note(Double(changes.count))
@@ -100,18 +129,21 @@ final class StoreWriter: Sendable {
         return error
     }
 
-    private func transact(_ changes: [Change]) -> StoreError? {
+    private func transact(_ changes: [Change]) -> (any Error)? {
+        guard let statements else { return StoreError.failed("the store is closed") }
         do {
             try pool.writeWithoutTransaction { database in
                 try database.inTransaction(.immediate) {
                     for change in changes { try change.body(database, statements) }
+                    try statements.finish()
                     return .commit
                 }
             }
             commits.add(1, ordering: .relaxed)
             return nil
         } catch {
-            return StoreError(error)
+            statements.reset()
+            return error
         }
     }
 }
@@ -127,13 +159,29 @@ private final class ValueBox<Value: Sendable>: Sendable {
 
 extension StoreError {
     init(_ error: any Error) {
+        if let error = error as? StoreError {
+            self = error
+            return
+        }
         guard let error = error as? DatabaseError else {
             self = .failed("\(error)")
             return
         }
         switch error.resultCode {
-        case .SQLITE_FULL: self = .full("The disk that holds the data folder is full.")
+        case .SQLITE_FULL:
+            self = .full(
+                "The disk that holds the data folder is full, or the store has reached its bound.")
         default: self = .failed("SQLite: \(error.message ?? "error \(error.resultCode.rawValue)")")
+        }
+    }
+}
+
+extension Error {
+    /// Whether the disk is full or has failed, so that other changes fare no better.
+    fileprivate var isOfDisk: Bool {
+        switch (self as? DatabaseError)?.resultCode {
+        case .SQLITE_FULL, .SQLITE_IOERR: true
+        default: false
         }
     }
 }

@@ -7,12 +7,14 @@ import Glibc
 /// SQLite, process starts, native functions. Work is taken in order; with one thread it is a
 /// serial queue. Threads end after `stop()`, once the work already queued is done.
 package final class ThreadExecutor: TaskExecutor, @unchecked Sendable {
-    // Unchecked: `queue`, `stopping` and `sleeping` are touched only with `lock` held.
+    // Unchecked: `queue`, `stopping`, `sleeping` and `running` are touched only with `lock` held.
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let wake: UnsafeMutablePointer<pthread_cond_t>
+    private let ended: UnsafeMutablePointer<pthread_cond_t>
     private var queue = Deque<Work>()
     private var stopping = false
     private var sleeping = 0
+    private var running: Int
 
     private enum Work {
         case job(UnownedJob)
@@ -27,8 +29,11 @@ package final class ThreadExecutor: TaskExecutor, @unchecked Sendable {
     package init(name: String, threads: Int) {
         lock = .allocate(capacity: 1)
         wake = .allocate(capacity: 1)
+        ended = .allocate(capacity: 1)
+        running = max(1, threads)
         pthread_mutex_init(lock, nil)
         pthread_cond_init(wake, nil)
+        pthread_cond_init(ended, nil)
         for _ in 0..<max(1, threads) {
             startThread(name) { self.run() }
         }
@@ -48,6 +53,16 @@ package final class ThreadExecutor: TaskExecutor, @unchecked Sendable {
         pthread_mutex_lock(lock)
         stopping = true
         pthread_cond_broadcast(wake)
+        pthread_mutex_unlock(lock)
+    }
+
+    /// Ends the threads when the queue is empty, and waits until they have.
+    ///
+    /// It blocks the caller, and never returns on one of the threads themselves.
+    package func finish() {
+        stop()
+        pthread_mutex_lock(lock)
+        while running > 0 { pthread_cond_wait(ended, lock) }
         pthread_mutex_unlock(lock)
     }
 
@@ -79,5 +94,9 @@ package final class ThreadExecutor: TaskExecutor, @unchecked Sendable {
             case .closure(let body): body()
             }
         }
+        pthread_mutex_lock(lock)
+        running -= 1
+        pthread_cond_broadcast(ended)
+        pthread_mutex_unlock(lock)
     }
 }

@@ -35,8 +35,8 @@ struct Compression: Sendable {
         weakenTag(&response)
         switch response.body {
         case .bytes(let bytes): response.body = .bytes(await code(bytes, isLast: true, coder))
-        case .content(let content): response.body = .stream(coded(content.pieces, coder))
-        case .stream(let next): response.body = .stream(coded(next, coder))
+        case .content, .stream:
+            if let next = response.body.pieces { response.body = .stream(coded(next, coder)) }
         }
         return response
     }

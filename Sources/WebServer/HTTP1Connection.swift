@@ -19,7 +19,7 @@ final class HTTP1Connection: @unchecked Sendable {
     init(_ stream: ClientStream) {
         self.stream = stream
         home = stream.home
-        parser = HTTP1Parser(limits: home.settings.limits)
+        parser = HTTP1Parser(limits: home.service.headLimits)
     }
 
     /// The client speaks HTTP/2 from here on.
@@ -80,7 +80,9 @@ final class HTTP1Connection: @unchecked Sendable {
             }
             return !closing
         case .handle(let route):
-            let body = head.body == .none ? nil : HTTP1Body(of: head, on: self)
+            let body =
+                head.body == .none
+                ? nil : HTTP1Body(of: head, limit: home.service.bodyLimit(of: route), on: self)
             let response = try await handle(&request, route, body)
             let closing = closes(after: head) || body?.isUnread == true
             try await send(response, to: request, closing: closing)
@@ -109,7 +111,7 @@ final class HTTP1Connection: @unchecked Sendable {
         stream.isHandling = true
         let response = await home.service.answer(request, by: route)
         stream.isHandling = false
-        // A body that broke a rule while the handler read it is answered as any such body.
+        // A body that broke a rule or off while the handler read it is treated as any such body.
         if let failure = body?.failure { throw failure }
         return response
     }
@@ -207,7 +209,7 @@ final class HTTP1Connection: @unchecked Sendable {
             if bytes.count <= 16 << 10 {
                 stream.output.bytes += bytes
             } else {
-                try await stream.write(bytes)
+                try await stream.write(bytes[...])
             }
         case .content(let content):
             var sent = 0
@@ -270,8 +272,8 @@ final class HTTP1Connection: @unchecked Sendable {
 
     /// Hands on one piece after the other, until the last or until the client has left: where there
     /// is something to send, the sending fails; a client that has closed its side may still read.
-    private func eachPiece(
-        _ next: @Sendable () async throws -> [UInt8]?, _ take: ([UInt8]) async throws -> Void,
+    private func eachPiece<Piece: Collection<UInt8>>(
+        _ next: @Sendable () async throws -> Piece?, _ take: (Piece) async throws -> Void,
     ) async throws {
         stream.isHandling = true
         defer { stream.isHandling = false }

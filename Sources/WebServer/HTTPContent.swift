@@ -5,7 +5,7 @@ import Synchronization
 package struct HTTPContent: Sendable {
     /// Reads at least one byte and no more than `count`, from an offset of the whole on.
     package typealias Reader =
-        @Sendable (_ offset: Int, _ count: Int) async throws -> [UInt8]
+        @Sendable (_ offset: Int, _ count: Int) async throws -> ArraySlice<UInt8>
 
     /// What is to be sent of the whole.
     let range: Range<Int>
@@ -30,7 +30,7 @@ package struct HTTPContent: Sendable {
     func part(_ range: Range<Int>) -> HTTPContent { HTTPContent(self, range) }
 
     /// The pieces in order, then nil; each is asked for when the one before was taken.
-    var pieces: @Sendable () async throws -> [UInt8]? {
+    var pieces: @Sendable () async throws -> ArraySlice<UInt8>? {
         let place = Place(range.lowerBound)
         return {
             let offset = place.offset

@@ -20,9 +20,11 @@ package struct HTTPResponse: Sendable {
         /// What gives it piece by piece; nil when it is whole.
         var pieces: (@Sendable () async throws -> [UInt8]?)? {
             switch self {
-            case .bytes: nil
-            case .content(let content): content.pieces
-            case .stream(let next): next
+            case .bytes: return nil
+            case .stream(let next): return next
+            case .content(let content):
+                let next = content.pieces
+                return { try await next().map(Array.init) }
             }
         }
     }

@@ -71,16 +71,20 @@ private final class RefusingStore: JobStore {
     }
     func list(_ query: JobQuery) async throws(StoreError) -> [Job] { try await inner.list(query) }
     func queued(
-        in pool: PoolKind, dueAt time: Timestamp, limit: Int,
+        in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
+        leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
     ) async throws(StoreError) -> [Job] {
-        try await inner.queued(in: pool, dueAt: time, limit: limit)
+        try await inner.queued(
+            in: pool, dueAt: time, limit: limit, maxBytes: maxBytes, leavingOut: isKnown)
     }
     func nextDue(after time: Timestamp) async throws(StoreError) -> Timestamp? {
         try await inner.nextDue(after: time)
     }
     func counts() async throws(StoreError) -> [QueueCount] { try await inner.counts() }
-    func recover(at time: Timestamp) async throws(StoreError) -> RecoveryReport {
-        try await inner.recover(at: time)
+    func recover(
+        at time: Timestamp, keepSeconds: Double,
+    ) async throws(StoreError) -> RecoveryReport {
+        try await inner.recover(at: time, keepSeconds: keepSeconds)
     }
     func prune(expiredBefore time: Timestamp, forgottenBefore: Timestamp) async throws(StoreError) {
         try await inner.prune(expiredBefore: time, forgottenBefore: forgottenBefore)

@@ -184,12 +184,77 @@ import Testing
                 try make.job(notBefore: due), try make.job(pool: .thread), try make.job(),
             ]
             _ = try await store.insert(jobs)
-            let now = try await store.queued(in: .process, dueAt: make.start, limit: 9)
-            #expect(now.map(\.id) == [jobs[1].id, jobs[0].id, jobs[4].id])
-            let later = try await store.queued(in: .process, dueAt: due, limit: 3)
-            #expect(later.map(\.id) == [jobs[1].id, jobs[0].id, jobs[2].id])
             #expect(try await store.nextDue(after: make.start) == due)
+            let now = try await store.queued(
+                in: .process, dueAt: make.start, limit: 9, maxBytes: 9999
+            ) { _ in false }
+            #expect(now.map(\.id) == [jobs[1].id, jobs[0].id, jobs[4].id])
+            let later = try await store.queued(
+                in: .process, dueAt: due, limit: 3, maxBytes: 9999
+            ) { _ in false }
+            #expect(later.map(\.id) == [jobs[1].id, jobs[0].id, jobs[2].id])
             #expect(try await store.nextDue(after: due) == nil)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a job that was due and failed waits for its next attempt`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let (due, later) = (make.start.adding(seconds: 10), make.start.adding(seconds: 20))
+            var job = try make.job(notBefore: due)
+            _ = try await store.insert([job])
+            func waiting(at time: Timestamp) async throws -> Int {
+                try await store.queued(in: .process, dueAt: time, limit: 9, maxBytes: 9999) { _ in
+                    false
+                }.count
+            }
+            #expect(try await waiting(at: due) == 1)
+            job.attempt = 1
+            job.notBefore = later
+            try await store.update(job, adding: [])
+            #expect(try await waiting(at: due) == 0)
+            #expect(try await store.nextDue(after: due) == later)
+            #expect(try await waiting(at: later) == 1)
+            #expect(
+                try await store.counts() == [
+                    QueueCount(queue: "default", state: .queued, count: 1)
+                ])
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `the queue gives what fits into memory`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let text = String(repeating: "x", count: 1000)
+            let jobs = try (0..<5).map { number in
+                try make.job(
+                    #"{"function":"f","queue":"q\#(number % 3)","args":["\#(text)"]}"#)
+            }
+            _ = try await store.insert(jobs)
+            func waiting(_ limit: Int, _ maxBytes: Int) async throws -> [JobID] {
+                let known = jobs[0].id
+                return try await store.queued(
+                    in: .process, dueAt: make.start, limit: limit, maxBytes: maxBytes
+                ) { $0 == known }.map(\.id)
+            }
+            #expect(try await waiting(9, 9999) == jobs.dropFirst().map(\.id))
+            #expect(try await waiting(2, 9999) == jobs[1...2].map(\.id))
+            #expect(try await waiting(9, 2500) == jobs[1...2].map(\.id))
+            #expect(try await waiting(9, 1) == [jobs[1].id])
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a key is free again after a day`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let old = try make.job(key: "k")
+            _ = try await store.insert([old])
+            let soon = try make.job(key: "k", createdAt: make.start.adding(seconds: 86_399))
+            #expect(try await store.insert([soon]).map(\.isStored) == [false])
+            let late = try make.job(key: "k", createdAt: make.start.adding(seconds: 86_400))
+            #expect(try await store.insert([late]).map(\.isStored) == [true])
+            #expect(try await store.job(old.id) != nil)
+            #expect(try await store.insert([try make.job(key: "k")]).map(\.isStored) == [false])
         }
     }
 
@@ -226,14 +291,17 @@ import Testing
             jobs[0].attempt = 1
             jobs[1].state = .cancelling
             for job in jobs { try await store.update(job, adding: []) }
-            let report = try await store.recover(at: make.start)
+            let report = try await store.recover(at: make.start, keepSeconds: 60)
             #expect(
                 report
                     == RecoveryReport(requeued: 1, queued: 2, lastSequence: jobs[2].id.sequence))
             let ran = try await store.job(jobs[0].id)
             #expect(ran?.state == .queued)
             #expect(ran?.attempt == 1)
-            #expect(try await store.job(jobs[1].id)?.state == .cancelled)
+            let cancelled = try await store.job(jobs[1].id)
+            #expect(cancelled?.state == .cancelled)
+            #expect(cancelled?.endedAt == make.start)
+            #expect(cancelled?.expiresAt == make.start.adding(seconds: 60))
         }
     }
 

@@ -52,7 +52,9 @@ import Testing
             try job(due: Timestamp.now().adding(seconds: 3600)),
         ]
         _ = try await store.insert(jobs)
-        let queued = try await store.queued(in: .thread, dueAt: .now(), limit: 10)
+        let queued = try await store.queued(
+            in: .thread, dueAt: .now(), limit: 10, maxBytes: 9999
+        ) { _ in false }
         #expect(queued.map(\.id) == [jobs[1].id, jobs[2].id, jobs[0].id])
         #expect(try await store.nextDue(after: .now()) == jobs[3].notBefore)
         store.close()
@@ -78,7 +80,7 @@ import Testing
         job.state = .running
         job.attempt = 1
         try await store.update(job, adding: [])
-        let report = try await store.recover(at: .now())
+        let report = try await store.recover(at: .now(), keepSeconds: 60)
         #expect(report == RecoveryReport(requeued: 1, queued: 1, lastSequence: job.id.sequence))
         #expect(try await store.job(job.id)?.attempt == 1)
         store.close()

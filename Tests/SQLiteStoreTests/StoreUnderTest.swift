@@ -39,11 +39,11 @@ struct JobMaker {
 
     func job(
         _ document: String = #"{"function":"add","args":[1,2]}"#, pool: PoolKind = .process,
-        notBefore: Timestamp? = nil, key: String? = nil,
+        notBefore: Timestamp? = nil, key: String? = nil, createdAt: Timestamp? = nil,
     ) throws -> Job {
         Job(
             id: ids.next(at: start),
             submission: try JobSubmission(parsing: RawJSON(validating: Array(document.utf8))),
-            pool: pool, createdAt: start, notBefore: notBefore, idempotencyKey: key)
+            pool: pool, createdAt: createdAt ?? start, notBefore: notBefore, idempotencyKey: key)
     }
 }

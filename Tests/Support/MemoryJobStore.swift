@@ -36,7 +36,11 @@ package final class MemoryJobStore: JobStore {
             var outcomes: [InsertOutcome] = []
             for job in jobs {
                 let twin = job.idempotencyKey.flatMap { key in
-                    contents.jobs.values.first { $0.idempotencyKey == key }
+                    contents.jobs.values.first {
+                        $0.idempotencyKey == key
+                            && $0.createdAt
+                                > job.createdAt.adding(seconds: -JobStoreDefaults.keySeconds)
+                    }
                 }
                 if let twin {
                     outcomes.append(.existing(twin))
@@ -94,7 +98,9 @@ package final class MemoryJobStore: JobStore {
         }
     }
 
-    package func recover(at time: Timestamp) async throws(StoreError) -> RecoveryReport {
+    package func recover(
+        at time: Timestamp, keepSeconds: Double,
+    ) async throws(StoreError) -> RecoveryReport {
         contents.withLock { contents in
             var requeued = 0
             for (id, job) in contents.jobs {
@@ -105,6 +111,9 @@ package final class MemoryJobStore: JobStore {
                 case .cancelling:
                     contents.jobs[id]?.state = .cancelled
                     contents.jobs[id]?.endedAt = time
+                    contents.jobs[id]?.failure = Failure.cancelled
+                    contents.jobs[id]?.expiresAt = time.adding(
+                        seconds: job.submission.keep ?? keepSeconds)
                 case .queued, .succeeded, .failed, .cancelled: break
                 }
             }
@@ -217,6 +226,7 @@ package final class MemoryJobStore: JobStore {
                     && (query.function == nil || job.submission.function == query.function)
                     && (query.queue == nil || job.submission.queue ?? "default" == query.queue)
                     && query.tag.map(job.submission.tags.contains) ?? true
+                    && query.search.map { job.isFound(by: $0, besideTag: query.tag) } ?? true
                     && query.before.map { job.id < $0 } ?? true
             }
             return found.sorted { $0.id > $1.id }.prefix(query.limit).map { job in
@@ -228,15 +238,22 @@ package final class MemoryJobStore: JobStore {
     }
 
     package func queued(
-        in pool: PoolKind, dueAt time: Timestamp, limit: Int,
+        in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
+        leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
     ) async throws(StoreError) -> [Job] {
         contents.withLock { contents in
-            contents.jobs.values
+            let waiting = contents.jobs.values
+                .filter { !isKnown($0.id) }
                 .filter { $0.state == .queued && $0.pool == pool && $0.notBefore ?? time <= time }
                 .sorted {
                     ($1.submission.priority, $0.id) < ($0.submission.priority, $1.id)
                 }
-                .prefix(limit).map { $0 }
+                .prefix(limit)
+            var bytes = 0
+            return waiting.enumerated().prefix { place, job in
+                bytes += job.submission.document.bytes.count
+                return place == 0 || bytes <= maxBytes
+            }.map(\.element)
         }
     }
 
@@ -257,5 +274,12 @@ package final class MemoryJobStore: JobStore {
                 }
                 .sorted { ($0.queue, $0.state.rawValue) < ($1.queue, $1.state.rawValue) }
         }
+    }
+}
+
+extension Job {
+    fileprivate func isFound(by text: String, besideTag tag: String?) -> Bool {
+        id.description.hasPrefix(text.lowercased()) || submission.function.hasPrefix(text)
+            || tag == nil && submission.tags.contains(text)
     }
 }

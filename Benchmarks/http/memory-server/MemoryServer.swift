@@ -1,5 +1,6 @@
-// memory-server PORT: Martlet's HTTP server, routes and engine on a store in memory, to measure what
+// memory-server PORT FOLDER: Martlet's HTTP server, routes and engine on a store in memory, to measure what
 // a submission costs without the disk. There are no pools: jobs are taken and wait.
+import Blobs
 import Functions
 import Glibc
 import HTTPWire
@@ -27,10 +28,13 @@ struct MemoryServer {
                 store: MemoryJobStore(), pools: [:], slots: [:], catalogue: catalogue,
                 settings: settings, loop: try EventLoop(name: "engine"),
                 logger: Logger(label: "memory-server")))
+        let arguments = CommandLine.arguments
+        let blobs = try BlobFolder(at: arguments[2], mostBytes: 0)
+        let routes = JobRoutes(queue: queue, blobs: blobs, http: HTTPServerWatch()).routes
         let server = try HTTPServer(
-            listen: [.internet(host: "127.0.0.1", port: Int(CommandLine.arguments[1]) ?? 0)],
+            listen: [.internet(host: "127.0.0.1", port: Int(arguments[1]) ?? 0)],
             loops: try (0..<HostCapacity.cpus()).map { try EventLoop(name: "http-\($0)") },
-            router: Router(JobRoutes(queue: queue, http: HTTPServerWatch()).routes),
+            router: Router(routes),
             configuration: HTTPServerConfiguration { status, detail in
                 Problem(status, "http-\(status)", HTTPStatus.reason(status), detail).response
             })
