@@ -15,7 +15,8 @@ import Testing
         for digit in ["1", "2"] {
             let text = Array("{\"function\":\"f\"}".utf8)
             let submission = try JobSubmission(parsing: try RawJSON(validating: text))
-            var job = Job(id: ids.next(at: end), submission: submission, pool: .thread, createdAt: end)
+            var job = Job(
+                id: ids.next(at: end), submission: submission, pool: .thread, createdAt: end)
             _ = try await store.insert([job])
             job.state = .succeeded
             job.endedAt = end
