@@ -53,7 +53,7 @@ bench: build ## Measure Martlet beside FastAPI + Celery, ProcessPoolExecutor, jo
 	Benchmarks/.peers/venv/bin/python Benchmarks/bench.py --runs $(or $(RUNS),3)
 
 bench-http: build ## Measure the HTTP server beside nginx, Hummingbird and FlyingFox, in one run.
-	swift build -c release --product memory-server
+	swift build -c release --product decode-server
 	Benchmarks/http/setup.sh
 	python3 Benchmarks/http/bench.py --runs $(or $(RUNS),5)
 

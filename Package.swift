@@ -124,11 +124,11 @@ let package = Package(
         tests("HouseTests", []),
         // Built by `make bench-http` alone.
         .executableTarget(
-            name: "memory-server",
+            name: "decode-server",
             dependencies: [
                 "JobsAPI", "JobEngine", "Pools", "Functions", "Jobs", "Blobs", "WebServer",
                 "HTTPWire", "Sockets", "TestSupport", logging,
-            ], path: "Benchmarks/http/memory-server", swiftSettings: house),
+            ], path: "Benchmarks/http/decode-server", swiftSettings: house),
         .executableTarget(name: "martlet", dependencies: ["Daemon"], swiftSettings: house),
     ]
 )

@@ -134,15 +134,14 @@ class Martlet(Server):
         assert len(self.call("GET", self.large_out)[1]) == LARGE
 
 
-class MartletInMemory(Server):
-    """The same server, routes and engine on a store in memory: what a submission costs without
-    the disk."""
+class MartletWithoutStore(Server):
+    """Martlet's server, which reads and answers submissions but keeps nothing, as the peers do."""
 
-    name, post, large_in = "Martlet in memory", "/v1/jobs", "/v1/jobs"
+    name, post, large_in = "Martlet without store", "/v1/jobs", "/v1/jobs"
     works = ("post", "in")
 
     def start(self):
-        self.spawn(os.path.join(ROOT, ".build/release/memory-server"), str(self.port),
+        self.spawn(os.path.join(ROOT, ".build/release/decode-server"), str(self.port),
                    DATA + "/blobs")
 
 
@@ -201,4 +200,4 @@ class FlyingFox(Server):
         self.spawn(SWIFT + "/flyingfox-peer", str(self.port))
 
 
-ALL = [Martlet, MartletInMemory, Nginx, Hummingbird, FlyingFox]
+ALL = [Martlet, MartletWithoutStore, Nginx, Hummingbird, FlyingFox]

@@ -2,7 +2,7 @@ package import Blobs
 import Functions
 import HTTPWire
 package import JobEngine
-import Jobs
+package import Jobs
 import RawJSON
 import Synchronization
 package import WebServer
@@ -81,11 +81,7 @@ package struct JobRoutes: Sendable {
     // MARK: Submitting
 
     func submit(_ request: HTTPRequest) async throws -> HTTPResponse {
-        try requireType(request, ["application/json"])
-        let submission = try JobSubmission(parsing: try json(request.body[...]))
-        let job = try queue.prepare(
-            submission, idempotencyKey: try idempotencyKey(request),
-            traceparent: request.traceparent)
+        let job = try job(submittedBy: request)
         if let seconds = try preferredWait(request) {
             let ended = try await queue.submit(job, waiting: seconds)
             try checkKey(job, ended)
@@ -94,6 +90,17 @@ package struct JobRoutes: Sendable {
         let kept = try await queue.submit([job])[0]
         try checkKey(job, kept)
         return accepted(kept, status: 202)
+    }
+
+    /// The job that a request submits; nothing keeps it yet.
+    ///
+    /// - Throws: a `Problem` or a `SubmissionError`.
+    package func job(submittedBy request: HTTPRequest) throws -> Job {
+        try requireType(request, ["application/json"])
+        let submission = try JobSubmission(parsing: try json(request.body[...]))
+        return try queue.prepare(
+            submission, idempotencyKey: try idempotencyKey(request),
+            traceparent: request.traceparent)
     }
 
     func idempotencyKey(_ request: HTTPRequest) throws -> String? {
@@ -117,7 +124,7 @@ package struct JobRoutes: Sendable {
             at: JSONPointer())
     }
 
-    func accepted(_ job: Job, status: Int) -> HTTPResponse {
+    package func accepted(_ job: Job, status: Int) -> HTTPResponse {
         var response = HTTPResponse.json(status, JobDocument.bytes(job))
         response.fields.append(("Location", "/v1/jobs/\(job.id)"))
         return response
