@@ -170,26 +170,38 @@ package final class JobQueue: Sendable {
 
     // MARK: Looking
 
-    /// The job as it stands; a result over `maxBytes` may be left to a `ResultReader`.
-    package func job(
-        _ id: JobID, resultUpTo maxBytes: Int = .max,
-    ) async throws(StoreError) -> Job? {
+    package func job(_ id: JobID) async throws(StoreError) -> Job? {
         if let job = live.job(id) { return job }
-        return try await store.job(id, resultUpTo: maxBytes)
+        return try await store.job(id)
     }
 
     /// The job when it has ended, or as it stands after `seconds` or when the task is cancelled;
     /// nil when there is none.
-    package func wait(
-        _ id: JobID, seconds: Double, resultUpTo maxBytes: Int = .max,
+    package func wait(_ id: JobID, seconds: Double) async throws(StoreError) -> Job? {
+        try await wait(id, seconds: seconds) { () async throws(StoreError) in try await job(id) }
+    }
+
+    /// As `wait`, for who shows the job: without its arguments, and a result over `maxBytes` may be
+    /// left to a `ResultReader`.
+    package func summary(
+        of id: JobID, waiting seconds: Double, resultUpTo maxBytes: Int,
     ) async throws(StoreError) -> Job? {
-        guard seconds > 0 else { return try await job(id, resultUpTo: maxBytes) }
+        try await wait(id, seconds: seconds) { () async throws(StoreError) in
+            if let job = live.job(id) { return job }
+            return try await store.summary(of: id, resultUpTo: maxBytes)
+        }
+    }
+
+    private func wait(
+        _ id: JobID, seconds: Double, _ look: () async throws(StoreError) -> Job?,
+    ) async throws(StoreError) -> Job? {
+        guard seconds > 0 else { return try await look() }
         let waiter = waiters.register(id)
         defer { waiters.unregister(waiter, id) }
-        guard let job = try await job(id, resultUpTo: maxBytes) else { return nil }
+        guard let job = try await look() else { return nil }
         if job.state.isEnd { return job }
         if let ended = await waiter.wait(seconds: seconds, on: loop) { return ended }
-        return try await self.job(id, resultUpTo: maxBytes)
+        return try await look()
     }
 
     /// Reads the result of the attempt that ended at `endedAt`, which has `size` bytes.

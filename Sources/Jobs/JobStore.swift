@@ -32,8 +32,12 @@ package protocol JobStore: LogStore, StoreHealth {
     /// Forgets a job and all that belongs to it; false when there is none.
     func delete(_ id: JobID) async throws(StoreError) -> Bool
 
-    /// The job with its failure or its result; of one over `maxBytes` only how large it is.
-    func job(_ id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job?
+    /// The job with its result or failure.
+    func job(_ id: JobID) async throws(StoreError) -> Job?
+
+    /// The job as clients are shown it: without what only the submission says, with its result; of
+    /// one over `maxBytes` only how large it is.
+    func summary(of id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job?
 
     /// The result of a call from an offset on, at most `maxBytes` of it; nil when it is not there
     /// any more. `endedAt` says whose attempt's result is meant: a retry brings another.
@@ -85,11 +89,6 @@ extension JobStore {
     /// Keeps new jobs, all or none, in order; one outcome a job.
     package func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
         try await insert(jobs) { _ in }
-    }
-
-    /// The job with its whole result or its failure.
-    package func job(_ id: JobID) async throws(StoreError) -> Job? {
-        try await job(id, resultUpTo: .max)
     }
 }
 

@@ -11,9 +11,8 @@ extension JobRoutes {
     func waited(_ request: HTTPRequest, resultUpTo maxBytes: Int = .max) async throws -> Job {
         let id = try id(request)
         let seconds = try number(request, "wait", 0...3600) ?? 0
-        guard let job = try await queue.wait(id, seconds: seconds, resultUpTo: maxBytes) else {
-            throw Problem.noJob(id.description)
-        }
+        let job = try await queue.summary(of: id, waiting: seconds, resultUpTo: maxBytes)
+        guard let job else { throw Problem.noJob(id.description) }
         return job
     }
 

@@ -5,6 +5,19 @@ import RawJSON
 
 /// What is there.
 extension SQLiteJobStore {
+    package func job(_ id: JobID) async throws(StoreError) -> Job? {
+        try await read { database in
+            let statement = try RowStatement(
+                cached: "SELECT \(JobRow.columns) FROM jobs WHERE id = ? AND uuid_low = ?",
+                database)
+            return try statement.first(
+                {
+                    $0.add(id.sequence)
+                    $0.add(Int64(bitPattern: id.low))
+                }, JobRow.job)
+        }
+    }
+
     package func list(_ query: JobQuery) async throws(StoreError) -> [Job] {
         try await read { try JobSearch(query).jobs($0) }
     }

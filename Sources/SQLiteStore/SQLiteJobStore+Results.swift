@@ -2,20 +2,23 @@ import GRDB
 import GRDBSQLite
 package import Jobs
 
-/// A job and its result, which may be too large to be in memory for each of its readers.
+/// A job's result, which may be too large to be in memory for each of its readers.
 extension SQLiteJobStore {
-    package func job(_ id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job? {
+    package func summary(
+        of id: JobID, resultUpTo maxBytes: Int,
+    ) async throws(StoreError) -> Job? {
         try await read { database in
             // The size of a value stands at its beginning: what is too large is not touched.
             let statement = try RowStatement(
-                cached: "SELECT \(JobRow.columnsOfOne) FROM jobs WHERE id = ? AND uuid_low = ?",
-                database)
+                cached: """
+                    SELECT \(JobRow.columnsOfSummary) FROM jobs WHERE id = ? AND uuid_low = ?
+                    """, database)
             return try statement.first(
                 {
                     $0.add(maxBytes)
                     $0.add(id.sequence)
                     $0.add(Int64(bitPattern: id.low))
-                }, JobRow.one)
+                }, JobRow.summary)
         }
     }
 

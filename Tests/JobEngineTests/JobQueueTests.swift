@@ -53,8 +53,9 @@ private final class RefusingStore: JobStore {
         try await inner.dropItems(id, onlyFailed: onlyFailed)
     }
     func delete(_ id: JobID) async throws(StoreError) -> Bool { try await inner.delete(id) }
-    func job(_ id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job? {
-        try await inner.job(id, resultUpTo: maxBytes)
+    func job(_ id: JobID) async throws(StoreError) -> Job? { try await inner.job(id) }
+    func summary(of id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job? {
+        try await inner.summary(of: id, resultUpTo: maxBytes)
     }
     func result(
         of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,

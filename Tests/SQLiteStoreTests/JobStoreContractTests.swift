@@ -109,20 +109,21 @@ import Testing
             let whole = Array(text.utf8)
             var job = try make.job()
             _ = try await store.insert([job])
-            #expect(try await store.job(job.id, resultUpTo: 0)?.unreadResultBytes == nil)
+            #expect(try await store.summary(of: job.id, resultUpTo: 0)?.unreadResultBytes == nil)
             let end = make.start.adding(seconds: 1)
             job.state = .succeeded
             job.endedAt = end
             job.result = RawJSON(trusted: whole[...])
             try await store.update(job, adding: [])
 
-            let small = try await store.job(job.id, resultUpTo: whole.count)
+            let small = try await store.summary(of: job.id, resultUpTo: whole.count)
             #expect(small?.result?.bytes.count == whole.count)
             #expect(small?.unreadResultBytes == nil)
-            let large = try await store.job(job.id, resultUpTo: whole.count - 1)
+            let large = try await store.summary(of: job.id, resultUpTo: whole.count - 1)
             #expect(large?.result == nil)
             #expect(large?.unreadResultBytes == whole.count)
             #expect(large?.state == .succeeded)
+            #expect(try await store.job(job.id)?.result?.bytes.count == whole.count)
 
             func piece(_ id: JobID, _ offset: Int, _ maxBytes: Int) async throws -> [UInt8]? {
                 try await store.result(of: id, endedAt: end, from: offset, maxBytes: maxBytes)

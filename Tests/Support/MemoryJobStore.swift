@@ -169,7 +169,13 @@ package final class MemoryJobStore: JobStore {
 
     // MARK: Reading
 
-    package func job(_ id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job? {
+    package func job(_ id: JobID) async throws(StoreError) -> Job? {
+        contents.withLock { $0.jobs[id] }
+    }
+
+    package func summary(
+        of id: JobID, resultUpTo maxBytes: Int,
+    ) async throws(StoreError) -> Job? {
         var job = contents.withLock { $0.jobs[id] }
         if let size = job?.result?.bytes.count, size > maxBytes {
             job?.result = nil
