@@ -32,7 +32,7 @@ final class HTTPService: Sendable {
         if let refused = settings.authorize?(request) { return .answer(refused) }
         let head = request.head
         if head.isAsterisk {
-            return .answer(options(allowed: "GET, HEAD, POST, PUT, DELETE, OPTIONS"))
+            return .answer(options(allowed: router.allowed))
         }
         switch router.find(head) {
         case .route(let route, let parameters):

@@ -147,18 +147,20 @@ class RangeTests(unittest.TestCase):
                 with open(file.name, "rb") as file:
                     self.assertTrue(file.read() == whole)
 
-    def test_a_result_forgotten_while_it_is_read_is_cut_short(self):
+    def test_a_result_forgotten_while_it_is_read_is_whole_or_seen_to_be_cut(self):
         # More than kernel and client take of it ahead of time.
         job = self.server.finished(function="echo", args=["x" * (30 << 20)])
         path = "/v1/jobs/%s" % job
         curl = subprocess.Popen(
-            ["curl", "-sS", "--limit-rate", "4M", "-o", os.devnull,
+            ["curl", "-sS", "--limit-rate", "8M", "-o", os.devnull, "-w", "%{size_download}",
              "http://127.0.0.1:%d%s/result" % (self.server.port, path)],
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        time.sleep(1)  # at that rate no more than a quarter has come
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(1)  # at that rate no more than a third has come
         self.assertEqual(self.server.call("DELETE", path)[0], 204)
-        said = curl.communicate(timeout=60)[1]
-        self.assertEqual(curl.returncode, 18, said)  # "transfer closed with … bytes remaining"
+        size, said = curl.communicate(timeout=60)
+        # 18 is "transfer closed with … bytes remaining".
+        whole = curl.returncode == 0 and int(size) == (30 << 20) + 2
+        self.assertTrue(whole or curl.returncode == 18, (curl.returncode, size, said))
 
 
 if __name__ == "__main__":
