@@ -216,10 +216,14 @@ OURS = {POST: MartletWithoutStore.name}
 WORDS = {"rate": "requests/s", "p99": "p99", "cpu": "CPU", "value": "memory, MB"}
 
 
+def figure(value):
+    return "%.0f" % value if value >= 100 else "%.3g" % value
+
+
 def tell(names):
     def cell(work, who, what):
         value = median(work, who, what)
-        return "" if value is None else "%.4g" % value
+        return "" if value is None else figure(value)
 
     print("| work | who | requests/s | p50 ms | p99 ms | CPU µs | requests/s of the runs |")
     print("| --- | --- | ---: | ---: | ---: | ---: | --- |")
@@ -230,7 +234,7 @@ def tell(names):
                 print("| %s | %s | %s | %s |" % (
                     work, who, " | ".join(cell(work, who, what) for what in (
                         "rate", "p50", "p99", "cpu")),
-                    " ".join("%.4g" % value for value in sorted(runs))))
+                    " ".join(map(figure, sorted(runs)))))
     print("\n| memory, MB (PSS) | %s |\n| --- |%s" % (" | ".join(names), " ---: |" * len(names)))
     for work in (START, MANY):
         print("| %s | %s |" % (work, " | ".join(cell(work, who, "value") for who in names)))

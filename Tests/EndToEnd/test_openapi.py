@@ -186,6 +186,10 @@ class DescriptionTests(ServiceTestCase):
         self.ask("PUT", blob, 201, sha256=digest, body=data)
         self.ask("PUT", blob, 204, sha256=digest, body=data)
         self.ask("GET", blob, 200, sha256=digest)
+        self.ask("GET", blob, 206, sha256=digest, headers={"Range": "bytes=1-2"})
+        self.ask("GET", blob, 304, sha256=digest, headers={"If-None-Match": '"%s"' % digest})
+        self.ask("GET", blob, 412, sha256=digest, headers={"If-Match": '"other"'})
+        self.ask("GET", blob, 416, sha256=digest, headers={"Range": "bytes=9-"})
         self.ask("DELETE", blob, 204, sha256=digest)
         for method in ("GET", "DELETE"):
             self.ask(method, blob, 404, sha256=digest)
