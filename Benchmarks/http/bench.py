@@ -180,6 +180,11 @@ def memory(work, server, seconds):
     note(work, server.name, value=server.memory())
 
 
+def memory_afterwards(work, server, seconds):
+    time.sleep(1)  # for the connections of the load before to be seen to have gone
+    memory(work, server, seconds)
+
+
 def memory_of_idle(work, server, seconds):
     opened, answered = hold(server, 10_000)
     if answered == 10_000:
@@ -190,14 +195,15 @@ def memory_of_idle(work, server, seconds):
         connection.close()
 
 
-START, GET, POST, CONNECT, IDLE, H2, MANY = (
+START, GET, POST, CONNECT, IDLE, H2, MANY, END = (
     "at the start", "GET", "POST of 200 bytes", "new connection a request",
-    "GET, 1,000 idle + 64 active", "HTTP/2 GET", "with 10,000 idle connections")
+    "GET, 1,000 idle + 64 active", "HTTP/2 GET", "with 10,000 idle connections",
+    "after all loads")
 WORKS = {
-    "memory": (START, memory), "get": (GET, get),
+    "memory": (START, memory), "many": (MANY, memory_of_idle), "get": (GET, get),
     "few": ("GET, 4 connections", get_by_few), "post": (POST, post),
     "connect": (CONNECT, connect), "idle": (IDLE, idle_and_active), "h2": (H2, http2),
-    "in": ("10 MB in", large_in), "out": ("10 MB out", large_out), "many": (MANY, memory_of_idle),
+    "in": ("10 MB in", large_in), "out": ("10 MB out", large_out), "end": (END, memory_afterwards),
 }
 
 # What must be reached: work, figure, theirs, the ratio or value asked, and whether more is better.
@@ -236,7 +242,7 @@ def tell(names):
                         "rate", "p50", "p99", "cpu")),
                     " ".join(map(figure, sorted(runs)))))
     print("\n| memory, MB (PSS) | %s |\n| --- |%s" % (" | ".join(names), " ---: |" * len(names)))
-    for work in (START, MANY):
+    for work in (START, MANY, END):
         print("| %s | %s |" % (work, " | ".join(cell(work, who, "value") for who in names)))
     print("\n| target | Martlet's | asked | reached |\n| --- | ---: | ---: | --- |")
     for work, what, theirs, asked, more in TARGETS:

@@ -25,6 +25,7 @@ struct Refusal: Error, CustomStringConvertible {
 enum Server {
     static func run(_ configuration: Configuration) async throws {
         signal(SIGPIPE, SIG_IGN)
+        clinux_return_large_memory()
         let logger = configuration.logFormat.logger
         let store = try openStore(configuration, logger)
         let blobs = try BlobFolder(
