@@ -78,7 +78,7 @@ fuzz: setup ## Fuzz the HTTP/1.1 parser, the JSON scanner and the HTTP/2 session
 	done
 
 lint: ## Check the formatting.
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests Fuzzing/Package.swift Benchmarks/http \
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Fuzzing/Package.swift Benchmarks/http/decode-server \
 	  Fuzzing/Sources/Fuzz*
 
 check: lint ## Lint, check the layering, build and test.
