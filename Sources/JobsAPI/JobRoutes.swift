@@ -60,21 +60,22 @@ package struct JobRoutes: Sendable {
         Route(method, path, body: body) { request in
             do {
                 return try await handler(request)
-            } catch let problem as Problem {
-                return problem.response
-            } catch let error as SubmissionError {
-                return Problem(error).response
-            } catch let error as StoreError {
-                return Problem(error).response
-            } catch let error as BlobError {
-                return Problem(error).response
-            } catch let error as QueueFull {
-                return Problem(error).response
-            } catch let error as TooManyStreams {
-                return Problem(error).response
             } catch {
-                return Problem(500, "internal", "Something went wrong", "\(error)").response
+                return Self.answer(to: error)
             }
+        }
+    }
+
+    /// Apart from the route: a waiting request would hold room for every error of the list.
+    private static func answer(to error: any Error) -> HTTPResponse {
+        switch error {
+        case let problem as Problem: problem.response
+        case let error as SubmissionError: Problem(error).response
+        case let error as StoreError: Problem(error).response
+        case let error as BlobError: Problem(error).response
+        case let error as QueueFull: Problem(error).response
+        case let error as TooManyStreams: Problem(error).response
+        default: Problem(500, "internal", "Something went wrong", "\(error)").response
         }
     }
 
