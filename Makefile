@@ -57,6 +57,7 @@ bench: build ## Measure Martlet beside FastAPI + Celery, ProcessPoolExecutor, jo
 	Benchmarks/.peers/venv/bin/python Benchmarks/bench.py --runs $(or $(RUNS),3)
 
 bench-http: build ## Measure the HTTP server beside nginx, Hummingbird and FlyingFox, in one run.
+	swift build -c release --product decode-server
 	Benchmarks/http/setup.sh
 	python3 Benchmarks/http/bench.py --runs $(or $(RUNS),5)
 
@@ -71,16 +72,17 @@ api-reference: setup ## Make Dashboard/docs.html of openapi.yaml.
 
 fuzz: setup ## Fuzz the HTTP/1.1 parser, the JSON scanner and the HTTP/2 session, SECONDS=60 each.
 	swift build --package-path Fuzzing --scratch-path .build-fuzz -c release -Xswiftc -enable-testing \
-	  -Xswiftc -sanitize=fuzzer -Xswiftc -sanitize=address -Xswiftc -use-ld=lld
+	  -Xswiftc -sanitize=address,fuzzer -Xswiftc -use-ld=lld
 	for target in HTTP1:http1 RawJSON:json HTTP2:http2; do \
 	  mkdir -p .build-fuzz/corpus/$${target#*:}; \
+	  .build-fuzz/release/Fuzz$${target%:*} -runs=0 2>&1 | grep -q "inline 8-bit counters" || exit 1; \
 	  .build-fuzz/release/Fuzz$${target%:*} -max_total_time=$(or $(SECONDS),60) -max_len=4096 -timeout=5 -rss_limit_mb=2048 \
 	    -detect_leaks=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/ .build-fuzz/corpus/$${target#*:} \
 	    Fuzzing/corpus/$${target#*:} || exit 1; \
 	done
 
 lint: ## Check the formatting.
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests Fuzzing/Package.swift \
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Fuzzing/Package.swift Benchmarks/http/decode-server \
 	  Fuzzing/Sources/Fuzz*
 
 check: lint ## Lint, check the layering, build and test.

@@ -134,6 +134,13 @@ let package = Package(
             "PoolsTests", ["Pools", "Functions", "Jobs", "RawJSON", "Sockets", "Threads", logging]),
         tests("BlobsTests", ["Blobs"]),
         tests("HouseTests", []),
+        // Built by `make bench-http` alone.
+        .executableTarget(
+            name: "decode-server",
+            dependencies: [
+                "JobsAPI", "JobEngine", "Pools", "Functions", "Jobs", "Blobs", "WebServer",
+                "HTTPWire", "Sockets", "TestSupport", logging,
+            ], path: "Benchmarks/http/decode-server", swiftSettings: house),
         .executableTarget(name: "martlet", dependencies: ["Daemon"], swiftSettings: house),
     ]
 )

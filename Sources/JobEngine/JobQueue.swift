@@ -54,6 +54,7 @@ package struct EngineParts: Sendable {
 package final class JobQueue: Sendable {
     package let catalogue: FunctionCatalogue
     let store: any JobStore
+    private let shelf: ResultShelf
     private let pools: [PoolKind: any JobPool]
     private let slots: [PoolKind: Int]
     let loop: EventLoop
@@ -89,6 +90,7 @@ package final class JobQueue: Sendable {
     private init(_ parts: EngineParts, _ report: RecoveryReport) {
         catalogue = parts.catalogue
         store = parts.store
+        shelf = ResultShelf(store: parts.store)
         pools = parts.pools
         slots = parts.slots
         loop = parts.loop
@@ -195,14 +197,39 @@ package final class JobQueue: Sendable {
         return job
     }
 
-    /// The job when it has ended, or as it stands after `seconds`; nil when there is none.
+    /// The job when it has ended, or as it stands after `seconds` or when the task is cancelled;
+    /// nil when there is none.
     package func wait(_ id: JobID, seconds: Double) async throws(StoreError) -> Job? {
+        try await wait(id, seconds: seconds) { () async throws(StoreError) in try await job(id) }
+    }
+
+    /// As `wait`, for who shows the job: without its arguments, and a result over `maxBytes` may be
+    /// left to a `ResultReader`.
+    package func summary(
+        of id: JobID, waiting seconds: Double, resultUpTo maxBytes: Int,
+    ) async throws(StoreError) -> Job? {
+        try await wait(id, seconds: seconds) { () async throws(StoreError) in
+            if let job = live.job(id) { return job }
+            return try await store.summary(of: id, resultUpTo: maxBytes)
+        }
+    }
+
+    private func wait(
+        _ id: JobID, seconds: Double, _ look: () async throws(StoreError) -> Job?,
+    ) async throws(StoreError) -> Job? {
+        guard seconds > 0 else { return try await look() }
         let waiter = waiters.register(id)
         defer { waiters.unregister(waiter, id) }
-        guard let job = try await job(id) else { return nil }
-        if job.state.isEnd || seconds <= 0 { return job }
+        guard let job = try await look() else { return nil }
+        if job.state.isEnd { return job }
         if let ended = await waiter.wait(seconds: seconds, on: loop) { return ended }
-        return try await self.job(id)
+        return try await look()
+    }
+
+    /// Reads the result of the attempt that ended at `endedAt`, which has `size` bytes.
+    package func result(of id: JobID, endedAt: Timestamp, size: Int) -> ResultReader {
+        ResultReader(
+            ResultShelf.Key(job: id, endedAt: endedAt), size: size, store: store, shelf: shelf)
     }
 
     /// What is written of a map's items from the cursor on.

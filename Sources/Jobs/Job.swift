@@ -33,6 +33,8 @@ package struct Job: Sendable {
     package var progress: JobProgress?
     /// Of a call that succeeded, as the function returned it; a map's results are item segments.
     package var result: RawJSON?
+    /// Of a result that was larger than what was to be read with the job, see `JobStore.result`.
+    package var unreadResultBytes: Int?
     /// Of the latest attempt that failed.
     package var failure: Failure?
     /// The attempts that have failed, the latest twenty at most.

@@ -35,6 +35,16 @@ package protocol JobStore: ItemStore, LogStore, StoreHealth {
     /// The job with its result or failure.
     func job(_ id: JobID) async throws(StoreError) -> Job?
 
+    /// The job as clients are shown it: without what only the submission says, with its result; of
+    /// one over `maxBytes` only how large it is.
+    func summary(of id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job?
+
+    /// The result of a call from an offset on, at most `maxBytes` of it; nil when it is not there
+    /// any more. `endedAt` says whose attempt's result is meant: a retry brings another.
+    func result(
+        of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [UInt8]?
+
     /// Segments from the cursor on, at least one if there is any and no more than about `maxBytes`
     /// of results; with `onlyFailed` those that hold a failed item.
     func items(

@@ -8,12 +8,11 @@ import WebServer
 /// Jobs, their results and items, as they stand.
 extension JobRoutes {
     /// The job of the request, at its end or after `?wait=` seconds.
-    func waited(_ request: HTTPRequest) async throws -> Job {
+    func waited(_ request: HTTPRequest, resultUpTo maxBytes: Int = .max) async throws -> Job {
         let id = try id(request)
         let seconds = try number(request, "wait", 0...3600) ?? 0
-        guard let job = try await queue.wait(id, seconds: seconds) else {
-            throw Problem.noJob(id.description)
-        }
+        let job = try await queue.summary(of: id, waiting: seconds, resultUpTo: maxBytes)
+        guard let job else { throw Problem.noJob(id.description) }
         return job
     }
 
@@ -41,7 +40,7 @@ extension JobRoutes {
     }
 
     func result(_ request: HTTPRequest) async throws -> HTTPResponse {
-        let job = try await waited(request)
+        let job = try await waited(request, resultUpTo: Self.wholeBytes)
         let id = job.id
         switch job.state {
         case .queued, .running, .cancelling:
@@ -57,8 +56,8 @@ extension JobRoutes {
         case .succeeded:
             if let expires = job.expiresAt, expires < .now() { throw expired(id) }
             if job.submission.work.isMap { return mapResult(id) }
-            guard let result = job.result else { throw expired(id) }
-            return .json(200, Array(result.bytes))
+            guard let response = callResult(of: job) else { throw expired(id) }
+            return response
         }
     }
 

@@ -2,7 +2,7 @@ package import Blobs
 import Functions
 import HTTPWire
 package import JobEngine
-import Jobs
+package import Jobs
 import RawJSON
 import Synchronization
 package import Tracing
@@ -65,21 +65,22 @@ package struct JobRoutes: Sendable {
         Route(method, path, body: body) { request in
             do {
                 return try await handler(request)
-            } catch let problem as Problem {
-                return problem.response
-            } catch let error as SubmissionError {
-                return Problem(error).response
-            } catch let error as StoreError {
-                return Problem(error).response
-            } catch let error as BlobError {
-                return Problem(error).response
-            } catch let error as QueueFull {
-                return Problem(error).response
-            } catch let error as TooManyStreams {
-                return Problem(error).response
             } catch {
-                return Problem(500, "internal", "Something went wrong", "\(error)").response
+                return Self.answer(to: error)
             }
+        }
+    }
+
+    /// Apart from the route: a waiting request would hold room for every error of the list.
+    private static func answer(to error: any Error) -> HTTPResponse {
+        switch error {
+        case let problem as Problem: problem.response
+        case let error as SubmissionError: Problem(error).response
+        case let error as StoreError: Problem(error).response
+        case let error as BlobError: Problem(error).response
+        case let error as QueueFull: Problem(error).response
+        case let error as TooManyStreams: Problem(error).response
+        default: Problem(500, "internal", "Something went wrong", "\(error)").response
         }
     }
 
@@ -87,12 +88,7 @@ package struct JobRoutes: Sendable {
 
     func submit(_ request: HTTPRequest) async throws -> HTTPResponse {
         if let items = request.bodyStream { return try await upload(items, request) }
-        try requireType(request, ["application/json", "application/x-ndjson"])
-        let submission = try JobSubmission(parsing: try json(request.body[...]))
-        var job = try queue.prepare(
-            submission, idempotencyKey: try idempotencyKey(request),
-            traceparent: request.traceparent)
-        job.isNested = request.isNested
+        let job = try job(submittedBy: request)
         if let seconds = try preferredWait(request) {
             let ended = try await queue.submit(job, waiting: seconds)
             try await checkKey(job, ended)
@@ -101,6 +97,19 @@ package struct JobRoutes: Sendable {
         let kept = try await queue.submit([job])[0]
         try await checkKey(job, kept)
         return accepted(kept, status: 202)
+    }
+
+    /// The job that a request submits; nothing keeps it yet.
+    ///
+    /// - Throws: a `Problem` or a `SubmissionError`.
+    package func job(submittedBy request: HTTPRequest) throws -> Job {
+        try requireType(request, ["application/json", "application/x-ndjson"])
+        let submission = try JobSubmission(parsing: try json(request.body[...]))
+        var job = try queue.prepare(
+            submission, idempotencyKey: try idempotencyKey(request),
+            traceparent: request.traceparent)
+        job.isNested = request.isNested
+        return job
     }
 
     func idempotencyKey(_ request: HTTPRequest) throws -> String? {
@@ -127,7 +136,7 @@ package struct JobRoutes: Sendable {
             at: JSONPointer())
     }
 
-    func accepted(_ job: Job, status: Int) -> HTTPResponse {
+    package func accepted(_ job: Job, status: Int) -> HTTPResponse {
         var response = HTTPResponse.json(status, JobDocument.bytes(job))
         response.fields.append(("Location", "/v1/jobs/\(job.id)"))
         return response

@@ -249,6 +249,9 @@ final class HTTP2Connection: @unchecked Sendable {
                 open.offer(bytes, isLast: true)
                 session.submit(block, open.id, body: open)
             }
+        case .content(let content):
+            block.own("content-length") { $0.append(contentsOf: String(content.count).utf8) }
+            session.submit(block, open.id, body: isHead ? nil : open)
         case .stream:
             session.submit(block, open.id, body: isHead ? nil : open)
         }
@@ -264,9 +267,7 @@ final class HTTP2Connection: @unchecked Sendable {
     }
 
     private func sendPieces(of response: HTTPResponse, on open: HTTP2Stream) async {
-        guard case .stream(let next) = response.body, open.request?.head.method != .head else {
-            return
-        }
+        guard let next = response.body.pieces, open.request?.head.method != .head else { return }
         do {
             while let piece = try await next() {
                 guard !open.isClosed else { return }

@@ -68,6 +68,8 @@ package struct Route: Sendable {
 /// A literal segment goes before a place: `/v1/jobs/batch` is no job called "batch".
 package struct Router: Sendable {
     package let routes: [Route]
+    /// What can be done at one path or another, for `OPTIONS *`.
+    let allowed: String
     private var nodes = [Node()]
 
     private struct Node: Sendable {
@@ -86,6 +88,7 @@ package struct Router: Sendable {
 
     package init(_ routes: [Route]) {
         self.routes = routes
+        allowed = Self.allowed(routes.map(\.method))
         for (index, var route) in routes.enumerated() {
             route.index = index
             insert(route)
@@ -108,9 +111,16 @@ package struct Router: Sendable {
         }
         precondition(places.count <= PathParameters.most, "\(route.path) has too many places")
         nodes[node].endpoints.append(Endpoint(method: method, route: route, places: places))
-        var methods = nodes[node].endpoints.map(\.route.method)
-        if methods.contains("GET") { methods.append("HEAD") }
-        nodes[node].allowed = (methods + ["OPTIONS"]).joined(separator: ", ")
+        nodes[node].allowed = Self.allowed(nodes[node].endpoints.map(\.route.method))
+    }
+
+    private static func allowed(_ methods: [String]) -> String {
+        var allowed: [String] = []
+        for method in methods where !allowed.contains(method) {
+            allowed.append(method)
+            if method == "GET" { allowed.append("HEAD") }
+        }
+        return (allowed + ["OPTIONS"]).joined(separator: ", ")
     }
 
     private mutating func placeNode(below node: Int) -> Int {

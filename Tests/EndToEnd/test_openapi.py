@@ -111,6 +111,11 @@ class DescriptionTests(ServiceTestCase):
             self.ask("GET", job + "/submission", 200, each)
         self.ask("GET", result, 200, call)
         self.ask("GET", result, 200, map_)
+        tag = self.server.call("GET", "/v1/jobs/%s/result" % call)[1]["ETag"]
+        self.ask("GET", result, 206, call, headers={"Range": "bytes=0-", "If-Range": tag})
+        self.ask("GET", result, 304, call, headers={"If-None-Match": tag})
+        self.ask("GET", result, 412, call, headers={"If-Match": '"other"'})
+        self.ask("GET", result, 416, call, headers={"Range": "bytes=99-"})
         self.ask("GET", result, 202, later)
         self.ask("GET", result, 202, running)
         for each in (failed, killed, stopped):
@@ -186,6 +191,10 @@ class DescriptionTests(ServiceTestCase):
         self.ask("PUT", blob, 201, sha256=digest, body=data)
         self.ask("PUT", blob, 204, sha256=digest, body=data)
         self.ask("GET", blob, 200, sha256=digest)
+        self.ask("GET", blob, 206, sha256=digest, headers={"Range": "bytes=1-2"})
+        self.ask("GET", blob, 304, sha256=digest, headers={"If-None-Match": '"%s"' % digest})
+        self.ask("GET", blob, 412, sha256=digest, headers={"If-Match": '"other"'})
+        self.ask("GET", blob, 416, sha256=digest, headers={"Range": "bytes=9-"})
         self.ask("DELETE", blob, 204, sha256=digest)
         for method in ("GET", "DELETE"):
             self.ask(method, blob, 404, sha256=digest)

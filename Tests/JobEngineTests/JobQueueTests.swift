@@ -54,6 +54,14 @@ private final class RefusingStore: JobStore {
     }
     func delete(_ id: JobID) async throws(StoreError) -> Bool { try await inner.delete(id) }
     func job(_ id: JobID) async throws(StoreError) -> Job? { try await inner.job(id) }
+    func summary(of id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job? {
+        try await inner.summary(of: id, resultUpTo: maxBytes)
+    }
+    func result(
+        of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [UInt8]? {
+        try await inner.result(of: id, endedAt: endedAt, from: offset, maxBytes: maxBytes)
+    }
     func items(
         _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
     ) async throws(StoreError) -> ItemPage {
@@ -134,6 +142,21 @@ private struct EchoPool: JobPool {
     private func job(_ queue: JobQueue, _ members: String) throws -> Job {
         let text = Array("{\"function\":\"echo\",\(members)}".utf8)
         return try queue.prepare(try JobSubmission(parsing: try RawJSON(validating: text)))
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `who is not waited for any more does not wait`() async throws {
+        let queue = try await queue(MemoryJobStore())
+        let later = try job(queue, "\"args\":[1],\"delay\":3600")
+        _ = try await queue.submit([later])
+        let waiting = Task { try await queue.wait(later.id, seconds: 3600) }
+        let submitting = Task {
+            try await queue.submit(try job(queue, "\"args\":[1],\"delay\":3600"), waiting: 3600)
+        }
+        waiting.cancel()
+        submitting.cancel()
+        #expect(try await waiting.value?.state == .queued)
+        #expect(try await submitting.value.state == .queued)
     }
 
     @Test func `results that the store refuses at first are not lost`() async throws {

@@ -102,6 +102,51 @@ import Testing
     }
 
     @Test(arguments: StoreKind.allCases)
+    func `a large result is left where it is and read in pieces`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            // Over many pages of a database, no two of which are alike.
+            let text = "[" + (0..<30_000).map(String.init).joined(separator: ",") + "]"
+            let whole = Array(text.utf8)
+            var job = try make.job()
+            _ = try await store.insert([job])
+            #expect(try await store.summary(of: job.id, resultUpTo: 0)?.unreadResultBytes == nil)
+            let end = make.start.adding(seconds: 1)
+            job.state = .succeeded
+            job.endedAt = end
+            job.result = RawJSON(trusted: whole[...])
+            try await store.update(job, adding: [])
+
+            let small = try await store.summary(of: job.id, resultUpTo: whole.count)
+            #expect(small?.result?.bytes.count == whole.count)
+            #expect(small?.unreadResultBytes == nil)
+            let large = try await store.summary(of: job.id, resultUpTo: whole.count - 1)
+            #expect(large?.result == nil)
+            #expect(large?.unreadResultBytes == whole.count)
+            #expect(large?.state == .succeeded)
+            #expect(try await store.job(job.id)?.result?.bytes.count == whole.count)
+
+            func piece(_ id: JobID, _ offset: Int, _ maxBytes: Int) async throws -> [UInt8]? {
+                try await store.result(of: id, endedAt: end, from: offset, maxBytes: maxBytes)
+            }
+            var read: [UInt8] = []
+            while let next = try await piece(job.id, read.count, 10_007), !next.isEmpty {
+                read += next
+            }
+            #expect(read == whole)
+            #expect(try await piece(job.id, whole.count - 3, 99) == whole.suffix(3))
+            #expect(try await piece(job.id, whole.count, 99) == [])
+            let stranger = JobID(high: job.id.high, low: job.id.low ^ 1)
+            #expect(try await piece(stranger, 0, 9) == nil)
+            let other = make.start
+            #expect(
+                try await store.result(of: job.id, endedAt: other, from: 0, maxBytes: 9) == nil)
+            job.result = nil
+            try await store.update(job, adding: [])
+            #expect(try await piece(job.id, 0, 9) == nil)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
     func `items come in order, from any item, at least one segment`(kind: StoreKind) async throws {
         try await kind.withStore { store in
             let job = try make.job()

@@ -34,21 +34,21 @@ package final class MemoryJobStore: JobStore {
         _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome] {
         let outcomes: [InsertOutcome]? = contents.withLock { contents in
-            let before = contents.jobs
+            guard !jobs.contains(where: { contents.jobs[$0.id] != nil }) else { return nil }
             var outcomes: [InsertOutcome] = []
             for job in jobs {
-                let twin = contents.jobs.values.first {
-                    $0.idempotencyKey != nil && $0.idempotencyKey == job.idempotencyKey
-                        && $0.createdAt
-                            > job.createdAt.adding(seconds: -JobStoreDefaults.keySeconds)
+                let twin = job.idempotencyKey.flatMap { key in
+                    contents.jobs.values.first {
+                        $0.idempotencyKey == key
+                            && $0.createdAt
+                                > job.createdAt.adding(seconds: -JobStoreDefaults.keySeconds)
+                    }
                 }
                 if let twin {
                     outcomes.append(.existing(twin))
-                } else if contents.jobs.updateValue(job, forKey: job.id) == nil {
-                    outcomes.append(.stored)
                 } else {
-                    contents.jobs = before
-                    return nil
+                    contents.jobs[job.id] = job
+                    outcomes.append(.stored)
                 }
             }
             for (job, outcome) in zip(jobs, outcomes) where outcome.isStored {
@@ -215,6 +215,25 @@ package final class MemoryJobStore: JobStore {
 
     package func job(_ id: JobID) async throws(StoreError) -> Job? {
         contents.withLock { $0.jobs[id] }
+    }
+
+    package func summary(
+        of id: JobID, resultUpTo maxBytes: Int,
+    ) async throws(StoreError) -> Job? {
+        var job = contents.withLock { $0.jobs[id] }
+        if let size = job?.result?.bytes.count, size > maxBytes {
+            job?.result = nil
+            job?.unreadResultBytes = size
+        }
+        return job
+    }
+
+    package func result(
+        of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [UInt8]? {
+        let job = contents.withLock { $0.jobs[id] }
+        guard let job, job.endedAt == endedAt, let result = job.result else { return nil }
+        return Array(result.bytes.dropFirst(offset).prefix(maxBytes))
     }
 
     package func items(
