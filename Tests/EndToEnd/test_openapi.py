@@ -162,7 +162,8 @@ class DescriptionTests(ServiceTestCase):
             self.description.check("GET", events, (
                 source.status, source.response.headers, source.response.readline()))
             running = self.server.submit(function="nap", map=[0.01] * 20, chunk=1)
-            told = source.until(lambda name, data: data.get("state") == "succeeded")
+            told = source.until(lambda name, data: (
+                data.get("job"), data.get("state")) == (running, "succeeded"))
             self.assertIn("progress", {name for name, _ in told})
             for name, data in told:
                 self.check_event(data)
