@@ -8,10 +8,15 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// A store whose disk is full for its first few writes of results.
-private final class RefusingStore: JobStore {
+/// A store whose disk is full for its first few writes of results, and whose queue may be read
+/// as it was a while ago.
+private final class HinderedStore: JobStore {
     private let inner = MemoryJobStore()
-    private let refusals = Mutex(3)
+    private let refusals: Mutex<Int>
+    /// What one reading of the queue finds instead of what is there.
+    let staleReading = Mutex<(@Sendable () async -> [Job])?>(nil)
+
+    init(refusals: Int = 0) { self.refusals = Mutex(refusals) }
 
     var refusalsLeft: Int { refusals.withLock { $0 } }
 
@@ -67,7 +72,12 @@ private final class RefusingStore: JobStore {
         in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
         leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
     ) async throws(StoreError) -> [Job] {
-        try await inner.queued(
+        let stale = staleReading.withLock { reading in
+            defer { reading = nil }
+            return reading
+        }
+        if let stale { return await stale() }
+        return try await inner.queued(
             in: pool, dueAt: time, limit: limit, maxBytes: maxBytes, leavingOut: isKnown)
     }
     func nextDue(after time: Timestamp) async throws(StoreError) -> Timestamp? {
@@ -121,7 +131,7 @@ private struct EchoPool: JobPool {
     }
 
     @Test func `results that the store refuses at first are not lost`() async throws {
-        let store = RefusingStore()
+        let store = HinderedStore(refusals: 3)
         let queue = try await queue(store)
         // Over the bytes that a run keeps in memory, so that both ways of writing are refused.
         let item = "\"" + String(repeating: "x", count: 1000) + "\""
@@ -133,6 +143,25 @@ private struct EchoPool: JobPool {
         let ranges = try await store.itemRanges(ended.id)
         #expect(ranges.reduce(0) { $0 + $1.count } == 2000)
         #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
+    }
+
+    @Test func `a job that ends while the queue is read does not run again`() async throws {
+        let store = HinderedStore()
+        let queue = try await queue(store)
+        let delayed = try job(queue, "\"args\":[1],\"delay\":0.05")
+        let quick = try job(queue, "\"args\":[2]")
+        let end = Mutex<Timestamp?>(nil)
+        store.staleReading.withLock { reading in
+            reading = {
+                let ended = try? await queue.submit(quick, waiting: 30)
+                end.withLock { $0 = ended?.endedAt }
+                return [quick, delayed]
+            }
+        }
+        _ = try await queue.submit(delayed, waiting: 30)
+        let last = try await store.job(quick.id)?.endedAt
+        #expect(last != nil)
+        #expect(last == end.withLock { $0 })
     }
 
     @Test func `ended jobs make room below the bound`() async throws {
