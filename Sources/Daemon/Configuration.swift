@@ -28,6 +28,8 @@ struct Configuration {
     /// Bytes that the store may hold: near it the oldest results go, at it submissions are refused
     /// with 507; nil for as many as the disk has.
     var maxStoreBytes: Int64?
+    /// Hours for which an `Idempotency-Key` names the same job.
+    var idempotencyHours = 24.0
     /// Streams of events at once; past it they are refused with 503.
     var maxEventStreams = EngineSettings().eventStreams
     /// Certificate and key of the internet addresses, and whose clients are let in; nil for no TLS.
@@ -65,6 +67,9 @@ struct Configuration {
         if maxQueued < 1 { found.append("--max-queued must be 1 or more") }
         if let maxStoreBytes, maxStoreBytes < 1 << 20 {
             found.append("--max-store-bytes must be 1048576 or more")
+        }
+        if !(0.001...8784).contains(idempotencyHours) {
+            found.append("--idempotency-hours must be 0.001 to 8784")
         }
         if maxEventStreams < 1 { found.append("--max-event-streams must be 1 or more") }
         found += fetch.problems

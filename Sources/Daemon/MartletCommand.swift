@@ -9,7 +9,7 @@ import Sockets
 package struct MartletCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "martlet", abstract: "Runs compute jobs in parallel, over HTTP.",
-        version: "0.1.0",
+        version: Release.version,
         subcommands: [
             ServeCommand.self, BackupCommand.self, CompactCommand.self, DoctorCommand.self,
             WorkerCommand.self,
@@ -69,6 +69,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Bytes that the store may hold (default: as many as the disk has).")
     var maxStoreBytes: Int64?
 
+    @Option(help: "Hours for which an Idempotency-Key names the same job (default: 24).")
+    var idempotencyHours: Double?
+
     @Option(help: "Streams of events at once (default: 1000).")
     var maxEventStreams: Int?
 
@@ -101,6 +104,7 @@ struct ServeCommand: AsyncParsableCommand {
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }
         configuration.maxStoreBytes = maxStoreBytes
+        if let idempotencyHours { configuration.idempotencyHours = idempotencyHours }
         if let maxEventStreams { configuration.maxEventStreams = maxEventStreams }
         configuration.logFormat = logFormat
         configuration.token = try token()

@@ -35,7 +35,7 @@ private struct SubmissionReader {
 
     private enum Member: String, CaseIterable {
         case function, args, map, spread, pool, concurrency, chunk, queue, priority, delay, timeout
-        case retry, keep, tags
+        case retry, keep, tags, unique, cache
         case onError = "on_error"
         case notBefore = "not_before"
     }
@@ -79,6 +79,8 @@ private struct SubmissionReader {
         case .retry: submission.retry = try retryPolicy(value)
         case .keep: submission.keep = try seconds(value, name, atLeast: 0)
         case .tags: submission.tags = try tagList(value)
+        case .unique: submission.isUnique = try bool(value, name)
+        case .cache: submission.cache = try seconds(value, name, atLeast: 0)
         }
     }
 

@@ -65,6 +65,10 @@ package struct JobRoutes: Sendable {
                 return Problem(error).response
             } catch let error as QueueFull {
                 return Problem(error).response
+            } catch let error as KeyInUse {
+                return Problem(error).response
+            } catch let error as KeyReused {
+                return Problem(error).response
             } catch let error as TooManyStreams {
                 return Problem(error).response
             } catch {
@@ -82,13 +86,11 @@ package struct JobRoutes: Sendable {
             submission, idempotencyKey: try idempotencyKey(request),
             traceparent: request.traceparent)
         if let seconds = try preferredWait(request) {
-            let ended = try await queue.submit(job, waiting: seconds)
-            try checkKey(job, ended)
-            return accepted(ended, status: ended.state.isEnd ? 200 : 202)
+            let kept = try await queue.submit(job, waiting: seconds)
+            return try accepted(kept, for: job, status: kept.job.state.isEnd ? 200 : 202)
         }
-        let kept = try await queue.submit([job])[0]
-        try checkKey(job, kept)
-        return accepted(kept, status: 202)
+        let kept = try await queue.submit(job)
+        return try accepted(kept, for: job, status: kept.likeness == .cache ? 200 : 202)
     }
 
     func idempotencyKey(_ request: HTTPRequest) throws -> String? {
@@ -101,15 +103,22 @@ package struct JobRoutes: Sendable {
         return key
     }
 
-    /// The same key with another body is a mistake of the client's.
-    func checkKey(_ sent: Job, _ kept: Job) throws {
-        guard kept.id != sent.id, kept.submission.document != sent.submission.document else {
-            return
+    /// The answer to a submission; the same key with another body is a mistake of the client's.
+    func accepted(_ kept: KeptJob, for sent: Job, status: Int) throws -> HTTPResponse {
+        if kept.likeness == .idempotencyKey,
+            kept.job.submission.document != sent.submission.document
+        {
+            throw Problem(
+                422, "idempotency-key-reused",
+                "The Idempotency-Key was used for another submission",
+                "Job \(kept.job.id) has this key. Send a new key with a new submission.",
+                at: JSONPointer())
         }
-        throw Problem(
-            422, "idempotency-key-reused", "The Idempotency-Key was used for another submission",
-            "Job \(kept.id) has this key. Send a new key with a new submission.",
-            at: JSONPointer())
+        var response = accepted(kept.job, status: status)
+        if let likeness = kept.likeness {
+            response.fields.append(("Martlet-Existing", likeness.rawValue))
+        }
+        return response
     }
 
     func accepted(_ job: Job, status: Int) -> HTTPResponse {
@@ -148,20 +157,28 @@ package struct JobRoutes: Sendable {
             let submission = try JobSubmission(parsing: document, at: pointer)
             jobs.append(try queue.prepare(submission, traceparent: trace, at: pointer))
         }
-        if !jobs.isEmpty { _ = try await queue.submit(jobs) }
+        let kept = try await queue.submit(jobs, batch: try batchKey(request))
         var writer = JSONWriter(capacity: 80 * jobs.count + 32)
         writer.beginObject()
         writer.key("jobs")
         writer.beginArray()
-        for job in jobs {
+        for (id, state) in kept {
             writer.beginObject()
-            writer.member("id", job.id.description)
-            writer.member("state", job.state.rawValue)
+            writer.member("id", id.description)
+            writer.member("state", state.rawValue)
             writer.endObject()
         }
         writer.endArray()
         writer.endObject()
         return .json(202, writer.bytes)
+    }
+
+    /// The key of a batch, with a fingerprint of its body.
+    private func batchKey(_ request: HTTPRequest) throws -> BatchKey? {
+        guard let key = try idempotencyKey(request) else { return nil }
+        var fingerprint = Fingerprint()
+        fingerprint.add(request.body)
+        return BatchKey(key: key, fingerprint: fingerprint.bytes())
     }
 
     func json(

@@ -29,9 +29,10 @@ private final class HinderedStore: JobStore {
     }
 
     func insert(
-        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+        _ jobs: [Job], batch: BatchKey?, leavingOut isStopping: @escaping @Sendable (JobID) -> Bool,
+        durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome] {
-        try await inner.insert(jobs, durable: durable)
+        try await inner.insert(jobs, batch: batch, leavingOut: isStopping, durable: durable)
     }
     func appendLog(
         _ id: JobID, _ text: [UInt8], limit: Int, saved: @escaping @Sendable () -> Void,
@@ -137,7 +138,8 @@ private struct EchoPool: JobPool {
         let item = "\"" + String(repeating: "x", count: 1000) + "\""
         let items = Array(repeating: item, count: 2000).joined(separator: ",")
         let ended = try await queue.submit(
-            try job(queue, "\"map\":[\(items)],\"chunk\":100"), waiting: 30)
+            try job(queue, "\"map\":[\(items)],\"chunk\":100"), waiting: 30
+        ).job
         #expect(ended.state == .succeeded)
         #expect(store.refusalsLeft == 0)
         let ranges = try await store.itemRanges(ended.id)
@@ -154,7 +156,7 @@ private struct EchoPool: JobPool {
         store.staleReading.withLock { reading in
             reading = {
                 let ended = try? await queue.submit(quick, waiting: 30)
-                end.withLock { $0 = ended?.endedAt }
+                end.withLock { $0 = ended?.job.endedAt }
                 return [quick, delayed]
             }
         }
@@ -171,7 +173,7 @@ private struct EchoPool: JobPool {
         let third = try job(queue, "\"args\":[1]")
         await #expect(throws: QueueFull.self) { try await queue.submit([third]) }
         _ = try await queue.cancel(later[0].id)
-        #expect(try await queue.submit(third, waiting: 30).state == .succeeded)
+        #expect(try await queue.submit(third, waiting: 30).job.state == .succeeded)
         #expect(try await queue.delete(later[1].id))
         _ = try await queue.submit([try job(queue, "\"args\":[2]")])
     }

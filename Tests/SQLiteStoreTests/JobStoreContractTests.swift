@@ -29,7 +29,7 @@ import Testing
         try await kind.withStore { store in
             let jobs = [try make.job(key: "k"), try make.job(key: "k"), try make.job()]
             let outcomes = try await store.insert(jobs)
-            guard case .existing(let first) = outcomes[1] else {
+            guard case .existing(let first, .idempotencyKey) = outcomes[1] else {
                 Issue.record("the second job was stored")
                 return
             }
