@@ -68,6 +68,7 @@ let package = Package(
                 "Jobs", "RawJSON", "Threads", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"), logging,
             ]),
+        module("Blobs", ["Threads", "COpenSSL"]),
         module("Functions", ["WebClient", "Jobs", "RawJSON", "CEmbedded", "CLinux", "COpenSSL"]),
         module(
             "Pools",
@@ -79,8 +80,8 @@ let package = Package(
         module(
             "JobsAPI",
             [
-                "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer", "HTTPWire",
-                "CEmbedded",
+                "Blobs", "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer",
+                "HTTPWire", "CEmbedded",
             ]),
         module("Dashboard", ["WebServer", "CEmbedded"]),
         // Knows the HTTP interface alone.
@@ -94,8 +95,8 @@ let package = Package(
             "Daemon",
             [
                 "CommandClient", "Dashboard",
-                "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Jobs", "WebServer",
-                "WebClient", "HTTPWire",
+                "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Blobs", "Jobs",
+                "WebServer", "WebClient", "HTTPWire",
                 "Sockets", "Threads", "RawJSON", "CLinux", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -119,6 +120,7 @@ let package = Package(
             [
                 "JobEngine", "Functions", "Jobs", "RawJSON", "Sockets", "TestSupport", logging,
             ]),
+        tests("BlobsTests", ["Blobs"]),
         tests("HouseTests", []),
         .executableTarget(name: "martlet", dependencies: ["Daemon"], swiftSettings: house),
     ]

@@ -20,6 +20,13 @@ def nap(seconds: float) -> float:
 
 
 @martlet.function
+def blob_mean(digest: str) -> float:
+    """The mean of the 64-bit numbers of a blob, which is mapped into memory and not read."""
+    numbers = martlet.blob(digest).cast("d")
+    return sum(numbers) / len(numbers)
+
+
+@martlet.function
 async def pause(seconds: float) -> float:
     """Sleeps as a coroutine: thousands at once."""
     await asyncio.sleep(seconds)

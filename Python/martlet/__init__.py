@@ -12,7 +12,7 @@ _ELSEWHERE = {
     "Client": "client", "Job": "client", "AsyncClient": "async_client", "AsyncJob": "async_client",
     "Executor": "executor", "Pool": "pool", "MartletError": "errors", "Refused": "errors",
     "Unreachable": "errors", "JobFailed": "errors", "JobCancelled": "errors",
-    "RemoteTraceback": "errors",
+    "RemoteTraceback": "errors", "blob": "blobs", "BlobMissing": "blobs",
 }
 
 __all__ = ["Cancelled", "Permanent", "Retry", "function", "progress", "traceparent", *_ELSEWHERE]

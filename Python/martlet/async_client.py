@@ -4,7 +4,7 @@ import asyncio
 import ssl
 
 from . import operations
-from .client import FIRST_SECONDS, IDLE_CONNECTIONS, JobView, _id, is_passing
+from .client import FIRST_SECONDS, IDLE_CONNECTIONS, SEND_BYTES, JobView, _id, is_passing
 from .errors import ConnectionLost, Unreachable
 from .operations import END, PULL, Item, Patience, Read
 from .wire import Address, AnswerReader, Request
@@ -112,6 +112,13 @@ class AsyncClient:
         query = dict(state=state, function=function, queue=queue, tag=tag, limit=limit)
         async for document in self._iterate(operations.listed(query)):
             yield AsyncJob(self, document)
+
+    async def put_blob(self, data):
+        return await self._run(operations.put_blob(operations.Blob(data)))
+
+    async def get_blob(self, digest):
+        answer = await self._run(operations.ask(Request("GET", operations.blob_path(digest))))
+        return answer.body
 
     async def functions(self):
         document = await self._run(operations.ask_json("GET", "/v1/functions"))
@@ -249,6 +256,9 @@ class Connection(asyncio.Protocol):
         self.transport = None
         self.reader = None
         self.waiter = None
+        # Whether the transport holds more than it likes, and who waits for that to change.
+        self.is_held = False
+        self.writer = None
         self.error = None
         self.is_lost = False
         self.is_streamed = False
@@ -256,9 +266,32 @@ class Connection(asyncio.Protocol):
     async def exchange(self, request, data, seconds):
         self.reader, self.is_streamed = AnswerReader(request.method), request.is_streamed
         self.transport.write(data)
+        if request.is_raw:
+            for start in range(0, len(request.body), SEND_BYTES):
+                if self.is_ready() or self.is_lost:
+                    break  # refused
+                await self.written(seconds)
+                self.transport.write(request.body[start:start + SEND_BYTES])
         while not self.is_ready():
             await self.change(seconds)
         return self.reader
+
+    async def written(self, seconds):
+        """Waits until the server has taken nearly all that was written."""
+        if self.is_held:
+            self.writer = asyncio.get_running_loop().create_future()
+            try:
+                await asyncio.wait_for(self.writer, seconds)
+            finally:
+                self.writer = None
+
+    def pause_writing(self):
+        self.is_held = True
+
+    def resume_writing(self):
+        self.is_held = False
+        if self.writer is not None and not self.writer.done():
+            self.writer.set_result(None)
 
     def is_ready(self):
         answer = self.reader.answer
@@ -303,6 +336,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error):
         self.is_lost = True
+        self.resume_writing()
         if self.reader is not None and not self.reader.done:
             try:
                 self.reader.feed(b"")

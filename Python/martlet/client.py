@@ -14,6 +14,8 @@ from .wire import Address, AnswerReader, Request
 
 # Connections that are kept when nobody uses them.
 IDLE_CONNECTIONS = 8
+# Bytes of a large body that are sent at once.
+SEND_BYTES = 1 << 20
 # Seconds of trying to reach a server that has never answered this client: more likely its URL is
 # wrong than it is just being started again.
 FIRST_SECONDS = 3.0
@@ -187,6 +189,19 @@ class Client:
         query = dict(state=state, function=function, queue=queue, tag=tag, limit=limit)
         return (Job(self, document) for document in self._iterate(operations.listed(query)))
 
+    # --- Blobs
+
+    def put_blob(self, data):
+        """Sends bytes, or anything with a buffer such as an array, unless the server has them.
+
+        Returns their SHA-256, by which a function gets them: `martlet.blob(digest)`. The server
+        keeps blobs until it wants room for newer ones; those used longest ago go first.
+        """
+        return self._run(operations.put_blob(operations.Blob(data)))
+
+    def get_blob(self, digest):
+        return self._run(operations.ask(Request("GET", operations.blob_path(digest)))).body
+
     # --- The server
 
     def functions(self):
@@ -347,6 +362,9 @@ class Connection:
         reader = AnswerReader(request.method)
         self.socket.settimeout(self.timeout + request.wait)
         self.socket.sendall(data)
+        if request.is_raw:
+            for start in range(0, len(request.body), SEND_BYTES):  # each within the time-out
+                self.socket.sendall(request.body[start:start + SEND_BYTES])
         while not reader.done and not (request.is_streamed and reader.answer is not None
                                        and reader.answer.status == 200):
             reader.feed(self.receive())

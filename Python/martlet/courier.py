@@ -15,7 +15,7 @@ import threading
 import uuid
 import weakref
 
-from . import operations, parcels
+from . import operations
 from .async_client import AsyncClient
 from .errors import Refused
 
@@ -295,7 +295,7 @@ class Courier:
         for blob in blobs:
             sending = self._blobs.get(blob.digest)
             if sending is None:
-                sending = self._loop.create_task(self._ask(parcels.keep(blob)))
+                sending = self._loop.create_task(self._ask(operations.put_blob(blob)))
                 self._blobs[blob.digest] = sending
             try:
                 await asyncio.shield(sending)

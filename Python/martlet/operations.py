@@ -8,6 +8,7 @@ which is handed to the caller. `Client` carries them out on sockets, `AsyncClien
 
 import collections
 import datetime
+import hashlib
 import json
 import random
 import time
@@ -139,6 +140,29 @@ def retry(job, items):
     # Not repeatable: the first one may have been carried out, and the job have ended again.
     query = "" if items is None else "?items=" + quote(items)
     return (yield from ask_json("POST", path(job, "retry") + query, 202, repeatable=False))
+
+
+# --- Blobs -----------------------------------------------------------------------------------
+
+class Blob:
+    """Bytes that are sent to the server ahead of the calls that name them."""
+
+    def __init__(self, data):
+        self.data = memoryview(data).cast("B")
+        self.digest = hashlib.sha256(self.data).hexdigest()
+
+
+def blob_path(digest):
+    return "/v1/blobs/" + quote(digest, safe="")
+
+
+def put_blob(blob):
+    """Sends a blob, unless the server has it; returns its digest."""
+    place = blob_path(blob.digest)
+    held = yield Request("HEAD", place)
+    if held.status != 200:
+        yield from ask(Request("PUT", place, blob.data), 201, 204)
+    return blob.digest
 
 
 # --- Looking ---------------------------------------------------------------------------------

@@ -9,20 +9,20 @@ sent ahead, once (see pickled.py).
 
 import base64
 import functools
-import hashlib
 import itertools
 import pickle
 import sys
 
-from . import errors, functions, operations
+from . import functions, operations
+from .operations import Blob
 
 # Bytes from which the buffer of an array is a blob, as large as joblib's threshold.
 BUFFER_BYTES = 1 << 20
 # Bytes of a pickle that may stand in each submission, and of those in all submissions of a map.
 INLINE_BYTES = 16 << 10
 INLINE_MAP_BYTES = 64 << 10
-# Bytes of a blob in one request.
-PART_BYTES = 16 << 20
+# Bytes of the arguments of one call that may stand in its submission.
+INLINE_CALL_BYTES = 16 << 20
 
 
 def dumps(value, buffers):
@@ -63,14 +63,6 @@ def pickler():
 
 def text(data):
     return base64.b64encode(data).decode("ascii")
-
-
-class Blob:
-    """Bytes that are sent to the server ahead of the calls that name them."""
-
-    def __init__(self, data):
-        self.data = memoryview(data).cast("B")
-        self.digest = hashlib.sha256(self.data).hexdigest()
 
 
 class Parcel:
@@ -214,7 +206,7 @@ class Packer:
         return (self.stand_in(data, blobs, limit), functions.is_coroutine_function(function), blobs)
 
     @staticmethod
-    def stand_in(data, blobs, limit=PART_BYTES):
+    def stand_in(data, blobs, limit=INLINE_CALL_BYTES):
         if len(data) <= limit:
             return text(data)
         blobs.append(Blob(data))
@@ -234,24 +226,3 @@ def grouped(calls, size):
         if not group:
             return
         yield group
-
-
-def keep(blob):
-    """Sends a blob, unless the server has it; an operation."""
-    def part(*args):
-        body = operations.encode(operations.submission("martlet.keep", {"args": args, "keep": 60}))
-        document = yield from operations.complete(body, None)
-        if document["state"] != "succeeded":
-            raise operations.job_failure(
-                document["id"], document.get("error"), document["state"])
-        yield from operations.ask(
-            operations.Request("DELETE", operations.path(document["id"])), 204, 404)
-        return document["result"]
-
-    size, offset = len(blob.data), 0
-    while not (yield from part(blob.digest)):
-        for offset in range(0, size, PART_BYTES):
-            piece = blob.data[offset:offset + PART_BYTES]
-            if (yield from part(blob.digest, text(piece), offset, size)):
-                return
-        raise errors.MartletError("blob %s did not arrive whole" % blob.digest)

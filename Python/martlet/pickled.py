@@ -1,23 +1,18 @@
 """The functions that run what Python clients send as pickles: martlet.call and its kin.
 
 A server offers them only with --allow-pickle, since a pickle is code. What is large or sent often,
-such as the function of a map or an array, is kept once in a folder, named by its SHA-256, and is
-mapped into memory by each worker that needs it: private pages, which become its own when written.
+such as the function of a map or an array, is a blob, which each worker that needs it maps into
+memory: private pages, which become its own when written.
 """
 
 import base64
 import collections
-import hashlib
-import mmap
-import os
 import pickle
 import sys
 import threading
 
-from . import functions
+from . import blobs, functions
 
-# Bytes that the folder may hold; past it, what was not used for longest is removed.
-FOLDER_BYTES = 8 << 30
 # Unpickled functions that a worker keeps.
 CACHED_FUNCTIONS = 64
 # Bytes of a pickled exception; a larger one travels as its message and traceback alone.
@@ -25,19 +20,13 @@ EXCEPTION_BYTES = 2 << 20
 DIGEST = "sha256:"
 
 
-class BlobMissing(LookupError):
-    """A blob that a call refers to is not in the folder (any more): the client sends it again."""
-
-
-def offer(folder):
-    """The registrations of this module's functions, which keep their blobs in `folder`."""
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    calls = Calls(Blobs(folder))
+def offer():
+    """The registrations of this module's functions."""
+    calls = Calls()
     made = []
     for target, name, pools in [
             (calls.call, "martlet.call", ["process", "thread"]),
-            (calls.call_async, "martlet.call_async", ["async"]),
-            (calls.blobs.keep, "martlet.keep", ["thread", "process"])]:
+            (calls.call_async, "martlet.call_async", ["async"])]:
         made.append(functions.Registration(
             name, target, pools[0], pools, None, None, None, None))
     return made
@@ -46,8 +35,7 @@ def offer(folder):
 class Calls:
     """Runs pickled calls; the functions stay unpickled for the calls after."""
 
-    def __init__(self, blobs):
-        self.blobs = blobs
+    def __init__(self):
         self.functions = collections.OrderedDict()
         self.lock = threading.RLock()
 
@@ -63,7 +51,7 @@ class Calls:
                 return packed([target(*each) for each in given])
             positional, named = given
             return packed(target(*positional, **named))
-        except (functions.Cancelled, BlobMissing):
+        except (functions.Cancelled, blobs.BlobMissing):
             raise
         except BaseException as error:
             raise functions.Raised(error, pickled_exception(error)) from None
@@ -77,7 +65,7 @@ class Calls:
                 return packed(list(await asyncio.gather(*(target(*each) for each in given))))
             positional, named = given
             return packed(await target(*positional, **named))
-        except (asyncio.CancelledError, BlobMissing):
+        except (asyncio.CancelledError, blobs.BlobMissing):
             raise
         except BaseException as error:
             raise functions.Raised(error, pickled_exception(error)) from None
@@ -85,7 +73,7 @@ class Calls:
     def load(self, function, arguments, buffers):
         target = self.function(function)
         return target, pickle.loads(
-            self.bytes(arguments), buffers=[self.blobs.mapped(name) for name in buffers])
+            self.bytes(arguments), buffers=[blobs.mapped(name) for name in buffers])
 
     def function(self, text):
         with self.lock:
@@ -100,7 +88,7 @@ class Calls:
 
     def bytes(self, text):
         if text.startswith(DIGEST):
-            return self.blobs.mapped(text[len(DIGEST):])
+            return blobs.mapped(text[len(DIGEST):])
         return base64.b64decode(text)
 
 
@@ -149,69 +137,3 @@ def pickled_exception(error):
     except Exception:
         return None
     return text if len(text) <= EXCEPTION_BYTES else None
-
-
-class Blobs:
-    """Bytes kept by their SHA-256 in a folder that all workers share."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def path(self, digest):
-        if len(digest) != 64 or not digest.isalnum():
-            raise ValueError("a blob is named by its SHA-256 in 64 hexadecimal digits")
-        return os.path.join(self.folder, digest)
-
-    def mapped(self, digest):
-        """The bytes of a blob, mapped; a change to them is seen by this call alone."""
-        try:
-            with open(self.path(digest), "rb") as file:
-                os.utime(file.fileno())  # in use: the last to be removed
-                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        except FileNotFoundError:
-            raise BlobMissing("blob %s is not here; send it again" % digest) from None
-
-    def keep(self, digest, data="", offset=0, size=None):
-        """Keeps a part of a blob, in base64; returns whether the whole blob is there now.
-
-        Without data it only tells. The parts come in their order, one after the other.
-        """
-        path = self.path(digest)
-        try:
-            os.utime(path)
-            return True
-        except FileNotFoundError:
-            if size is None:
-                return False
-        part, piece = path + ".part", base64.b64decode(data)
-        file = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            os.pwrite(file, piece, offset)
-            if offset + len(piece) < size:
-                return False
-            os.truncate(file, size)
-            with mmap.mmap(file, size, access=mmap.ACCESS_READ) as whole:
-                if hashlib.sha256(whole).hexdigest() != digest:
-                    os.unlink(part)
-                    raise ValueError("the parts of blob %s do not make it up" % digest)
-            os.rename(part, path)
-        finally:
-            os.close(file)
-        self.prune()
-        return True
-
-    def prune(self):
-        found = []
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                status = entry.stat()
-                found.append((status.st_mtime, status.st_size, entry.path))
-        excess = sum(size for _, size, _ in found) - FOLDER_BYTES
-        for _, size, path in sorted(found):
-            if excess <= 0:
-                return
-            try:
-                os.unlink(path)
-            except FileNotFoundError:
-                continue  # another worker was quicker
-            excess -= size

@@ -34,7 +34,11 @@ class Address:
 
 
 class Request:
-    """What is asked; `repeatable` tells that asking twice does no more than asking once."""
+    """What is asked; `repeatable` tells that asking twice does no more than asking once.
+
+    `body` is JSON as bytes, or a memoryview of bytes that are nothing else, which is sent from
+    where it lies.
+    """
 
     __slots__ = ("method", "path", "body", "headers", "repeatable", "wait", "is_streamed")
 
@@ -50,16 +54,23 @@ class Request:
         self.is_streamed = is_streamed
 
     def encoded(self, address):
+        """The request's bytes, but for a body that is a memoryview."""
         head = ["%s %s%s HTTP/1.1\r\n" % (self.method, address.prefix, self.path), address.head]
         if self.body is not None:
-            head.append("Content-Type: application/json\r\nContent-Length: %d\r\n" % len(self.body))
+            media = "octet-stream" if self.is_raw else "json"
+            head.append("Content-Type: application/%s\r\nContent-Length: %d\r\n" % (
+                media, len(self.body)))
         elif self.method == "POST":
             head.append("Content-Length: 0\r\n")
         for name, value in self.headers:
             head.append("%s: %s\r\n" % (name, value))
         head.append("\r\n")
         data = "".join(head).encode("latin-1")
-        return data if self.body is None else data + self.body
+        return data if self.body is None or self.is_raw else data + self.body
+
+    @property
+    def is_raw(self):
+        return isinstance(self.body, memoryview)
 
 
 class Answer:

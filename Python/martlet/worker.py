@@ -460,7 +460,7 @@ async def run_async(worker, asyncio):
 
 
 def main(arguments):
-    kind, threads, paths, pickles = "process", 4, [], None
+    kind, threads, paths, pickles = "process", 4, [], False
     rest = iter(arguments)
     for argument in rest:
         if argument == "--kind":
@@ -468,7 +468,7 @@ def main(arguments):
         elif argument == "--threads":
             threads = int(next(rest))
         elif argument == "--pickles":
-            pickles = next(rest)
+            pickles = True
         else:
             paths.append(argument)
     fd = int(os.environ.pop("MARTLET_FD", "3"))
@@ -477,9 +477,9 @@ def main(arguments):
     sys.stdout.reconfigure(line_buffering=True)
     said = reports.install()
     found, broken = import_all(paths)
-    if pickles is not None:
+    if pickles:
         from . import pickled
-        found.update((offered.name, offered) for offered in pickled.offer(pickles))
+        found.update((offered.name, offered) for offered in pickled.offer())
     channel.sendall((encode({"hello": {
         "protocol": 1, "runtime": "python %d.%d.%d" % sys.version_info[:3], "pid": os.getpid(),
         "functions": [describe(registration) for registration in found.values()],

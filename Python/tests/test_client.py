@@ -25,6 +25,30 @@ def tearDownModule():
     server.__exit__()
 
 
+class BlobTests(unittest.TestCase):
+    """Large bytes, sent from where they lie."""
+
+    def test_a_blob_is_sent_once_and_mapped_in_the_function(self):
+        data = os.urandom(3_000_000)
+        digest = client.put_blob(data)
+        self.assertEqual(client.put_blob(bytearray(data)), digest)
+        self.assertEqual(client.get_blob(digest), data)
+        self.assertEqual(client.run("blob_length", args=[digest]), len(data))
+        with self.assertRaises(Refused) as raised:
+            client.get_blob("0" * 64)
+        self.assertEqual(raised.exception.code, "no-such-blob")
+
+    def test_the_same_for_asyncio(self):
+        async def both():
+            async with martlet.AsyncClient(support.url(server)) as other:
+                data = memoryview(os.urandom(8_000_000))
+                digest = await other.put_blob(data)
+                self.assertEqual(await other.put_blob(data), digest)
+                self.assertEqual(await other.get_blob(digest), data)
+                self.assertEqual(await other.run("blob_length", args=[digest]), len(data))
+        asyncio.run(both())
+
+
 class ClientTests(unittest.TestCase):
     def test_a_job_from_its_submission_to_its_result(self):
         job = client.submit("power", args={"base": 3, "exponent": 4}, tags=["a"], priority=5)

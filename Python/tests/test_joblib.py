@@ -135,7 +135,7 @@ class ParallelTests(unittest.TestCase):
 
     def test_large_arrays_are_sent_once(self):
         array = numpy.random.default_rng(1).random((600, 600))
-        folder = os.path.join(server.data, "pickles")
+        folder = os.path.join(server.data, "blobs")
         before = len(os.listdir(folder))
         with backend(n_jobs=2):
             sums = Parallel(batch_size=1)(delayed(numpy.sum)(array[:, :]) for _ in range(8))

@@ -18,6 +18,9 @@ static const unsigned char python_reports[] = {
 static const unsigned char python_pickled[] = {
 #embed "../../Python/martlet/pickled.py"
 };
+static const unsigned char python_blobs[] = {
+#embed "../../Python/martlet/blobs.py"
+};
 static const unsigned char python_errors[] = {
 #embed "../../Python/martlet/errors.py"
 };
@@ -133,6 +136,7 @@ static const struct embedded_file python[] = {
     PYTHON("schema", python_schema),
     PYTHON("worker", python_worker),
     PYTHON("reports", python_reports),
+    PYTHON("blobs", python_blobs),
     PYTHON("pickled", python_pickled),
     PYTHON("errors", python_errors),
     PYTHON("wire", python_wire),

@@ -25,6 +25,8 @@ struct Configuration {
     var drainSeconds = 10.0
     /// Jobs waiting and running in all; past it submissions are refused with 503.
     var maxQueued = EngineSettings().openJobs
+    /// Bytes of all blobs together; past it those used longest ago are removed.
+    var maxBlobBytes = 8 << 30
     /// Bytes that the store may hold: near it the oldest results go, at it submissions are refused
     /// with 507; nil for as many as the disk has.
     var maxStoreBytes: Int64?
@@ -56,6 +58,9 @@ struct Configuration {
         var idleSeconds: Double?
     }
 
+    /// Folder of the blobs.
+    var blobs: String { data + "/blobs" }
+
     /// Sentences for a person; empty when all is well.
     var problems: [String] {
         var found: [String] = []
@@ -65,6 +70,7 @@ struct Configuration {
             found.append("--async-limit must be 1 to 1000000")
         }
         if maxQueued < 1 { found.append("--max-queued must be 1 or more") }
+        if maxBlobBytes < 1 { found.append("--max-blob-bytes must be 1 or more") }
         if let maxStoreBytes, maxStoreBytes < 1 << 20 {
             found.append("--max-store-bytes must be 1048576 or more")
         }

@@ -66,6 +66,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Jobs waiting and running in all (default: 1000000).")
     var maxQueued: Int?
 
+    @Option(help: "Bytes of all blobs together (default: 8589934592).")
+    var maxBlobBytes: Int?
     @Option(help: "Bytes that the store may hold (default: as many as the disk has).")
     var maxStoreBytes: Int64?
 
@@ -103,6 +105,7 @@ struct ServeCommand: AsyncParsableCommand {
         if let processes { configuration.processes = processes }
         if let threads { configuration.threads = threads }
         if let maxQueued { configuration.maxQueued = maxQueued }
+        if let maxBlobBytes { configuration.maxBlobBytes = maxBlobBytes }
         configuration.maxStoreBytes = maxStoreBytes
         if let idempotencyHours { configuration.idempotencyHours = idempotencyHours }
         if let maxEventStreams { configuration.maxEventStreams = maxEventStreams }

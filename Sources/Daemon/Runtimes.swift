@@ -32,7 +32,6 @@ final class Runtimes: Sendable {
         let package =
             try configuration.functions == nil && !configuration.allowsPickle
             ? nil : EmbeddedFiles.installPython(below: configuration.data)
-        let pickles = configuration.allowsPickle ? configuration.data + "/pickles" : nil
         let slots: [PoolKind: Int] = [
             .thread: configuration.threads, .process: configuration.processes,
             .async: configuration.asyncLimit,
@@ -46,8 +45,7 @@ final class Runtimes: Sendable {
                     natives: natives.functions,
                     python: package.map { package in
                         .python(
-                            configuration.python, kind: kind, slots: slots[kind] ?? 1,
-                            functions: configuration.functions, pickles: pickles, package: package)
+                            configuration, kind: kind, slots: slots[kind] ?? 1, package: package)
                     }, native: .nativeWorker, logger: logger))
         }
         let process = pool(.process)
@@ -147,20 +145,20 @@ extension WorkerLaunch {
     }
 
     fileprivate static func python(
-        _ python: String, kind: PoolKind, slots: Int, functions: String?, pickles: String?,
-        package: String,
+        _ configuration: Configuration, kind: PoolKind, slots: Int, package: String,
     ) -> WorkerLaunch {
         var environment = inheritedEnvironment()
         let path = [absolute(package), environment["PYTHONPATH"]].compactMap { $0 }
         environment["PYTHONPATH"] = path.joined(separator: ":")
         environment["MARTLET_FD"] = "3"
+        environment["MARTLET_BLOBS"] = absolute(configuration.blobs)
         if kind == .process { environment.capThreads(workers: slots) }
         var arguments = [
-            executable(python), "-m", "martlet.worker", "--kind", kind.rawValue,
+            executable(configuration.python), "-m", "martlet.worker", "--kind", kind.rawValue,
             "--threads", String(slots),
         ]
-        if let pickles { arguments += ["--pickles", absolute(pickles)] }
-        if let functions { arguments.append(functions) }
+        if configuration.allowsPickle { arguments.append("--pickles") }
+        if let functions = configuration.functions { arguments.append(functions) }
         return WorkerLaunch(arguments: arguments, environment: environment)
     }
 }

@@ -1,3 +1,4 @@
+import Blobs
 import CLinux
 import Dashboard
 import Functions
@@ -26,6 +27,8 @@ enum Server {
         signal(SIGPIPE, SIG_IGN)
         let logger = configuration.logFormat.logger
         let store = try openStore(configuration, logger)
+        let blobs = try BlobFolder(
+            at: configuration.blobs, mostBytes: configuration.maxBlobBytes)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
         let web = WebClient(
@@ -51,7 +54,8 @@ enum Server {
         let dashboard = DashboardRoutes()
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
-            router: Router(JobRoutes(queue: queue, http: watch).routes + dashboard.routes),
+            router: Router(
+                JobRoutes(queue: queue, blobs: blobs, http: watch).routes + dashboard.routes),
             configuration: HTTPServerConfiguration(
                 configuration, tls: tls, openPaths: dashboard.paths))
         watch.look(at: server)
@@ -74,6 +78,7 @@ enum Server {
         await server.stop(grace: .seconds(configuration.drainSeconds))
         await queue.stop(within: .seconds(configuration.drainSeconds))
         web.close()
+        blobs.stop()
         store.close()
         logger.notice("stopped")
     }

@@ -1,3 +1,4 @@
+package import Blobs
 import Functions
 import HTTPWire
 package import JobEngine
@@ -11,11 +12,13 @@ package import WebServer
 /// Rules of jobs are in the engine, not here.
 package struct JobRoutes: Sendable {
     let queue: JobQueue
+    let blobs: BlobFolder
     let http: HTTPServerWatch
 
     /// The watch is for the metrics of the server that has these routes.
-    package init(queue: JobQueue, http: HTTPServerWatch) {
+    package init(queue: JobQueue, blobs: BlobFolder, http: HTTPServerWatch) {
         self.queue = queue
+        self.blobs = blobs
         self.http = http
     }
 
@@ -46,15 +49,15 @@ package struct JobRoutes: Sendable {
             route("GET", "/openapi.yaml") { _ in
                 HTTPResponse(200, type: "application/yaml", EmbeddedFiles.openAPI)
             },
-        ]
+        ] + blobRoutes
     }
 
     /// A route whose errors become problems, in this one place.
-    private func route(
-        _ method: String, _ path: String,
+    func route(
+        _ method: String, _ path: String, body: Route.BodyMode = .collected,
         _ handler: @escaping @Sendable (HTTPRequest) async throws -> HTTPResponse,
     ) -> Route {
-        Route(method, path) { request in
+        Route(method, path, body: body) { request in
             do {
                 return try await handler(request)
             } catch let problem as Problem {
@@ -62,6 +65,8 @@ package struct JobRoutes: Sendable {
             } catch let error as SubmissionError {
                 return Problem(error).response
             } catch let error as StoreError {
+                return Problem(error).response
+            } catch let error as BlobError {
                 return Problem(error).response
             } catch let error as QueueFull {
                 return Problem(error).response

@@ -1,3 +1,4 @@
+package import Blobs
 package import JobEngine
 package import Jobs
 package import RawJSON
@@ -37,6 +38,18 @@ package struct Problem: Error, Sendable {
         case .full: self.init(507, "store-full", "No room to keep the job", error.description)
         case .locked, .failed:
             self.init(500, "store-failed", "The store does not work", error.description)
+        }
+    }
+
+    package init(_ error: BlobError) {
+        switch error {
+        case .mismatch:
+            self.init(
+                422, "blob-mismatch", "The bytes are not those of the name",
+                "\(error): send them under that name, or send what you meant to.")
+        case .full: self.init(507, "store-full", "No room to keep the blob", error.description)
+        case .failed:
+            self.init(500, "store-failed", "The blobs cannot be reached", error.description)
         }
     }
 

@@ -13,8 +13,8 @@ final class HTTP1Body: @unchecked Sendable {
     private var awaitsContinue: Bool
     private var received = 0
     private let start: LoopInstant
-    /// Why the body could not be read; the answer to the request.
-    private(set) var failure: HTTPRefusal?
+    /// Why the body could not be read; that of the handler is no answer to the request then.
+    private(set) var failure: (any Error)?
 
     private enum Rest {
         case bytes(Int)
@@ -22,12 +22,12 @@ final class HTTP1Body: @unchecked Sendable {
         case nothing
     }
 
-    init(of head: RequestHead, on connection: HTTP1Connection) {
+    init(of head: RequestHead, limit: Int, on connection: HTTP1Connection) {
         settings = connection.home.settings
         switch head.body {
         case .none: rest = .nothing
         case .bytes(let count): rest = .bytes(count)
-        case .chunked: rest = .chunks(ChunkedDecoder(limit: settings.limits.bodyBytes))
+        case .chunked: rest = .chunks(ChunkedDecoder(limit: limit))
         }
         self.connection = connection
         stream = connection.stream
@@ -71,15 +71,15 @@ final class HTTP1Body: @unchecked Sendable {
         } catch SocketError.timedOut {
             stream.home.counters.add(.limitBodyRate)
             throw fail(HTTPRefusal(408, "The request's body took too long."))
-        } catch let refusal as HTTPRefusal {
-            throw fail(refusal)
+        } catch {
+            throw fail(error)
         }
         return isUnread
     }
 
-    private func fail(_ refusal: HTTPRefusal) -> HTTPRefusal {
-        failure = refusal
-        return refusal
+    private func fail(_ error: any Error) -> any Error {
+        failure = error
+        return error
     }
 
     private func read(into body: inout [UInt8]) async throws {

@@ -19,7 +19,7 @@ final class HTTP1Connection: @unchecked Sendable {
     init(_ stream: ClientStream) {
         self.stream = stream
         home = stream.home
-        parser = HTTP1Parser(limits: home.settings.limits)
+        parser = HTTP1Parser(limits: home.service.headLimits)
     }
 
     /// The client speaks HTTP/2 from here on.
@@ -80,7 +80,9 @@ final class HTTP1Connection: @unchecked Sendable {
             }
             return !closing
         case .handle(let route):
-            let body = head.body == .none ? nil : HTTP1Body(of: head, on: self)
+            let body =
+                head.body == .none
+                ? nil : HTTP1Body(of: head, limit: home.service.bodyLimit(of: route), on: self)
             let response = try await handle(&request, route, body)
             let closing = closes(after: head) || body?.isUnread == true
             try await send(response, to: request, closing: closing)
@@ -109,7 +111,7 @@ final class HTTP1Connection: @unchecked Sendable {
         stream.isHandling = true
         let response = await home.service.answer(request, by: route)
         stream.isHandling = false
-        // A body that broke a rule while the handler read it is answered as any such body.
+        // A body that broke a rule or off while the handler read it is treated as any such body.
         if let failure = body?.failure { throw failure }
         return response
     }

@@ -41,7 +41,7 @@ final class HTTP2Connection: @unchecked Sendable {
         self.stream = stream
         home = stream.home
         frameStart = home.loop.now
-        builder = HTTP2HeadBuilder(limits: home.settings.limits)
+        builder = HTTP2HeadBuilder(limits: home.service.headLimits)
         session.open(
             events: self, streams: home.settings.streams,
             headBytes: home.settings.limits.headBytes)
@@ -384,12 +384,14 @@ extension HTTP2Connection: HTTP2SessionEvents {
             // Nobody will read it: answered already.
             return session.consume(bytes.count, id)
         }
-        let limit = home.settings.limits.bodyBytes
-        guard open.received + bytes.count <= limit, bodyBytes + bytes.count <= limit else {
+        let limit = home.service.bodyLimit(of: route)
+        let mostHeld = home.settings.limits.bodyBytes
+        guard open.received + bytes.count <= limit, bodyBytes + bytes.count <= mostHeld else {
             session.consume(bytes.count, id)
             open.endBody()
             ready.removeAll { $0 === open }
-            return refuse(HTTPRefusal(413, "The body is over \(limit) bytes."), open)
+            return refuse(
+                HTTPRefusal(413, "The body is over \(min(limit, mostHeld)) bytes."), open)
         }
         bodyBytes += bytes.count
         open.add(bytes)

@@ -5,11 +5,16 @@ final class HTTPService: Sendable {
     let router: Router
     let settings: HTTPServerConfiguration
     private let compression: Compression?
+    /// What a request may be before its route is known.
+    let headLimits: HTTPLimits
 
     init(router: Router, settings: HTTPServerConfiguration) {
         self.router = router
         self.settings = settings
         compression = settings.compresses ? Compression(smallest: settings.compressionBytes) : nil
+        var limits = settings.limits
+        limits.bodyBytes = router.routes.compactMap(\.bodyBytes).reduce(limits.bodyBytes, max)
+        headLimits = limits
     }
 
     /// Ends what runs for the service alone.
@@ -26,11 +31,16 @@ final class HTTPService: Sendable {
     func plan(_ request: inout HTTPRequest) -> Plan {
         if let refused = settings.authorize?(request) { return .answer(refused) }
         let head = request.head
-        if head.isAsterisk { return .answer(options(allowed: "GET, HEAD, POST, DELETE, OPTIONS")) }
+        if head.isAsterisk {
+            return .answer(options(allowed: "GET, HEAD, POST, PUT, DELETE, OPTIONS"))
+        }
         switch router.find(head) {
         case .route(let route, let parameters):
             request.parameters = parameters
             request.routeIndex = route.index
+            if case .bytes(let count) = head.body, count > bodyLimit(of: route) {
+                return .answer(refusedLength(for: route))
+            }
             return .handle(route)
         case .methods(let allowed):
             return .answer(refusedMethod(head, allowed: allowed))
@@ -39,6 +49,13 @@ final class HTTPService: Sendable {
         case .malformed:
             return .answer(settings.refusal(400, "The path has a malformed escape."))
         }
+    }
+
+    /// Bytes of a body that the route takes.
+    func bodyLimit(of route: Route) -> Int { route.bodyBytes ?? settings.limits.bodyBytes }
+
+    func refusedLength(for route: Route) -> HTTPResponse {
+        settings.refusal(413, "The body is over \(bodyLimit(of: route)) bytes.")
     }
 
     private func options(allowed: String) -> HTTPResponse {

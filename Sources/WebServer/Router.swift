@@ -8,6 +8,8 @@ package struct Route: Sendable {
     package let method: String
     package let path: String
     let takesBodyAsStream: Bool
+    /// Bytes of a body; nil for the server's own limit.
+    let bodyBytes: Int?
     /// Its place among the router's routes.
     fileprivate(set) var index = 0
     let handler: HTTPHandler
@@ -16,8 +18,8 @@ package struct Route: Sendable {
     package enum BodyMode: Sendable {
         /// Whole, in memory, before the handler is called.
         case collected
-        /// Piece by piece, while it comes.
-        case streamed
+        /// Piece by piece, while it comes: so many bytes at most.
+        case streamed(upTo: Int)
     }
 
     package init(
@@ -26,7 +28,10 @@ package struct Route: Sendable {
     ) {
         self.method = method
         self.path = path
-        takesBodyAsStream = body == .streamed
+        switch body {
+        case .collected: (takesBodyAsStream, bodyBytes) = (false, nil)
+        case .streamed(let most): (takesBodyAsStream, bodyBytes) = (true, most)
+        }
         self.handler = handler
     }
 }

@@ -11,6 +11,12 @@ def serialize_lines(context, value):
     return (value if isinstance(value, str) else json.dumps(value)).encode()
 
 
+@schemathesis.serializer("application/octet-stream")
+def serialize_bytes(context, value):
+    """Bytes as they are; anything else, made up to be wrong, as text."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
 @schemathesis.hook
 def map_body(context, body):
     """Names a function that is there, lest nearly all submissions be refused for that alone."""

@@ -1,5 +1,6 @@
 """openapi.yaml against the server: its routes, answers and examples, and schemathesis."""
 
+import hashlib
 import json
 import os
 import re
@@ -20,9 +21,11 @@ class DescriptionTests(ServiceTestCase):
         super().setUpClass()
         cls.description = Description(cls.server.call("GET", "/openapi.yaml")[2])
 
-    def ask(self, method, path, status, id=None, name="echo", query="", server=None, **request):
+    def ask(self, method, path, status, id=None, name="echo", sha256="0" * 64, query="",
+            server=None, **request):
         """Asks at a described path, and holds the answer against the description."""
         concrete = path.replace("{id}", id or ABSENT).replace("{name}", name)
+        concrete = concrete.replace("{sha256}", sha256)
         with self.subTest(method=method, path=path, status=status):
             answer = (server or self.server).call(method, concrete + query, **request)
             self.description.check(method, path, answer)
@@ -42,10 +45,13 @@ class DescriptionTests(ServiceTestCase):
         for path, methods in described.items():
             with self.subTest(path=path):
                 place = path.replace("{id}", job).replace("{name}", "echo")
+                place = place.replace("{sha256}", "0" * 64)
                 allow = self.server.call("OPTIONS", place)[1]["Allow"].split(", ")
                 self.assertEqual(set(allow) - {"HEAD", "OPTIONS"}, methods)
         with open(ROOT + "/Sources/JobsAPI/JobRoutes.swift") as file:
-            routes = set(re.findall(r'route\("([A-Z]+)", "([^"]+)"', file.read()))
+            text = file.read()
+        with open(ROOT + "/Sources/JobsAPI/JobRoutes+Blobs.swift") as file:
+            routes = set(re.findall(r'route\("([A-Z]+)", "([^"]+)"', text + file.read()))
         self.assertEqual(routes, {(m, path) for path, ms in described.items() for m in ms})
 
     def test_it_is_the_file_in_the_repository(self):
@@ -56,6 +62,7 @@ class DescriptionTests(ServiceTestCase):
         self.ask_of_submissions()
         self.ask_of_jobs()
         self.ask_of_events()
+        self.ask_of_blobs()
         self.ask_of_the_server()
         self.ask_a_server_with_a_token()
         self.ask_a_full_server()
@@ -164,6 +171,19 @@ class DescriptionTests(ServiceTestCase):
             with EventSource(server, events):
                 self.ask("GET", events, 503, server=server)
                 self.ask("GET", path, 503, job, server=server)
+
+    def ask_of_blobs(self):
+        blob, data = "/v1/blobs/{sha256}", b"bytes"
+        digest = hashlib.sha256(data).hexdigest()
+        self.ask("PUT", blob, 422, body=data)
+        self.ask("PUT", blob, 422, sha256="x", body=data)
+        self.ask("PUT", blob, 413, body=b"", headers={"Content-Length": str(2**40)})
+        self.ask("PUT", blob, 201, sha256=digest, body=data)
+        self.ask("PUT", blob, 204, sha256=digest, body=data)
+        self.ask("GET", blob, 200, sha256=digest)
+        self.ask("DELETE", blob, 204, sha256=digest)
+        for method in ("GET", "DELETE"):
+            self.ask(method, blob, 404, sha256=digest)
 
     def test_calls_that_tell_of_themselves_are_as_described(self):
         job = self.server.submit(function="step", args=[4, 0.3], delay=0.2)

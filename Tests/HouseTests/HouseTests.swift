@@ -13,6 +13,7 @@ import Testing
         "WebServer": ["Foundation", "Jobs", "JobEngine", "Pools", "RawJSON"],
         "Jobs": ["Foundation", "Sockets", "WebServer", "GRDB"],
         "Functions": ["Foundation", "WebServer", "Pools", "JobEngine"],
+        "Blobs": ["Foundation", "Jobs", "WebServer", "HTTPWire"],
         "Pools": ["Foundation", "WebServer", "JobEngine", "SQLiteStore"],
         "JobEngine": ["Foundation", "WebServer", "HTTPWire", "SQLiteStore", "GRDB"],
         "CommandClient": [

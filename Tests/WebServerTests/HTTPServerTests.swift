@@ -52,7 +52,7 @@ import WebServer
 
     @Test func `a streamed body reaches its handler while it comes`() async throws {
         let pieces = Mutex<[Int]>([])
-        let route = Route("POST", "/stream", body: .streamed) { request in
+        let route = Route("POST", "/stream", body: .streamed(upTo: 64 << 20)) { request in
             #expect(request.body.isEmpty)
             do {
                 while let piece = try await request.bodyStream?.next() {
@@ -75,7 +75,7 @@ import WebServer
     }
 
     @Test func `a streamed body that is malformed or too slow ends the request`() async throws {
-        let route = Route("POST", "/stream", body: .streamed) { request in
+        let route = Route("POST", "/stream", body: .streamed(upTo: 64 << 20)) { request in
             while (try? await request.bodyStream?.next()) != nil {}
             return HTTPResponse(200, type: "text/plain", [])
         }

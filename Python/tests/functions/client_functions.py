@@ -37,3 +37,8 @@ def die(status):
 @martlet.function
 async def later(x):
     return x
+
+
+@martlet.function
+def blob_length(digest):
+    return len(martlet.blob(digest))
