@@ -297,7 +297,7 @@ class Client:
                     return answer, Stream(self, connection, reader)
                 answer.body = reader.take()
                 self._give_back(connection, reader)
-                if answer.status not in operations.PASSING_STATUSES or not request.repeatable:
+                if not request.repeatable or not operations.passes(answer):
                     return answer, None
                 delay = patience.wait(at_least=answer.retry_after)
                 if delay is None:
