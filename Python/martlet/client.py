@@ -127,7 +127,7 @@ class Client:
     def submit_many(self, submissions):
         """Submits dicts of members, all or none; returns the ids in their order.
 
-        It is not repeated when the connection is lost: whether the jobs are there is not known.
+        When the connection is lost it is repeated with the same Idempotency-Key.
         """
         return self._run(operations.submit_many(
             [operations.submission(each["function"], each) for each in submissions]))
