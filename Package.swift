@@ -120,6 +120,8 @@ let package = Package(
             [
                 "JobEngine", "Functions", "Jobs", "RawJSON", "Sockets", "TestSupport", logging,
             ]),
+        tests(
+            "PoolsTests", ["Pools", "Functions", "Jobs", "RawJSON", "Sockets", "Threads", logging]),
         tests("BlobsTests", ["Blobs"]),
         tests("HouseTests", []),
         .executableTarget(name: "martlet", dependencies: ["Daemon"], swiftSettings: house),

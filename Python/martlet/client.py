@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 
-from . import operations
+from . import functions, operations
 from .errors import ConnectionLost, Unreachable
 from .operations import END, PULL, Item, Patience, Read
 from .wire import Address, AnswerReader, Request
@@ -19,6 +19,7 @@ SEND_BYTES = 1 << 20
 # Seconds of trying to reach a server that has never answered this client: more likely its URL is
 # wrong than it is just being started again.
 FIRST_SECONDS = 3.0
+NOTHING = functions.Nothing()
 
 
 class JobView:
@@ -279,7 +280,8 @@ class Client:
             connection = None
             try:
                 connection = self._connection()
-                reader = connection.exchange(request, data)
+                with functions.lend_slots() if request.may_last else NOTHING:
+                    reader = connection.exchange(request, data)
                 self._has_reached = True
             except OSError as error:
                 if connection is not None:
@@ -404,7 +406,8 @@ class Stream:
                     self.close()
                 return data
             try:
-                self.reader.feed(self.connection.receive())
+                with functions.lend_slots():
+                    self.reader.feed(self.connection.receive())
             except OSError as error:
                 self.close()
                 if isinstance(error, ConnectionLost):

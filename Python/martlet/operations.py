@@ -15,7 +15,7 @@ import time
 import uuid
 from urllib.parse import quote, urlencode
 
-from . import errors
+from . import errors, functions
 from .wire import Request
 
 PULL, END = object(), object()
@@ -118,15 +118,20 @@ def ask_json(method, address, *statuses, repeatable=True):
 
 def submit(body, key=None, wait=None):
     """The document of the new job; with `wait`, at its end if that comes within these seconds."""
-    headers = [("Idempotency-Key", key or uuid.uuid4().hex)]
+    headers = [("Idempotency-Key", key or uuid.uuid4().hex), *nested()]
     if wait is not None:
         headers.append(("Prefer", "wait=%.3f" % wait))
     request = Request("POST", "/v1/jobs", body, headers, wait=wait or 0)
     return (yield from ask(request, 200, 202)).json()
 
 
+def nested():
+    """The header field of a submission that a job makes: it may wait for the new one."""
+    return () if functions.lend_slots is functions.Nothing else (("Martlet-Nested", "1"),)
+
+
 def submit_many(submissions):
-    headers = [("Idempotency-Key", uuid.uuid4().hex)]
+    headers = [("Idempotency-Key", uuid.uuid4().hex), *nested()]
     request = Request("POST", "/v1/jobs/batch", encode(submissions), headers)
     return [job["id"] for job in (yield from ask(request, 202)).json()["jobs"]]
 

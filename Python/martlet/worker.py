@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from . import functions, reports
+from . import functions, reports, slots
 
 encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 decode = json.JSONDecoder().raw_decode
@@ -201,6 +201,8 @@ class Worker:
         self.reports.current, self.reports.send = current, send
         functions.report_progress = self.reports.note
         functions.current_trace = lambda: current()[1]
+        self.waits = slots.Waits(current, send, self.lock)
+        functions.lend_slots = self.waits.lend
 
     def handle(self, message):
         """The answer to a call, ready to be sent."""
@@ -228,12 +230,23 @@ class Worker:
 def read_message(line, send):
     """The message of a line; None when Python cannot read it, which is then the call's failure."""
     try:
-        return decode(line)[0]
+        message = decode(line)[0]
+        if "server" in message:
+            set_home(message["server"])
+        return message
     except ValueError as error:  # for example an integer of over 4,300 digits
         head = line[:64].split(",")[0].split(":")
         if head[0] == '{"call"':
             send(answer_call(int(head[1]), "", fail, error))
         return None
+
+
+def set_home(server):
+    """Has `martlet.Client()` in functions and their child processes speak to this server."""
+    os.environ["MARTLET_URL"] = server["url"]
+    os.environ.pop("MARTLET_TOKEN", None)
+    if "token" in server:
+        os.environ["MARTLET_TOKEN"] = server["token"]
 
 
 class Lines:
@@ -264,14 +277,22 @@ def fail(error):
 # --- The three kinds -------------------------------------------------------------------------
 
 NO_CALL = (None, None)
+# Calls of the thread pool that may wait for other jobs at once; as many as it has threads if more.
+WAITING_THREADS = 1000
 
 
 def serve_process(worker):
     call, lock, send = NO_CALL, worker.lock, worker.channel.sendall
     worker.capture(lambda: call, send)
-    said, finish = worker.reports.open, worker.reports.finish
+    said, finish, waits = worker.reports.open, worker.reports.finish, worker.waits
+    caps = slots.ThreadCaps()
     for message in worker.messages():
-        if "call" in message:
+        if "forget" in message:
+            waits.unanswered -= 1
+        elif "call" in message:
+            if waits.unanswered:
+                continue  # the server has taken it back
+            caps.set(message.get("cpus", 1))
             number = message["call"]
             call = (number, message.get("trace"))
             line = worker.handle(message)
@@ -318,7 +339,8 @@ def serve_threads(worker, threads):
             except functions.Cancelled:
                 cancelled.add(number)
 
-    with ThreadPoolExecutor(threads) as pool:
+    # The server counts; those that wait for other jobs do not count.
+    with ThreadPoolExecutor(threads + max(WAITING_THREADS, threads)) as pool:
         for message in worker.messages():
             if "call" in message:
                 with lock:

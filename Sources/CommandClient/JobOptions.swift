@@ -27,6 +27,9 @@ struct JobOptions: ParsableArguments {
     @Option(help: "A tag to find it by. Repeatable.")
     var tag: [String] = []
 
+    @Option(help: "Slots of the pool that a call takes.")
+    var cpus: Int?
+
     @Option(help: "Attempts in all.")
     var maxAttempts: Int?
 
@@ -49,6 +52,7 @@ struct JobOptions: ParsableArguments {
         if let notBefore { writer.member("not_before", notBefore) }
         if let keep { writer.member("keep", keep) }
         if !tag.isEmpty { writer.member("tags", tag) }
+        if let cpus { writer.member("cpus", cpus) }
         if unique { writer.member("unique", true) }
         if let cache { writer.member("cache", cache) }
         if let maxAttempts {

@@ -79,6 +79,12 @@ final class Runtimes: Sendable {
         }
     }
 
+    /// Tells what runs in the pools where the server is reached; nothing if it cannot be from here.
+    func announce(_ home: ServerHome?) async {
+        guard let home else { return }
+        for pool in all { await pool.announce(home) }
+    }
+
     /// Looks once a second whether a file of functions has changed, until the task is cancelled.
     func watchFiles() async {
         guard let folder else { return }
@@ -112,6 +118,25 @@ private func read(_ hello: RawJSON, into catalogue: FunctionCatalogue) -> [Broke
     }
     catalogue.replace(.python, functions: functions, broken: broken)
     return broken
+}
+
+extension ServerHome {
+    /// The first address that is plain, as it is reached from this machine; nil when there is none.
+    ///
+    /// Not by TLS, whose certificate is for the names that others reach the server by.
+    init?(reaching addresses: [ListenAddress], isSecure: Bool, token: String?) {
+        let plain = addresses.first { address in
+            if case .unix = address { true } else { !isSecure }
+        }
+        switch plain {
+        case nil: return nil
+        case .unix(let path): self.init(url: "unix:\(absolute(path))", token: token)
+        case .internet(let host, let port):
+            let near = ["0.0.0.0": "127.0.0.1", "::": "::1"][host] ?? host
+            let address = ListenAddress.internet(host: near, port: port)
+            self.init(url: address.url(isSecure: false), token: token)
+        }
+    }
 }
 
 extension Function {

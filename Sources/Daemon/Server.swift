@@ -52,13 +52,18 @@ enum Server {
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
         let watch = HTTPServerWatch()
         let dashboard = DashboardRoutes()
+        let workerToken = configuration.token.map { _ in randomToken() }
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
             router: Router(
                 JobRoutes(queue: queue, blobs: blobs, http: watch).routes + dashboard.routes),
             configuration: HTTPServerConfiguration(
-                configuration, tls: tls, openPaths: dashboard.paths))
+                configuration, tls: tls, openPaths: dashboard.paths, workerToken: workerToken))
         watch.look(at: server)
+        await runtimes.announce(
+            ServerHome(
+                reaching: server.addresses, isSecure: tls != nil,
+                token: workerToken))
         for address in server.addresses {
             logger.notice(
                 "listening", metadata: ["address": "\(address.url(isSecure: tls != nil))"])
@@ -81,6 +86,12 @@ enum Server {
         blobs.stop()
         store.close()
         logger.notice("stopped")
+    }
+
+    /// What workers send in place of the server's token, which user code need not know.
+    private static func randomToken() -> String {
+        var random = SystemRandomNumberGenerator()
+        return (0..<4).map { _ in String(random.next(), radix: 36) }.joined()
     }
 
     private static func openStore(

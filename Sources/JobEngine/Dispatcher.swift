@@ -7,7 +7,9 @@ import RawJSON
 import Sockets
 import Synchronization
 
-/// Starts jobs when their pool has room, the highest priority first, then the oldest.
+/// Starts jobs when their pool has room, the highest priority first, then the oldest; but before
+/// those what a running job has submitted, the newest first, because that job may wait for it and
+/// keep its worker meanwhile.
 ///
 ///     JobQueue ── add ──► ready jobs, by pool ── a pool has room ──► attempt ──► store, waiters
 ///                            ▲      ▲
@@ -24,6 +26,7 @@ actor Dispatcher {
     private let savedItems: JobWaiters
     private let live: LiveJobs
     private let open: OpenJobs
+    private let uploads: OpenUploads
     private let events: EventFeed
     private let progressEvents: ProgressEvents
     private let journal: JobJournal
@@ -52,6 +55,8 @@ actor Dispatcher {
     private var unnoted = Deque<(id: JobID, attempt: Int, at: Timestamp)>()
     /// Jobs that do not run and are just being cancelled in the store.
     private var cancelling: Set<JobID> = []
+    /// What the failure of a job that is being cancelled says, if it is not the usual.
+    private var reasons: [JobID: Failure] = [:]
     /// Seconds that an item took when the function was last mapped.
     private var itemSeconds: [String: Double] = [:]
     private var isDraining = false
@@ -60,7 +65,7 @@ actor Dispatcher {
 
     init(
         _ parts: EngineParts, waiters: JobWaiters, savedItems: JobWaiters, live: LiveJobs,
-        open: OpenJobs, events: EventFeed, savedLogs: JobWaiters,
+        open: OpenJobs, uploads: OpenUploads, events: EventFeed, savedLogs: JobWaiters,
     ) {
         store = parts.store
         pools = parts.pools
@@ -73,6 +78,7 @@ actor Dispatcher {
         self.savedItems = savedItems
         self.live = live
         self.open = open
+        self.uploads = uploads
         self.events = events
         progressEvents = ProgressEvents(events, loop: parts.loop)
         journal = JobJournal(
@@ -84,14 +90,19 @@ actor Dispatcher {
     private struct Entry: Comparable {
         let priority: Int
         let sequence: Int
+        let isNested: Bool
         /// nil for a running map that wants to run another chunk.
         let job: JobID?
         let function: String
+        /// Slots that it takes.
+        let cpus: Int
         /// Of the submission.
         var bytes = 0
 
+        private var turn: Int { isNested ? sequence : -sequence }
+
         static func < (left: Entry, right: Entry) -> Bool {
-            (left.priority, right.sequence) < (right.priority, left.sequence)
+            (left.priority, left.turn) < (right.priority, right.turn)
         }
     }
 
@@ -123,11 +134,15 @@ actor Dispatcher {
             overflowed.insert(job.pool)  // should it not end, the store has it
             return
         }
+        var job = job
+        if job.submission.work.isMap { uploads.update(&job) }
         live.put(job)
         push(
             Entry(
-                priority: job.submission.priority, sequence: takeSequence(), job: job.id,
-                function: job.submission.function, bytes: bytes), job.pool)
+                priority: job.submission.priority, sequence: takeSequence(),
+                isNested: job.isNested, job: job.id,
+                function: job.submission.function, cpus: job.submission.cpus, bytes: bytes),
+            job.pool)
     }
 
     /// Whether a job more fits into the memory for those that are ready, or into a part of it.
@@ -191,6 +206,14 @@ actor Dispatcher {
 
     // MARK: Starting
 
+    /// Looks for work for a pool that has room when nothing of its has ended.
+    func watchPools() async {
+        let loop = self.loop
+        for (kind, pool) in pools {
+            await pool.whenRoom { loop.execute { self.assumeIsolated { $0.pump(kind) } } }
+        }
+    }
+
     /// Starts what the pool has room for.
     private func pump(_ kind: PoolKind) {
         guard let pool = pools[kind] else { return }
@@ -202,7 +225,7 @@ actor Dispatcher {
             if isDraining, entry.job != nil { break }
             let function = catalogue.function(named: entry.function)
             if let function {
-                guard pool.reserve(for: function) else { break }
+                guard pool.reserve(for: function, cpus: entry.cpus) else { break }
             } else if homeless.count >= Self.homelessLimit {
                 break
             }
@@ -246,15 +269,16 @@ actor Dispatcher {
             places[sequence] = continuation
             push(
                 Entry(
-                    priority: job.submission.priority, sequence: sequence, job: nil,
-                    function: function.name), job.pool)
+                    priority: job.submission.priority, sequence: sequence,
+                    isNested: job.isNested, job: nil,
+                    function: function.name, cpus: job.submission.cpus), job.pool)
             pump(job.pool)
         }
     }
 
-    func giveBack(_ kind: PoolKind, _ function: Function) {
-        pools[kind]?.giveBack(for: function)
-        pump(kind)
+    func giveBackPlace(of job: Job, _ function: Function) {
+        pools[job.pool]?.giveBack(for: function, cpus: job.submission.cpus)
+        pump(job.pool)
     }
 
     func run(_ call: Call, in kind: PoolKind) async -> CallOutcome {
@@ -273,6 +297,7 @@ actor Dispatcher {
     /// once, at its end; but at once of a function in this process, which could take it down.
     func begun(_ job: Job, of function: Function?) {
         metrics.started(job, due: live.job(job.id)?.notBefore)
+        let job = upToDate(job)
         live.put(job)
         events.publish(job)
         let start = job.startedAt ?? .now()
@@ -300,6 +325,15 @@ actor Dispatcher {
             store.noteStarted(id, attempt: attempt, at: start)
         }
         if !unnoted.isEmpty { scheduleNotes() }
+    }
+
+    /// The job with the items that have come since the attempt took it.
+    private func upToDate(_ job: Job) -> Job {
+        guard job.isUploading, let now = live.job(job.id) else { return job }
+        var job = job
+        job.submission = now.submission
+        job.isUploading = now.isUploading
+        return job
     }
 
     func progress(of id: JobID, done: Int, failed: Int, running: Int) {
@@ -352,7 +386,8 @@ actor Dispatcher {
         }
         return MapRun(
             job: job, function: function, timeout: timeout, slots: slots[job.pool] ?? 1,
-            ended: ended, itemSeconds: itemSeconds[function.name], dispatcher: self, loop: loop)
+            ended: ended, itemSeconds: itemSeconds[function.name], dispatcher: self, store: store,
+            uploads: uploads, loop: loop)
     }
 
     func retryPolicy(of job: Job, _ function: Function?) -> RetryPolicy {
@@ -369,9 +404,14 @@ actor Dispatcher {
     /// Makes the attempt's outcome durable, then tells whoever waits.
     func ended(_ job: Job, adding segments: [ItemSegment]) async {
         let store = self.store
+        var job = upToDate(job)
+        let reason = reasons.removeValue(forKey: job.id)
+        if job.state == .cancelled, let reason { job.failure = reason }
+        if job.state.isEnd { uploads.forget(job.id) }
         journal.attemptEnds(job.id)
+        let final = job
         await persist(job.id) { () async throws(StoreError) in
-            try await store.update(job, adding: segments)
+            try await store.update(final, adding: segments)
         }
         let hasRun = attempts.removeValue(forKey: job.id) != nil
         metrics.ended(job, hasRun: hasRun)
@@ -395,8 +435,20 @@ actor Dispatcher {
 
     /// Cancels a job, in memory or in the store; one that has ended stays as it is.
     ///
+    /// - Parameters:
+    ///   - id: the job's.
+    ///   - reason: what is said of it; nil for the usual.
     /// - Returns: the job as it stands now; nil when there is none.
-    func cancel(_ id: JobID) async throws(StoreError) -> Job? {
+    /// - Throws: when the store cannot be read.
+    func cancel(_ id: JobID, as reason: Failure? = nil) async throws(StoreError) -> Job? {
+        guard let reason else { return try await cancel(id) }
+        reasons[id] = reason
+        let job = try await cancel(id)
+        if job?.state != .cancelling { reasons[id] = nil }
+        return job
+    }
+
+    private func cancel(_ id: JobID) async throws(StoreError) -> Job? {
         if let job = live.job(id) { return await cancelLive(job) }
         guard cancelling.insert(id).inserted else { return try await store.job(id) }
         defer { cancelling.remove(id) }
@@ -416,6 +468,7 @@ actor Dispatcher {
         live.change(job.id) { $0.state = .cancelling }
         if let job = live.job(job.id) { events.publish(job) }
         attempt.cancel()
+        uploads.wake(job.id)
         return live.job(job.id)
     }
 

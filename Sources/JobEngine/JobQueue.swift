@@ -50,12 +50,14 @@ package final class JobQueue: Sendable {
     package let catalogue: FunctionCatalogue
     let store: any JobStore
     private let pools: [PoolKind: any JobPool]
+    private let slots: [PoolKind: Int]
     let loop: EventLoop
     let dispatcher: Dispatcher
     private let waiters = JobWaiters()
     /// Those who wait for more results of a running map.
     private let savedItems = JobWaiters()
-    private let live = LiveJobs()
+    let live = LiveJobs()
+    let uploads = OpenUploads()
     private let open: OpenJobs
     private let ids: JobIDGenerator
     private let keysInUse = KeysInUse()
@@ -67,13 +69,15 @@ package final class JobQueue: Sendable {
     ///
     /// - Throws: `StoreError` when the store cannot be read.
     package static func start(_ parts: EngineParts) async throws -> JobQueue {
-        let report = try await parts.store.recover(
+        var report = try await parts.store.recover(
             at: .now(), keepSeconds: parts.settings.keepSeconds)
         if report.requeued > 0 {
             parts.logger.notice(
                 "jobs found unfinished are queued again", metadata: ["jobs": "\(report.requeued)"])
         }
+        report.queued -= try await cutUnfinishedUploads(parts)
         let queue = JobQueue(parts, report)
+        await queue.dispatcher.watchPools()
         for pool in parts.pools.keys { await queue.dispatcher.refill(pool) }
         return queue
     }
@@ -82,13 +86,14 @@ package final class JobQueue: Sendable {
         catalogue = parts.catalogue
         store = parts.store
         pools = parts.pools
+        slots = parts.slots
         loop = parts.loop
         ids = JobIDGenerator(after: report.lastSequence)
         open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
         events = EventFeed(limit: parts.settings.eventStreams)
         dispatcher = Dispatcher(
-            parts, waiters: waiters, savedItems: savedItems, live: live, open: open, events: events,
-            savedLogs: savedLogs)
+            parts, waiters: waiters, savedItems: savedItems, live: live, open: open,
+            uploads: uploads, events: events, savedLogs: savedLogs)
         events.beat(on: loop)
     }
 
@@ -117,18 +122,28 @@ package final class JobQueue: Sendable {
                 "\"\(function.name)\" does not run on the \(pool.rawValue) pool; choose \(allowed)."
             )
         }
+        if let slots = slots[pool], submission.cpus > slots {
+            throw SubmissionError(
+                .invalidMember, at: pointer.appending("cpus"),
+                "\"cpus\" must be at most \(slots), which the \(pool.rawValue) pool has, not "
+                    + "\(submission.cpus).")
+        }
         let now = Timestamp.now()
         var submission = submission
         submission.queue = submission.queue ?? function.queue ?? "default"
         for tag in function.tags where !submission.tags.contains(tag) {
             submission.tags.append(tag)
         }
+        // Of all items, so before they are taken out.
+        let keys = CallKeys(submission, of: function)
+        let pieces = submission.takeItems()
         let due = submission.delay.map { now.adding(seconds: $0) } ?? submission.notBefore
         var job = Job(
             id: ids.next(at: now), submission: submission, pool: pool, createdAt: now,
             notBefore: due, idempotencyKey: idempotencyKey)
         job.traceparent = traceparent
-        job.keys = CallKeys(submission, of: function)
+        job.keys = keys
+        job.pieces = pieces
         return job
     }
 
@@ -141,7 +156,7 @@ package final class JobQueue: Sendable {
             try await insert([job], batch: nil)
         }
         guard case .existing(let existing, let likeness)? = outcomes.first else {
-            return KeptJob(job: job)
+            return KeptJob(job: job.withoutPieces)
         }
         return KeptJob(job: live.job(existing.id) ?? existing, likeness: likeness)
     }
@@ -154,7 +169,7 @@ package final class JobQueue: Sendable {
         if kept.likeness != nil {
             kept.job = try await wait(kept.job.id, seconds: seconds) ?? kept.job
         } else {
-            kept.job = await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? job
+            kept.job = await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? kept.job
         }
         return kept
     }
@@ -190,7 +205,9 @@ package final class JobQueue: Sendable {
             return try await store.insert(
                 jobs, batch: batch, leavingOut: { live.state(of: $0) == .cancelling }
             ) { outcomes in
-                let fresh = zip(jobs, outcomes).compactMap { $1.isStored ? $0 : nil }
+                let fresh = zip(jobs, outcomes).compactMap { job, outcome in
+                    outcome.isStored ? job.withoutPieces : nil
+                }
                 open.leave(jobs.count - fresh.count)
                 events.publish(fresh)
                 loop.execute { dispatcher.assumeIsolated { $0.take(fresh) } }
@@ -205,7 +222,9 @@ package final class JobQueue: Sendable {
 
     package func job(_ id: JobID) async throws(StoreError) -> Job? {
         if let job = live.job(id) { return job }
-        return try await store.job(id)
+        var job = try await store.job(id)
+        job?.isUploading = uploads.isOpen(id)
+        return job
     }
 
     /// The job when it has ended, or as it stands after `seconds`; nil when there is none.

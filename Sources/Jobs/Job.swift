@@ -3,7 +3,13 @@ package import RawJSON
 /// One submission and what has become of it.
 package struct Job: Sendable {
     package let id: JobID
-    package let submission: JobSubmission
+    package var submission: JobSubmission
+    /// Of a new large map: its items, which a store keeps beside it; nobody else holds on to them.
+    package var pieces: [ItemPiece] = []
+    /// Whether a job submitted it that may wait for it; not kept in the store.
+    package var isNested = false
+    /// Whether more items of the map are to come; a store keeps it of a new job.
+    package var isUploading = false
     /// Where it runs: the submission's choice, else the function's default.
     package let pool: PoolKind
     package var state: JobState
@@ -60,6 +66,16 @@ package struct Job: Sendable {
         self.result = result
         self.failure = failure
         self.idempotencyKey = idempotencyKey
+    }
+}
+
+extension Job {
+    /// The job as it is held in memory when its items are stored.
+    package var withoutPieces: Job {
+        guard !pieces.isEmpty else { return self }
+        var job = self
+        job.pieces = []
+        return job
     }
 }
 

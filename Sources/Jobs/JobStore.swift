@@ -2,7 +2,7 @@
 ///
 /// Every method may be called from any thread and suspends instead of blocking. What a method
 /// that changes something has returned is durable: it survives `kill -9` and loss of power.
-package protocol JobStore: LogStore, StoreHealth {
+package protocol JobStore: ItemStore, LogStore, StoreHealth {
     /// Keeps new jobs, all or none, in order.
     ///
     /// A job that is like one that is there already, as `Likeness` tells, is not kept.

@@ -10,6 +10,8 @@ package struct JobSubmission: Sendable {
     /// for one less, and so on.
     package var concurrency: Int?
     package var chunk = ChunkSize.auto
+    /// Slots of the pool that a call takes.
+    package var cpus = 1
     package var onError = OnError.stop
     /// nil for the function's queue, else `default`.
     package var queue: String?
@@ -49,13 +51,21 @@ package enum JobWork: Sendable {
     /// An array of positional or an object of named arguments.
     case call(arguments: RawJSON)
     /// One call an item of the array; with `spread` an item is itself an array or object of
-    /// arguments.
+    /// arguments. The array is empty where the store keeps the items in pieces (`ItemPiece`).
     case map(items: RawJSON, count: Int, spread: Bool)
 
     package var isMap: Bool {
         switch self {
         case .call: false
         case .map: true
+        }
+    }
+
+    /// Of a map; nil of a call.
+    package var itemCount: Int? {
+        switch self {
+        case .call: nil
+        case .map(_, let count, _): count
         }
     }
 }

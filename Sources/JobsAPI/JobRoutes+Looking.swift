@@ -31,7 +31,13 @@ extension JobRoutes {
     func submission(_ request: HTTPRequest) async throws -> HTTPResponse {
         let id = try id(request)
         guard let job = try await queue.job(id) else { throw Problem.noJob(id.description) }
-        return .json(200, Array(job.submission.document.bytes))
+        guard let (head, tail) = job.submission.documentAroundItems else {
+            return .json(200, Array(job.submission.document.bytes))
+        }
+        let items = PieceStream(job: id, head: Array(head), tail: Array(tail), queue: queue)
+        return HTTPResponse(
+            200, fields: [("Content-Type", "application/json")],
+            .stream { try await items.next() })
     }
 
     func result(_ request: HTTPRequest) async throws -> HTTPResponse {

@@ -24,7 +24,7 @@ package struct JobRoutes: Sendable {
 
     package var routes: [Route] {
         [
-            route("POST", "/v1/jobs", submit),
+            route("POST", "/v1/jobs", body: Self.submissionBody, submit),
             route("POST", "/v1/jobs/batch", submitBatch),
             route("GET", "/v1/jobs", list),
             route("POST", "/v1/jobs/cancel", cancelAll),
@@ -85,17 +85,19 @@ package struct JobRoutes: Sendable {
     // MARK: Submitting
 
     func submit(_ request: HTTPRequest) async throws -> HTTPResponse {
-        try requireType(request, ["application/json"])
+        if let items = request.bodyStream { return try await upload(items, request) }
+        try requireType(request, ["application/json", "application/x-ndjson"])
         let submission = try JobSubmission(parsing: try json(request.body[...]))
-        let job = try queue.prepare(
+        var job = try queue.prepare(
             submission, idempotencyKey: try idempotencyKey(request),
             traceparent: request.traceparent)
+        job.isNested = request.isNested
         if let seconds = try preferredWait(request) {
             let kept = try await queue.submit(job, waiting: seconds)
-            return try accepted(kept, for: job, status: kept.job.state.isEnd ? 200 : 202)
+            return try await accepted(kept, for: job, status: kept.job.state.isEnd ? 200 : 202)
         }
         let kept = try await queue.submit(job)
-        return try accepted(kept, for: job, status: kept.likeness == .cache ? 200 : 202)
+        return try await accepted(kept, for: job, status: kept.likeness == .cache ? 200 : 202)
     }
 
     func idempotencyKey(_ request: HTTPRequest) throws -> String? {
@@ -109,10 +111,8 @@ package struct JobRoutes: Sendable {
     }
 
     /// The answer to a submission; the same key with another body is a mistake of the client's.
-    func accepted(_ kept: KeptJob, for sent: Job, status: Int) throws -> HTTPResponse {
-        if kept.likeness == .idempotencyKey,
-            kept.job.submission.document != sent.submission.document
-        {
+    func accepted(_ kept: KeptJob, for sent: Job, status: Int) async throws -> HTTPResponse {
+        if kept.likeness == .idempotencyKey, try await !isSame(kept.job, sent) {
             throw Problem(
                 422, "idempotency-key-reused",
                 "The Idempotency-Key was used for another submission",
@@ -124,6 +124,11 @@ package struct JobRoutes: Sendable {
             response.fields.append(("Martlet-Existing", likeness.rawValue))
         }
         return response
+    }
+
+    private func isSame(_ kept: Job, _ sent: Job) async throws -> Bool {
+        guard kept.submission.document == sent.submission.document else { return false }
+        return try await queue.hasItems(kept, of: sent)
     }
 
     func accepted(_ job: Job, status: Int) -> HTTPResponse {
@@ -160,7 +165,9 @@ package struct JobRoutes: Sendable {
         for (index, document) in documents.enumerated() {
             let pointer = JSONPointer().appending(index)
             let submission = try JobSubmission(parsing: document, at: pointer)
-            jobs.append(try queue.prepare(submission, traceparent: trace, at: pointer))
+            var job = try queue.prepare(submission, traceparent: trace, at: pointer)
+            job.isNested = request.isNested
+            jobs.append(job)
         }
         let kept = try await queue.submit(jobs, batch: try batchKey(request))
         var writer = JSONWriter(capacity: 80 * jobs.count + 32)
@@ -258,4 +265,9 @@ package struct JobRoutes: Sendable {
         guard try await queue.delete(id) else { throw Problem.noJob(id.description) }
         return HTTPResponse(204, .bytes([]))
     }
+}
+
+extension HTTPRequest {
+    /// Whether a job sends it, which may wait for those that it submits.
+    var isNested: Bool { head.field("martlet-nested") != nil }
 }

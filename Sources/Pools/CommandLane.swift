@@ -12,15 +12,21 @@ struct CommandLane: Sendable {
     let threads: ThreadExecutor
     let spawner: ThreadExecutor
     let children: ChildProcesses
+    /// Slots of the pool.
+    let poolSlots: Int
     /// In bytes; a command that writes more is killed.
     let outputLimit = 64 << 20
 
-    /// Runs one call; `started` is told the process id, so that the process can be killed.
+    /// Runs one call, which takes a number of `slots` of this lane's; `started` is told the process
+    /// id, so that the process can be killed.
     func run(
-        _ path: String, _ arguments: RawJSON, for source: CallSource?,
+        _ path: String, _ arguments: RawJSON, for source: CallSource?, slots: Int,
+        home: ServerHome?,
         started: @escaping @Sendable (pid_t) -> Void,
     ) async -> Result<RawJSON, Failure> {
         var environment = inheritedEnvironment()
+        home?.add(to: &environment)
+        environment.capThreads(workers: poolSlots, each: slots)
         if let trace = source?.traceparent { environment["TRACEPARENT"] = trace }
         let launch = WorkerLaunch(arguments: [path], environment: environment)
         var input: [Int32] = [0, 0]
@@ -162,8 +168,13 @@ package func inheritedEnvironment() -> [String: String] {
 extension [String: String] {
     /// Bounds the threads that numerical libraries start in each of some worker processes, so that
     /// together they have as many as there are CPUs; what the operator has set stays.
-    package mutating func capThreads(workers: Int) {
-        let threads = String(Swift.max(1, HostCapacity.cpus() / Swift.max(1, workers)))
+    ///
+    /// - Parameters:
+    ///   - workers: how many there are.
+    ///   - slots: of them that this one may fill.
+    package mutating func capThreads(workers: Int, each slots: Int = 1) {
+        let threads = String(
+            Swift.max(1, HostCapacity.cpus() / Swift.max(1, workers)) * slots)
         for name in [
             "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
             "VECLIB_MAXIMUM_THREADS",

@@ -26,6 +26,7 @@ package actor RuntimePool: JobPool {
     private var localReserved = 0
     private var running: [Int: CallTicket] = [:]
     private var nextRun = 0
+    private var home: ServerHome?
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         loop.asUnownedSerialExecutor()
@@ -78,11 +79,12 @@ package actor RuntimePool: JobPool {
             isProcess
             ? CommandLane(
                 threads: ThreadExecutor(name: "commands", threads: parts.slots),
-                spawner: parts.spawner, children: parts.children) : nil
+                spawner: parts.spawner, children: parts.children, poolSlots: parts.slots) : nil
         func fleet(_ launch: WorkerLaunch) -> WorkerFleet {
             WorkerFleet(
                 size: isProcess ? parts.slots : 1, callsPerWorker: isProcess ? 1 : parts.slots,
-                launch: launch, loop: parts.loop, spawner: parts.spawner, children: parts.children,
+                isSerial: isProcess, launch: launch, loop: parts.loop, spawner: parts.spawner,
+                children: parts.children,
                 logger: parts.logger)
         }
         if let python = parts.python { fleets[.python] = fleet(python) }
@@ -102,23 +104,36 @@ package actor RuntimePool: JobPool {
 
     // MARK: Calls
 
-    package nonisolated func giveBack(for function: Function) {
+    package nonisolated func giveBack(for function: Function, cpus: Int) {
         assumeIsolated { pool in
             if let fleet = pool.fleets[function.runtime] {
-                fleet.giveBack()
+                fleet.giveBack(cpus)
             } else {
-                pool.localReserved = max(0, pool.localReserved - 1)
+                pool.localReserved = max(0, pool.localReserved - min(cpus, pool.slots))
             }
         }
     }
 
-    package nonisolated func reserve(for function: Function) -> Bool {
+    package nonisolated func reserve(for function: Function, cpus: Int) -> Bool {
         assumeIsolated { pool in
-            if let fleet = pool.fleets[function.runtime] { return fleet.reserve(function.name) }
-            guard pool.local + pool.localReserved < pool.slots else { return false }
-            pool.localReserved += 1
+            if let fleet = pool.fleets[function.runtime] {
+                return fleet.reserve(function.name, cpus)
+            }
+            let width = min(cpus, pool.slots)
+            guard pool.local + pool.localReserved + width <= pool.slots else { return false }
+            pool.localReserved += width
             return true
         }
+    }
+
+    package func whenRoom(_ body: @escaping @Sendable () -> Void) {
+        for fleet in fleets.values { fleet.onRoom = body }
+    }
+
+    /// Tells what runs in the pool where this server is reached.
+    package func announce(_ home: ServerHome) {
+        self.home = home
+        fleets[.python]?.announce(home)
     }
 
     package func run(_ call: Call) async -> CallOutcome {
@@ -129,9 +144,10 @@ package actor RuntimePool: JobPool {
         defer { running[number] = nil }
         return await withTaskCancellationHandler {
             if let fleet = fleets[call.function.runtime] { return await fleet.run(ticket) }
-            localReserved = max(0, localReserved - 1)
-            local += 1
-            defer { local -= 1 }
+            let width = min(call.cpus, slots)
+            localReserved = max(0, localReserved - width)
+            local += width
+            defer { local -= width }
             return call.function.runtime == .command
                 ? await runCommand(ticket) : await runNative(ticket)
         } onCancel: {
@@ -243,7 +259,8 @@ package actor RuntimePool: JobPool {
         ticket.stopped(by: { process.end() })
         startClock(ticket)
         let outcome = await commands.run(
-            path, arguments, for: ticket.call.source, started: { process.started($0) })
+            path, arguments, for: ticket.call.source, slots: min(ticket.call.cpus, slots),
+            home: home, started: { process.started($0) })
         process.reaped()
         ticket.timer?.cancel()
         if case .failure = outcome, let stopping = ticket.stopping { return .failure(stopping) }

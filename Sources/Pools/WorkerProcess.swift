@@ -9,7 +9,7 @@ import Sockets
 ///
 ///     WorkerFleet ── send(ticket) ──► socket ──► worker
 ///                 ◄── onAnswer ────── socket ◄──
-///                 ◄── onExit (tickets that it had, the running one first)
+///                 ◄── onExit (tickets that it had stay in it)
 ///
 /// A worker answers a call before it begins the next, so that the first call in the line is the
 /// one that ran when the worker dies. Everything here happens on the thread of `loop`.
@@ -27,9 +27,10 @@ final class WorkerProcess: EventHandler {
     private var isWaitingToWrite = false
     private let scratch = UnsafeMutableRawBufferPointer.allocate(
         byteCount: 64 << 10, alignment: 16)
-    private var hasExited = false
+    /// Set when it is reaped, a while before its fleet has done with it: it is given nothing more.
+    private(set) var hasExited = false
 
-    /// Calls given and not answered, by number.
+    /// Calls given and not answered, by number; of one that has ended, those that it left.
     private(set) var tickets: [Int: CallTicket] = [:]
     /// How many of them may take long.
     private(set) var longCalls = 0
@@ -41,10 +42,15 @@ final class WorkerProcess: EventHandler {
     /// Set when it is being killed for the sake of one call; no other call is to suffer for that.
     var isDoomed = false
 
+    /// How many of its calls wait for other jobs.
+    private(set) var waits = 0
+
     var onHello: ((RawJSON) -> Void)?
+    /// A call begins to wait for another job, or goes on.
+    var onWait: ((CallTicket, _ begins: Bool) -> Void)?
     var onAnswer: ((CallTicket, CallOutcome) -> Void)?
-    /// The calls it had not answered, the one it ran first, and how it ended.
-    var onExit: (([CallTicket], ProcessEnd) -> Void)?
+    /// How it ended; the calls in `tickets` are not answered any more.
+    var onExit: ((ProcessEnd) -> Void)?
 
     /// Takes over a process that has been started with the other end of `fd` as its channel.
     init(pid: pid_t, fd: Int32, loop: EventLoop, children: ChildProcesses) throws(SocketError) {
@@ -87,9 +93,29 @@ final class WorkerProcess: EventHandler {
         append(Array("{\"cancel\":\(ticket.number)}\n".utf8))
     }
 
+    /// Takes back the calls behind the first one, which the worker will pass over: it reads past
+    /// all that was sent before this.
+    func takeBack() -> [CallTicket] {
+        append(Array("{\"forget\":\(first?.number ?? 0)}\n".utf8))
+        let behind = tickets.values.sorted { $0.number < $1.number }.dropFirst()
+        for ticket in behind {
+            tickets[ticket.number] = nil
+            if ticket.isLong { longCalls -= 1 }
+        }
+        return Array(behind)
+    }
+
+    /// Notes that a call has begun to wait, or goes on.
+    func setWaiting(_ ticket: CallTicket, _ isWaiting: Bool) {
+        ticket.isWaiting = isWaiting
+        waits += isWaiting ? 1 : -1
+    }
+
+    func tell(_ home: ServerHome) { append(home.line) }
+
     func retire() {
         isRetiring = true
-        if tickets.isEmpty { shutdown(fd, Int32(SHUT_RDWR)) }
+        if tickets.isEmpty, !hasExited { shutdown(fd, Int32(SHUT_RDWR)) }
     }
 
     /// Sends a signal to the worker and all its children in its group.
@@ -180,10 +206,16 @@ final class WorkerProcess: EventHandler {
             if let source = tickets[report.call]?.call.source { report.tell(source) }
             return
         }
+        if let first = members.first, first.name == "wait" || first.name == "go_on" {
+            guard let ticket = first.value.int.flatMap({ tickets[$0] }) else { return }
+            onWait?(ticket, first.name == "wait")
+            return
+        }
         guard let number = members.first(where: { $0.name == "call" })?.value.int,
             let ticket = tickets.removeValue(forKey: number)
         else { return }
         if ticket.isLong { longCalls -= 1 }
+        if ticket.isWaiting { waits -= 1 }
         headSince = loop.now
         if isRetiring, tickets.isEmpty { shutdown(fd, Int32(SHUT_RDWR)) }
         onAnswer?(ticket, CallOutcome(answer: members))
@@ -200,8 +232,6 @@ final class WorkerProcess: EventHandler {
         close(fd)
         close(pidfd)
         exitWatch.action = nil
-        let left = tickets.values.sorted { $0.number < $1.number }
-        tickets = [:]
-        onExit?(left, end)
+        onExit?(end)
     }
 }

@@ -110,6 +110,9 @@ enum JobRow {
             throw StoreError.failed("job \(id(row)) is damaged; see martlet doctor")
         }
         var job = try job(row, submission)
+        if job.submission.work.isMap, let count = row.optionalNumber(.itemCount) {
+            job.submission.setItemCount(Int(count))
+        }
         job.result = row.optionalBytes(.result).map { RawJSON(trusted: $0[...]) }
         if let attempts = row.optionalBytes(.failedAttempts) {
             job.failedAttempts = RawJSON(trusted: attempts[...]).elements().compactMap(

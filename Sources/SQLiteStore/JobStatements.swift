@@ -20,6 +20,7 @@ final class JobStatements: @unchecked Sendable {
     private let deleteJob: RowStatement
     private let deleteItems: RowStatement
     private let deleteLog: RowStatement
+    let uploads: UploadStatements
 
     init(_ database: Database) throws {
         buckets = try BucketLedger(database)
@@ -67,6 +68,7 @@ final class JobStatements: @unchecked Sendable {
         deleteJob = try RowStatement(database, "DELETE FROM jobs WHERE id = ?")
         deleteItems = try RowStatement(database, "DELETE FROM items WHERE job = ?")
         deleteLog = try RowStatement(database, "DELETE FROM logs WHERE job = ?")
+        uploads = try UploadStatements(database)
     }
 
     // MARK: Jobs
@@ -79,6 +81,7 @@ final class JobStatements: @unchecked Sendable {
             row.add(optional: job.keys.cache)
         }
         buckets.add(1, to: bucket)
+        try uploads.insert(job)
         for tag in job.submission.tags { try insert(tag, bucket, job.id.sequence) }
     }
 
@@ -187,6 +190,7 @@ final class JobStatements: @unchecked Sendable {
         for tag in JobRow.tags(tags) { try delete(tag, bucket, id) }
         try dropItems(id)
         try deleteLog.run { $0.add(id) }
+        try uploads.delete(id)
         return true
     }
 

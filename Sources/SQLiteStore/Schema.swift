@@ -9,10 +9,27 @@ enum Schema {
         }
         migrator.registerMigration("2", migrate: BucketMigration.run)
         migrator.registerMigration("3") { database in
-            try database.execute(sql: version3)
+            try database.execute(sql: itemPieces)
+        }
+        migrator.registerMigration("4") { database in
+            try database.execute(sql: likeness)
         }
         return migrator
     }
+
+    /// Large maps, whose jobs' submissions have an empty array for them.
+    private static let itemPieces = """
+        -- Consecutive items, with commas between.
+        CREATE TABLE item_pieces (
+            job INTEGER NOT NULL,
+            first INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            items BLOB NOT NULL,
+            UNIQUE (job, first)
+        );
+        -- Maps whose items have not all come.
+        CREATE TABLE uploads (job INTEGER PRIMARY KEY)
+        """
 
     /// `id` is `JobID.sequence`: rows are appended, and newest first is a walk from the end.
     ///
@@ -68,7 +85,7 @@ enum Schema {
         """
 
     /// What submissions are compared by; see `Likeness`.
-    private static let version3 = """
+    private static let likeness = """
         ALTER TABLE jobs ADD COLUMN unique_key BLOB;
         ALTER TABLE jobs ADD COLUMN cache_key BLOB;
         CREATE INDEX jobs_unique ON jobs (unique_key)

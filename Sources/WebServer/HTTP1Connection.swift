@@ -82,7 +82,10 @@ final class HTTP1Connection: @unchecked Sendable {
         case .handle(let route):
             let body =
                 head.body == .none
-                ? nil : HTTP1Body(of: head, limit: home.service.bodyLimit(of: route), on: self)
+                ? nil
+                : HTTP1Body(
+                    of: head, limit: home.service.bodyLimit(of: route), isLive: route.isLive,
+                    on: self)
             let response = try await handle(&request, route, body)
             let closing = closes(after: head) || body?.isUnread == true
             try await send(response, to: request, closing: closing)

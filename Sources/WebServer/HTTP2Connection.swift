@@ -212,6 +212,11 @@ final class HTTP2Connection: @unchecked Sendable {
         open.task = Task(executorPreference: home.loop) { [self] in
             let response = await home.service.answer(request, by: route)
             guard !open.isClosed else { return }
+            if let failure = open.bodyFailure {
+                refuse(failure, open)
+                open.task = nil
+                return
+            }
             answer(response, on: open)
             await sendPieces(of: response, on: open)
             open.task = nil
@@ -319,6 +324,12 @@ final class HTTP2Connection: @unchecked Sendable {
                 open.endBody()
                 home.counters.add(.limitBodyRate)
                 answer(home.settings.refusal(408, "The request's body took too long."), on: open)
+            }
+            if open.route?.isLive == true, let since = open.waitsForBodySince,
+                since + home.settings.idleTimeout <= now
+            {
+                home.counters.add(.limitBodyRate)
+                open.failBody(HTTPRefusal(408, "The request's body took too long."))
             }
             if open.unsent > 0, let last = open.lastProgress,
                 last + home.settings.writeTimeout <= now

@@ -38,6 +38,7 @@ final class HTTPService: Sendable {
         case .route(let route, let parameters):
             request.parameters = parameters
             request.routeIndex = route.index
+            let route = route.taking(head)
             if case .bytes(let count) = head.body, count > bodyLimit(of: route) {
                 return .answer(refusedLength(for: route))
             }

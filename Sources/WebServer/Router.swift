@@ -1,4 +1,4 @@
-import HTTPWire
+package import HTTPWire
 
 /// Answers a request; runs on the connection's loop and may suspend, but not block.
 package typealias HTTPHandler = @Sendable (HTTPRequest) async -> HTTPResponse
@@ -7,9 +7,13 @@ package typealias HTTPHandler = @Sendable (HTTPRequest) async -> HTTPResponse
 package struct Route: Sendable {
     package let method: String
     package let path: String
-    let takesBodyAsStream: Bool
+    private let body: BodyMode
+    /// Whether the body is a stream, of the request that the route was found for.
+    private(set) var takesBodyAsStream: Bool
     /// Bytes of a body; nil for the server's own limit.
-    let bodyBytes: Int?
+    private(set) var bodyBytes: Int?
+    /// Whether the body may come as slowly as whatever makes it.
+    private(set) var isLive = false
     /// Its place among the router's routes.
     fileprivate(set) var index = 0
     let handler: HTTPHandler
@@ -20,6 +24,9 @@ package struct Route: Sendable {
         case collected
         /// Piece by piece, while it comes: so many bytes at most.
         case streamed(upTo: Int)
+        /// As a stream, and as slowly as whatever makes it, where the request's head says so; else
+        /// collected.
+        case live(upTo: Int, where: @Sendable (RequestHead) -> Bool)
     }
 
     package init(
@@ -28,11 +35,23 @@ package struct Route: Sendable {
     ) {
         self.method = method
         self.path = path
+        self.body = body
+        self.handler = handler
         switch body {
         case .collected: (takesBodyAsStream, bodyBytes) = (false, nil)
         case .streamed(let most): (takesBodyAsStream, bodyBytes) = (true, most)
+        case .live(let most, _): (takesBodyAsStream, bodyBytes) = (false, most)
         }
-        self.handler = handler
+    }
+
+    /// The route as it answers one request.
+    func taking(_ head: RequestHead) -> Route {
+        guard case .live(_, let isStream) = body else { return self }
+        var route = self
+        route.isLive = isStream(head)
+        route.takesBodyAsStream = route.isLive
+        if !route.isLive { route.bodyBytes = nil }
+        return route
     }
 }
 

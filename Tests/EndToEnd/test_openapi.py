@@ -94,6 +94,11 @@ class DescriptionTests(ServiceTestCase):
         self.ask("POST", "/v1/jobs", 200, body=square, headers={"Prefer": "wait=30"})
         self.ask("POST", "/v1/jobs", 200, body={"function": "fail", "args": ["no"]},
                  headers={"Prefer": "wait=30"})
+        lines = {"Content-Type": "application/x-ndjson"}
+        self.ask("POST", "/v1/jobs", 202, body=b'{"function":"square"}\n1\n2\n', headers=lines)
+        self.ask("POST", "/v1/jobs", 400, body=b'{"function":"square"}\n[\n', headers=lines)
+        self.ask("POST", "/v1/jobs", 413, headers=lines,
+                 body=b'{"function":"square"}\n"' + b"x" * (17 << 20))
         self.ask("POST", "/v1/jobs/batch", 202, body=[square] * 3)
         self.ask("POST", "/v1/jobs/batch", 413, body=[square] * 10_001)
         for path in ("/v1/jobs", "/v1/jobs/batch"):

@@ -68,6 +68,21 @@ private final class HinderedStore: JobStore {
     func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>] {
         try await inner.itemRanges(id)
     }
+    func appendItems(_ piece: ItemPiece, to id: JobID) async throws(StoreError) -> Bool {
+        try await inner.appendItems(piece, to: id)
+    }
+    func endUpload(_ id: JobID) async throws(StoreError) { try await inner.endUpload(id) }
+    func unfinishedUploads() async throws(StoreError) -> [JobID] {
+        try await inner.unfinishedUploads()
+    }
+    func pieceRanges(
+        _ id: JobID, from first: Int,
+    ) async throws(StoreError) -> [Range<Int>] {
+        try await inner.pieceRanges(id, from: first)
+    }
+    func piece(_ id: JobID, at first: Int) async throws(StoreError) -> ItemPiece? {
+        try await inner.piece(id, at: first)
+    }
     func list(_ query: JobQuery) async throws(StoreError) -> [Job] { try await inner.list(query) }
     func queued(
         in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
@@ -98,8 +113,9 @@ private final class HinderedStore: JobStore {
 /// A pool that returns its items as they came.
 private struct EchoPool: JobPool {
     let kind = PoolKind.thread
-    func reserve(for function: Function) -> Bool { true }
-    func giveBack(for function: Function) {}
+    func reserve(for function: Function, cpus: Int) -> Bool { true }
+    func giveBack(for function: Function, cpus: Int) {}
+    func whenRoom(_ body: @escaping @Sendable () -> Void) async {}
     func run(_ call: Call) async -> CallOutcome {
         switch call.payload {
         case .arguments(let arguments): CallOutcome(.result(arguments))

@@ -10,6 +10,8 @@ package final class MemoryJobStore: JobStore {
         var items: [JobID: [ItemSegment]] = [:]
         var logs: [JobID: [[UInt8]]] = [:]
         var batches: [String: (batch: BatchKey, ids: [JobID])] = [:]
+        var pieces: [JobID: [ItemPiece]] = [:]
+        var uploads: Set<JobID> = []
 
         func twin(of job: Job, _ isStopping: (JobID) -> Bool) -> (Job, Likeness)? {
             let keyed = jobs.values.first {
@@ -76,6 +78,11 @@ package final class MemoryJobStore: JobStore {
                 }
                 contents.batches[batch.key] = (batch, ids)
             }
+            for (job, outcome) in zip(jobs, outcomes) where outcome.isStored {
+                contents.jobs[job.id] = job.withoutPieces
+                contents.pieces[job.id] = job.pieces
+                if job.isUploading { contents.uploads.insert(job.id) }
+            }
             return outcomes
         }
         guard let outcomes else { throw .failed("an id is there already") }
@@ -104,7 +111,9 @@ package final class MemoryJobStore: JobStore {
     package func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError) {
         contents.withLock { contents in
             guard contents.jobs[job.id] != nil else { return }
+            let count = contents.jobs[job.id]?.submission.work.itemCount
             contents.jobs[job.id] = job
+            if let count { contents.jobs[job.id]?.submission.setItemCount(count) }
             contents.save(segments, of: job.id)
         }
     }
@@ -121,6 +130,8 @@ package final class MemoryJobStore: JobStore {
         contents.withLock { contents in
             contents.items[id] = nil
             contents.logs[id] = nil
+            contents.pieces[id] = nil
+            contents.uploads.remove(id)
             return contents.jobs.removeValue(forKey: id) != nil
         }
     }
@@ -164,6 +175,39 @@ package final class MemoryJobStore: JobStore {
                 }
             }
         }
+    }
+
+    // MARK: Items of large maps
+
+    package func appendItems(
+        _ piece: ItemPiece, to id: JobID,
+    ) async throws(StoreError) -> Bool {
+        contents.withLock { contents in
+            guard contents.jobs[id] != nil else { return false }
+            contents.jobs[id]?.submission.setItemCount(piece.range.upperBound)
+            contents.pieces[id, default: []].append(piece)
+            return true
+        }
+    }
+
+    package func endUpload(_ id: JobID) async throws(StoreError) {
+        contents.withLock { _ = $0.uploads.remove(id) }
+    }
+
+    package func unfinishedUploads() async throws(StoreError) -> [JobID] {
+        contents.withLock { Array($0.uploads) }
+    }
+
+    package func pieceRanges(
+        _ id: JobID, from first: Int,
+    ) async throws(StoreError) -> [Range<Int>] {
+        contents.withLock { contents in
+            (contents.pieces[id] ?? []).map(\.range).filter { $0.lowerBound >= first }
+        }
+    }
+
+    package func piece(_ id: JobID, at first: Int) async throws(StoreError) -> ItemPiece? {
+        contents.withLock { contents in contents.pieces[id]?.first { $0.first == first } }
     }
 
     // MARK: Logs

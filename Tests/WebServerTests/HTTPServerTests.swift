@@ -87,6 +87,51 @@ import WebServer
         await server.stop()
     }
 
+    /// A route whose body is a stream if it is of lines.
+    private static func live() -> Route {
+        let body = Route.BodyMode.live(upTo: 100) { $0.field("content-type") == "text/lines" }
+        return Route("POST", "/live", body: body) { request in
+            guard let stream = request.bodyStream else {
+                return HTTPResponse(200, type: "text/plain", request.body)
+            }
+            while (try? await stream.next()) != nil {}
+            return HTTPResponse(200, type: "text/plain", [])
+        }
+    }
+
+    private let liveHead = "POST /live HTTP/1.1\r\nHost: x\r\nContent-Type: text/lines\r\n"
+
+    @Test func `a live body may be slow, and is live where its head says so`() async throws {
+        let server = try ServerUnderTest([Self.live()]) {
+            $0.bodyGrace = .milliseconds(50)
+            $0.limits.bodyBytes = 10
+        }
+        let slow = RawClient(port: server.port)
+        slow.send(
+            liveHead + "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        // Past the grace that a body has that is no stream, and more bytes than such a one may have.
+        try await Task.sleep(for: .milliseconds(700))
+        #expect(
+            slow.exchange("f\r\n123456789012345\r\n0\r\n\r\n").hasPrefix("HTTP/1.1 200"))
+        let long = RawClient(port: server.port)
+        #expect(
+            long.exchange(liveHead + "Content-Length: 101\r\n\r\n").hasPrefix("HTTP/1.1 413"))
+        let plain = "POST /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: "
+        #expect(RawClient(port: server.port).exchange(plain + "3\r\n\r\nabc").hasSuffix("abc"))
+        #expect(
+            RawClient(port: server.port).exchange(plain + "11\r\n\r\n").hasPrefix("HTTP/1.1 413"))
+        await server.stop()
+    }
+
+    @Test func `a live body that is silent ends the request`() async throws {
+        let server = try ServerUnderTest([Self.live()]) { $0.idleTimeout = .milliseconds(300) }
+        let silent = RawClient(port: server.port)
+        #expect(
+            silent.exchange(liveHead + "Content-Length: 20\r\n\r\n1").hasPrefix("HTTP/1.1 408"))
+        #expect(server.server.statistics[.limitBodyRate] == 1)
+        await server.stop()
+    }
+
     @Test func `a handler whose client has left is cancelled`() async throws {
         let cancelled = Mutex(false)
         let poll = Route("GET", "/poll") { _ in
