@@ -203,7 +203,7 @@ class AsyncClient:
                 answer.body = reader.take()
                 is_kept = True
                 self._give_back(connection)
-                if answer.status not in operations.PASSING_STATUSES or not request.repeatable:
+                if not request.repeatable or not operations.passes(answer):
                     return answer, None
                 delay = patience.wait(at_least=answer.retry_after)
                 if delay is None:

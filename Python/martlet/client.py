@@ -128,7 +128,7 @@ class Client:
     def submit_many(self, submissions):
         """Submits dicts of members, all or none; returns the ids in their order.
 
-        It is not repeated when the connection is lost: whether the jobs are there is not known.
+        When the connection is lost it is repeated with the same Idempotency-Key.
         """
         return self._run(operations.submit_many(
             [operations.submission(each["function"], each) for each in submissions]))
@@ -299,7 +299,7 @@ class Client:
                     return answer, Stream(self, connection, reader)
                 answer.body = reader.take()
                 self._give_back(connection, reader)
-                if answer.status not in operations.PASSING_STATUSES or not request.repeatable:
+                if not request.repeatable or not operations.passes(answer):
                     return answer, None
                 delay = patience.wait(at_least=answer.retry_after)
                 if delay is None:

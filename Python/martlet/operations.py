@@ -65,6 +65,14 @@ class Patience:
 # Answers of a server, or of a proxy before it, that is full or not there for a moment.
 PASSING_STATUSES = (429, 502, 503, 504)
 
+
+def passes(answer):
+    """Whether the same request may fare better in a moment."""
+    if answer.status == 409:  # an earlier try of ours is still being stored
+        return answer.problem().code == "idempotency-key-in-use"
+    return answer.status in PASSING_STATUSES
+
+
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
@@ -123,8 +131,8 @@ def nested():
 
 
 def submit_many(submissions):
-    # Not repeatable: a batch bears no Idempotency-Key.
-    request = Request("POST", "/v1/jobs/batch", encode(submissions), nested(), repeatable=False)
+    headers = [("Idempotency-Key", uuid.uuid4().hex), *nested()]
+    request = Request("POST", "/v1/jobs/batch", encode(submissions), headers)
     return [job["id"] for job in (yield from ask(request, 202)).json()["jobs"]]
 
 

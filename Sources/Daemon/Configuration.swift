@@ -28,6 +28,8 @@ struct Configuration {
     /// Bytes that the store may hold: near it the oldest results go, at it submissions are refused
     /// with 507; nil for as many as the disk has.
     var maxStoreBytes: Int?
+    /// Hours for which an `Idempotency-Key` names the same job.
+    var idempotencyHours = 24.0
     /// Streams of events at once; past it they are refused with 503.
     var maxEventStreams = EngineSettings().eventStreams
     /// PEM files: certificate and key of the internet addresses, and whose clients are let in.

@@ -9,7 +9,7 @@ import Sockets
 package struct MartletCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "martlet", abstract: "Runs compute jobs in parallel, over HTTP.",
-        version: "0.1.0",
+        version: Release.version,
         subcommands: [
             ServeCommand.self, ConfigCommand.self, BackupCommand.self, CompactCommand.self,
             DoctorCommand.self, WorkerCommand.self,

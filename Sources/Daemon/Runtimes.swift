@@ -103,7 +103,14 @@ final class Runtimes: Sendable {
 /// Puts the functions of a worker's greeting into the catalogue; returns the broken files.
 @discardableResult
 private func read(_ hello: RawJSON, into catalogue: FunctionCatalogue) -> [BrokenFile] {
-    let functions = (hello.member("functions")?.elements() ?? []).compactMap(Function.init(hello:))
+    var versions: [String: String?] = [:]
+    var functions = (hello.member("functions")?.elements() ?? []).compactMap(Function.init(hello:))
+    for index in functions.indices {
+        guard let file = functions[index].source else { continue }
+        let version = versions[file] ?? Fingerprint.ofFile(file)
+        versions[file] = version
+        functions[index].version = version
+    }
     let broken = (hello.member("broken")?.elements() ?? []).map { file in
         BrokenFile(
             file: file.member("file")?.string ?? "", error: file.member("error")?.string ?? "",

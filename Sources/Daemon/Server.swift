@@ -113,6 +113,7 @@ enum Server {
     ) throws -> SQLiteJobStore {
         var settings = SQLiteJobStore.Settings()
         settings.maxBytes = configuration.maxStoreBytes.map(Int64.init)
+        settings.keySeconds = configuration.idempotencyHours * 3600
         do throws(StoreError) {
             return try SQLiteJobStore(
                 directory: configuration.data, settings: settings, logger: logger)

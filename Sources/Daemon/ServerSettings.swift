@@ -47,6 +47,9 @@ enum JobSettings: SettingTable {
         .count(
             "max-event-streams", \.maxEventStreams, 1...Int.max, unit: "streams",
             "Streams of events at once; past it 503."),
+        .number(
+            "idempotency-hours", \.idempotencyHours, 0.001...8784, unit: "hours",
+            "For which an Idempotency-Key names the same job."),
         .seconds(
             "drain-seconds", \.drainSeconds, 0...86_400,
             "For open requests, then for running jobs, when the server stops."),

@@ -43,12 +43,18 @@ actor Dispatcher {
     private var nextWake: [PoolKind: Timestamp] = [:]
     private var overflowed: Set<PoolKind> = []
     private var refilling: Set<PoolKind> = []
+    /// Readings of the store under way, and the jobs that have left memory meanwhile: such a
+    /// reading may still show them as queued.
+    private var readings = 0
+    private var departed: Set<JobID> = []
+    /// Running jobs whose functions are gone; no pool bounds them.
+    private var homeless: Set<JobID> = []
     private var attempts: [JobID: Task<Void, Never>] = [:]
     private var places: [Int: CheckedContinuation<Void, Never>] = [:]
     private var nextSequence = 0
     /// Attempts whose beginning the store has not been told, in their order.
     private var unnoted = Deque<(id: JobID, attempt: Int, at: Timestamp)>()
-    /// Jobs that are not in memory and are just being cancelled in the store.
+    /// Jobs that do not run and are just being cancelled in the store.
     private var cancelling: Set<JobID> = []
     /// What the failure of a job that is being cancelled says, if it is not the usual.
     private var reasons: [JobID: Failure] = [:]
@@ -124,7 +130,12 @@ actor Dispatcher {
             overflowed.insert(job.pool)
             return
         }
-        guard attempts[job.id] == nil, !cancelling.contains(job.id) else { return }
+        // A new job may come by its submission and out of the store.
+        guard live.state(of: job.id) == nil else { return }
+        if cancelling.contains(job.id) {
+            overflowed.insert(job.pool)  // should it not end, the store has it
+            return
+        }
         var job = job
         if job.submission.work.isMap { uploads.update(&job) }
         live.put(job)
@@ -178,17 +189,20 @@ actor Dispatcher {
     func refill(_ pool: PoolKind) async {
         overflowed.remove(pool)
         let (live, now) = (live, Timestamp.now())
+        readings += 1
         do throws(StoreError) {
             let jobs = try await store.queued(
                 in: pool, dueAt: now, limit: settings.windowJobs, maxBytes: settings.windowBytes
             ) { live.state(of: $0) != nil }
-            for job in jobs where live.job(job.id) == nil { add(job) }
+            for job in jobs where !departed.contains(job.id) { add(job) }
             if !jobs.isEmpty { overflowed.insert(pool) }  // there may be more
             if let due = try await store.nextDue(after: now) { wake(at: due, pool) }
         } catch {
             logger.error("cannot read the queue", metadata: ["error": "\(error)"])
             wake(at: .now().adding(seconds: 1), pool)
         }
+        readings -= 1
+        if readings == 0 { departed.removeAll() }
         pump(pool)
     }
 
@@ -212,7 +226,11 @@ actor Dispatcher {
             }
             if isDraining, entry.job != nil { break }
             let function = catalogue.function(named: entry.function)
-            if let function, !pool.reserve(for: function, cpus: entry.cpus) { break }
+            if let function {
+                guard pool.reserve(for: function, cpus: entry.cpus) else { break }
+            } else if homeless.count >= Self.homelessLimit {
+                break
+            }
             popReady(kind)
             begin(entry, function)
         }
@@ -221,6 +239,9 @@ actor Dispatcher {
             Task(executorPreference: loop) { await self.refillOnce(kind) }
         }
     }
+
+    /// How many jobs are failed at once because their functions are gone.
+    private static let homelessLimit = 100
 
     private func refillOnce(_ kind: PoolKind) async {
         await refill(kind)
@@ -234,6 +255,7 @@ actor Dispatcher {
             return
         }
         guard let job = live.job(id) else { return }
+        if function == nil { homeless.insert(id) }
         // An attempt is a task of its own: its cancelling is the job's.
         attempts[id] = Task(executorPreference: loop) {
             await JobRun(job: job, function: function, dispatcher: self).run()
@@ -397,7 +419,9 @@ actor Dispatcher {
         let hasRun = attempts.removeValue(forKey: job.id) != nil
         metrics.ended(job, hasRun: hasRun)
         traces.ended(job, hasRun: hasRun)
+        homeless.remove(job.id)
         live.remove(job.id)
+        if readings > 0 { departed.insert(job.id) }
         progressEvents.flush(job.id)
         events.publish(job)
         if job.state.isEnd {
@@ -435,14 +459,14 @@ actor Dispatcher {
         guard let job = try await store.job(id), !job.state.isEnd else {
             return try await store.job(id)
         }
-        // It may have come into memory while the store was asked.
-        if let live = live.job(id) { return await cancelLive(live) }
         return await end(job)
     }
 
     private func cancelLive(_ job: Job) async -> Job? {
         guard let attempt = attempts[job.id] else {
-            live.remove(job.id)
+            guard cancelling.insert(job.id).inserted else { return live.job(job.id) }
+            defer { cancelling.remove(job.id) }
+            live.change(job.id) { $0.state = .cancelling }
             return await end(job)
         }
         live.change(job.id) { $0.state = .cancelling }

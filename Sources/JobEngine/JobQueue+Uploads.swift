@@ -9,14 +9,14 @@ extension JobQueue {
     /// Keeps a map without items and lets it run.
     ///
     /// - Returns: the job, or the one that has its idempotency key already, which takes no items.
-    /// - Throws: `QueueFull`, or a `StoreError`.
-    package func openUpload(_ job: Job) async throws -> Job {
+    /// - Throws: `QueueFull`, `KeyInUse`, or a `StoreError`.
+    package func openUpload(_ job: Job) async throws -> KeptJob {
         var job = job
         job.isUploading = true
         uploads.open(job.id)
         do {
-            let kept = try await submit([job])[0]
-            if kept.id != job.id { uploads.forget(job.id) }
+            let kept = try await submit(job)
+            if kept.likeness != nil { uploads.forget(job.id) }
             return kept
         } catch {
             uploads.forget(job.id)

@@ -66,6 +66,7 @@ package final class JobQueue: Sendable {
     let uploads = OpenUploads()
     private let open: OpenJobs
     private let ids: JobIDGenerator
+    private let keysInUse = KeysInUse()
     let events: EventFeed
     /// Those who wait for more of a log.
     let savedLogs = JobWaiters()
@@ -140,26 +141,77 @@ package final class JobQueue: Sendable {
         for tag in function.tags where !submission.tags.contains(tag) {
             submission.tags.append(tag)
         }
+        // Of all items, so before they are taken out.
+        let keys = CallKeys(submission, of: function)
         let pieces = submission.takeItems()
         let due = submission.delay.map { now.adding(seconds: $0) } ?? submission.notBefore
         var job = Job(
             id: ids.next(at: now), submission: submission, pool: pool, createdAt: now,
             notBefore: due, idempotencyKey: idempotencyKey)
         job.traceparent = traceparent
+        job.keys = keys
         job.pieces = pieces
         return job
     }
 
+    /// Keeps a job durably and lets it run.
+    ///
+    /// - Returns: the job, or the one that answers in its place.
+    /// - Throws: `QueueFull`, `KeyInUse`, or a `StoreError`.
+    package func submit(_ job: Job) async throws -> KeptJob {
+        let outcomes = try await keysInUse.hold(job.idempotencyKey.map { "job " + $0 }) {
+            try await insert([job], batch: nil)
+        }
+        guard case .existing(let existing, let likeness)? = outcomes.first else {
+            return KeptJob(job: job.withoutPieces)
+        }
+        return KeptJob(job: live.job(existing.id) ?? existing, likeness: likeness)
+    }
+
+    /// Submits one job and waits for its end at most `seconds`.
+    package func submit(_ job: Job, waiting seconds: Double) async throws -> KeptJob {
+        let waiter = waiters.register(job.id)
+        defer { waiters.unregister(waiter, job.id) }
+        var kept = try await submit(job)
+        if kept.likeness != nil {
+            kept.job = try await wait(kept.job.id, seconds: seconds) ?? kept.job
+        } else {
+            kept.job = await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? kept.job
+        }
+        return kept
+    }
+
     /// Keeps jobs durably, all or none, and lets them run.
     ///
-    /// - Returns: each job, or the one that has its idempotency key already.
-    /// - Throws: `QueueFull`, or a `StoreError`.
-    package func submit(_ jobs: [Job]) async throws -> [Job] {
+    /// - Parameters:
+    ///   - jobs: in their order.
+    ///   - batch: if there was a batch with the same key, its jobs are returned, as new ones.
+    /// - Returns: each job, or the one that answers in its place.
+    /// - Throws: `QueueFull`, `KeyInUse`, `KeyReused`, or a `StoreError`.
+    package func submit(
+        _ jobs: [Job], batch: BatchKey? = nil,
+    ) async throws -> [(id: JobID, state: JobState)] {
+        guard !jobs.isEmpty else { return [] }
+        let outcomes = try await keysInUse.hold(batch.map { "batch " + $0.key }) {
+            try await insert(jobs, batch: batch)
+        }
+        return try zip(jobs, outcomes).map { job, outcome in
+            switch outcome {
+            case .stored: (job.id, job.state)
+            case .existing(let job, _): (job.id, live.state(of: job.id) ?? job.state)
+            case .repeated(let id): (id, .queued)
+            case .keyReused: throw KeyReused()
+            }
+        }
+    }
+
+    private func insert(_ jobs: [Job], batch: BatchKey?) async throws -> [InsertOutcome] {
         try open.admit(jobs.count)
-        let (loop, dispatcher, open, events) = (loop, dispatcher, open, events)
-        let outcomes: [InsertOutcome]
+        let (loop, dispatcher, open, events, live) = (loop, dispatcher, open, events, live)
         do throws(StoreError) {
-            outcomes = try await store.insert(jobs) { outcomes in
+            return try await store.insert(
+                jobs, batch: batch, leavingOut: { live.state(of: $0) == .cancelling }
+            ) { outcomes in
                 let fresh = zip(jobs, outcomes).compactMap { job, outcome in
                     outcome.isStored ? job.withoutPieces : nil
                 }
@@ -171,21 +223,6 @@ package final class JobQueue: Sendable {
             open.leave(jobs.count)
             throw error
         }
-        return zip(jobs, outcomes).map { job, outcome in
-            switch outcome {
-            case .stored: job.withoutPieces
-            case .existing(let existing): existing
-            }
-        }
-    }
-
-    /// Submits one job and waits for its end at most `seconds`.
-    package func submit(_ job: Job, waiting seconds: Double) async throws -> Job {
-        let waiter = waiters.register(job.id)
-        defer { waiters.unregister(waiter, job.id) }
-        let kept = try await submit([job])[0]
-        if kept.id != job.id { return try await wait(kept.id, seconds: seconds) ?? kept }
-        return await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? job
     }
 
     // MARK: Looking
@@ -375,3 +412,13 @@ package final class JobQueue: Sendable {
         }
     }
 }
+
+/// A job that was submitted, or the one that answers in its place.
+package struct KeptJob: Sendable {
+    package var job: Job
+    /// Why another job answers; nil for the new one.
+    package var likeness: Likeness?
+}
+
+/// A batch's `Idempotency-Key` has come with another batch.
+package struct KeyReused: Error, Equatable {}

@@ -43,6 +43,8 @@ package struct Job: Sendable {
     package let idempotencyKey: String?
     /// The trace that it belongs to, as its client sent it (W3C Trace Context).
     package var traceparent: String?
+    /// What it is compared by when it is stored; not read back.
+    package var keys = CallKeys()
 
     package init(
         id: JobID, submission: JobSubmission, pool: PoolKind, state: JobState = .queued,

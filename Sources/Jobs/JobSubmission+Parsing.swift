@@ -41,6 +41,12 @@ extension JobSubmission {
                 "The lines that follow are the items, each the argument of a call; leave "
                     + "\"args\" out, or send one call as application/json.")
         }
+        for member in ["unique", "cache"] where document.member(member) != nil {
+            throw SubmissionError(
+                .conflictingMembers, at: JSONPointer().appending(member),
+                "\"\(member)\" compares all items, and runs begin before all have come; leave it "
+                    + "out, or send the items in \"map\" as application/json.")
+        }
         guard document.bytes.count > 2 else {
             throw SubmissionError(
                 .missingMember, at: JSONPointer(),
@@ -64,7 +70,7 @@ private struct SubmissionReader {
 
     private enum Member: String, CaseIterable {
         case function, args, map, spread, pool, concurrency, chunk, queue, priority, delay, timeout
-        case retry, keep, tags, cpus
+        case retry, keep, tags, cpus, unique, cache
         case onError = "on_error"
         case notBefore = "not_before"
     }
@@ -109,6 +115,8 @@ private struct SubmissionReader {
         case .retry: submission.retry = try retryPolicy(value)
         case .keep: submission.keep = try seconds(value, name, atLeast: 0)
         case .tags: submission.tags = try tagList(value)
+        case .unique: submission.isUnique = try bool(value, name)
+        case .cache: submission.cache = try seconds(value, name, atLeast: 0)
         }
     }
 

@@ -28,6 +28,12 @@ package struct JobSubmission: Sendable {
     /// Seconds that the result stays after the end; nil for the server's default.
     package var keep: Double?
     package var tags: [String] = []
+    /// Whether a `unique` job that calls the same and has not ended is answered in its place.
+    package var isUnique = false
+    /// A result of the same call not older than so many seconds is answered in its place.
+    ///
+    /// Only results of jobs that said `cache`, too, are looked at; nil for none.
+    package var cache: Double?
     /// The submission as it was sent, without surrounding white space.
     package var document: RawJSON
 }

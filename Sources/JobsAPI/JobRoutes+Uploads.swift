@@ -39,10 +39,9 @@ extension JobRoutes {
             idempotencyKey: try idempotencyKey(request), traceparent: request.traceparent)
         let wait = try preferredWait(request)
         let kept = try await queue.openUpload(job)
-        guard kept.id == job.id else {
+        guard kept.likeness == nil else {
             // Its items are there, or were lost with the upload that it came by.
-            try await checkKey(job, kept)
-            return accepted(kept, status: 202)
+            return try await accepted(kept, for: job, status: 202)
         }
         do {
             try await take(first.dropFirst(), then: &lines, for: job.id)

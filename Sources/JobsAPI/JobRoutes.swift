@@ -79,6 +79,8 @@ package struct JobRoutes: Sendable {
         case let error as StoreError: Problem(error).response
         case let error as BlobError: Problem(error).response
         case let error as QueueFull: Problem(error).response
+        case let error as KeyInUse: Problem(error).response
+        case let error as KeyReused: Problem(error).response
         case let error as TooManyStreams: Problem(error).response
         default: Problem(500, "internal", "Something went wrong", "\(error)").response
         }
@@ -90,13 +92,11 @@ package struct JobRoutes: Sendable {
         if let items = request.bodyStream { return try await upload(items, request) }
         let job = try job(submittedBy: request)
         if let seconds = try preferredWait(request) {
-            let ended = try await queue.submit(job, waiting: seconds)
-            try await checkKey(job, ended)
-            return accepted(ended, status: ended.state.isEnd ? 200 : 202)
+            let kept = try await queue.submit(job, waiting: seconds)
+            return try await accepted(kept, for: job, status: kept.job.state.isEnd ? 200 : 202)
         }
-        let kept = try await queue.submit([job])[0]
-        try await checkKey(job, kept)
-        return accepted(kept, status: 202)
+        let kept = try await queue.submit(job)
+        return try await accepted(kept, for: job, status: kept.likeness == .cache ? 200 : 202)
     }
 
     /// The job that a request submits; nothing keeps it yet.
@@ -122,18 +122,25 @@ package struct JobRoutes: Sendable {
         return key
     }
 
-    /// The same key with another body is a mistake of the client's.
-    func checkKey(_ sent: Job, _ kept: Job) async throws {
-        guard kept.id != sent.id else { return }
-        if kept.submission.document == sent.submission.document,
-            try await queue.hasItems(kept, of: sent)
-        {
-            return
+    /// The answer to a submission; the same key with another body is a mistake of the client's.
+    func accepted(_ kept: KeptJob, for sent: Job, status: Int) async throws -> HTTPResponse {
+        if kept.likeness == .idempotencyKey, try await !isSame(kept.job, sent) {
+            throw Problem(
+                422, "idempotency-key-reused",
+                "The Idempotency-Key was used for another submission",
+                "Job \(kept.job.id) has this key. Send a new key with a new submission.",
+                at: JSONPointer())
         }
-        throw Problem(
-            422, "idempotency-key-reused", "The Idempotency-Key was used for another submission",
-            "Job \(kept.id) has this key. Send a new key with a new submission.",
-            at: JSONPointer())
+        var response = accepted(kept.job, status: status)
+        if let likeness = kept.likeness {
+            response.fields.append(("Martlet-Existing", likeness.rawValue))
+        }
+        return response
+    }
+
+    private func isSame(_ kept: Job, _ sent: Job) async throws -> Bool {
+        guard kept.submission.document == sent.submission.document else { return false }
+        return try await queue.hasItems(kept, of: sent)
     }
 
     package func accepted(_ job: Job, status: Int) -> HTTPResponse {
@@ -174,20 +181,28 @@ package struct JobRoutes: Sendable {
             job.isNested = request.isNested
             jobs.append(job)
         }
-        if !jobs.isEmpty { _ = try await queue.submit(jobs) }
+        let kept = try await queue.submit(jobs, batch: try batchKey(request))
         var writer = JSONWriter(capacity: 80 * jobs.count + 32)
         writer.beginObject()
         writer.key("jobs")
         writer.beginArray()
-        for job in jobs {
+        for (id, state) in kept {
             writer.beginObject()
-            writer.member("id", job.id.description)
-            writer.member("state", job.state.rawValue)
+            writer.member("id", id.description)
+            writer.member("state", state.rawValue)
             writer.endObject()
         }
         writer.endArray()
         writer.endObject()
         return .json(202, writer.bytes)
+    }
+
+    /// The key of a batch, with a fingerprint of its body.
+    private func batchKey(_ request: HTTPRequest) throws -> BatchKey? {
+        guard let key = try idempotencyKey(request) else { return nil }
+        var fingerprint = Fingerprint()
+        fingerprint.add(request.body)
+        return BatchKey(key: key, fingerprint: fingerprint.bytes())
     }
 
     func json(

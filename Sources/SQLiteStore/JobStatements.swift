@@ -27,8 +27,8 @@ final class JobStatements: @unchecked Sendable {
         insertJob = try RowStatement(
             database,
             """
-            INSERT INTO jobs (\(JobRow.columns))
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO jobs (\(JobRow.columns), unique_key, cache_key)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         insertTag = try RowStatement(
             database, "INSERT OR IGNORE INTO job_tags (tag, bucket, job) VALUES (?, ?, ?)")
@@ -75,7 +75,11 @@ final class JobStatements: @unchecked Sendable {
 
     func insert(_ job: Job) throws {
         let bucket = try buckets.number(of: Bucket(job))
-        try insertJob.run { JobRow.bind(job, bucket: bucket, to: &$0) }
+        try insertJob.run { row in
+            JobRow.bind(job, bucket: bucket, to: &row)
+            row.add(optional: job.keys.unique)
+            row.add(optional: job.keys.cache)
+        }
         buckets.add(1, to: bucket)
         try uploads.insert(job)
         for tag in job.submission.tags { try insert(tag, bucket, job.id.sequence) }

@@ -11,6 +11,9 @@ enum Schema {
         migrator.registerMigration("3") { database in
             try database.execute(sql: itemPieces)
         }
+        migrator.registerMigration("4") { database in
+            try database.execute(sql: likeness)
+        }
         return migrator
     }
 
@@ -79,5 +82,23 @@ enum Schema {
         -- What jobs have printed, some lines a row.
         CREATE TABLE logs (id INTEGER PRIMARY KEY, job INTEGER NOT NULL, text BLOB NOT NULL);
         CREATE INDEX logs_job ON logs (job);
+        """
+
+    /// What submissions are compared by; see `Likeness`.
+    private static let likeness = """
+        ALTER TABLE jobs ADD COLUMN unique_key BLOB;
+        ALTER TABLE jobs ADD COLUMN cache_key BLOB;
+        CREATE INDEX jobs_unique ON jobs (unique_key)
+            WHERE unique_key IS NOT NULL AND (state = 'queued' OR state = 'running');
+        CREATE INDEX jobs_cached ON jobs (cache_key, ended_at)
+            WHERE cache_key IS NOT NULL AND state = 'succeeded';
+        -- Idempotency keys of batches, and the ids of their jobs, 16 bytes each.
+        CREATE TABLE batches (
+            key TEXT PRIMARY KEY,
+            created_at INTEGER NOT NULL,
+            fingerprint BLOB NOT NULL,
+            jobs BLOB NOT NULL
+        );
+        CREATE INDEX batches_created ON batches (created_at)
         """
 }

@@ -7,6 +7,7 @@ import re
 import subprocess
 import tempfile
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 from description import Description
 from stream import EventSource
@@ -60,6 +61,7 @@ class DescriptionTests(ServiceTestCase):
 
     def test_every_answer_that_it_names_comes_and_is_as_described(self):
         self.ask_of_submissions()
+        self.ask_of_keys_in_use()
         self.ask_of_jobs()
         self.ask_of_events()
         self.ask_of_blobs()
@@ -70,6 +72,21 @@ class DescriptionTests(ServiceTestCase):
         unseen = self.description.answers() - self.description.seen
         # A full disk has a test of its own.
         self.assertEqual({answer for answer in unseen if answer[2] != 507}, set())
+
+    def ask_of_keys_in_use(self):
+        job = {"function": "square", "args": [3], "delay": 3600}
+        with ThreadPoolExecutor(8) as threads:
+            for path, body in (("/v1/jobs", job), ("/v1/jobs/batch", [job] * 1000)):
+                statuses = set()
+                for number in range(200):
+                    key = {"Idempotency-Key": "%s %d" % (path, number)}
+                    answers = threads.map(lambda _: self.server.call("POST", path, body, key), range(8))
+                    for answer in answers:
+                        self.description.check("POST", path, answer)
+                        statuses.add(answer[0])
+                    if statuses == {202, 409}:
+                        break
+                self.assertEqual(statuses, {202, 409}, path)
 
     def ask_of_submissions(self):
         square = {"function": "square", "args": [3]}

@@ -140,6 +140,8 @@ class UploadTests(ServiceTestCase):
         refused(b"{}\n1\n", 422, "missing-member", "")
         refused(b'{"function":"square","map":[1]}\n', 422, "conflicting-members", "/map")
         refused(b'{"function":"square","args":[1]}\n', 422, "conflicting-members", "/args")
+        refused(b'{"function":"square","unique":true}\n1\n', 422, "conflicting-members", "/unique")
+        refused(b'{"function":"square","cache":60}\n1\n', 422, "conflicting-members", "/cache")
         refused(b'{"function":"squre"}\n1\n', 422, "unknown-function", "/function")
 
     def test_a_job_that_has_ended_takes_no_more_items(self):
@@ -205,6 +207,18 @@ class UploadTests(ServiceTestCase):
         self.problem(
             "POST", "/v1/jobs", 422, "idempotency-key-reused",
             body=json.dumps(document, indent=1).encode(), headers=fields)
+
+    def test_large_maps_are_alike_when_all_items_are(self):
+        def submit(items):
+            document = {"function": "echo", "map": items, "unique": True, "delay": 3600}
+            body = json.dumps(document).encode()
+            status, fields, body = self.server.call("POST", "/v1/jobs", body)
+            self.assertEqual(status, 202)
+            return json.loads(body)["id"]
+        items = ["z" * 1000 + str(i) for i in range(1000)]
+        first = submit(items)
+        self.assertEqual(submit(items), first)
+        self.assertNotEqual(submit(items[:-1] + ["else"]), first)
 
 
 class RestartTests(ServiceTestCase):

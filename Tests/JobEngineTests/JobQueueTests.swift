@@ -8,10 +8,15 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// A store whose disk is full for its first few writes of results.
-private final class RefusingStore: JobStore {
+/// A store whose disk is full for its first few writes of results, and whose queue may be read
+/// as it was a while ago.
+private final class HinderedStore: JobStore {
     private let inner = MemoryJobStore()
-    private let refusals = Mutex(3)
+    private let refusals: Mutex<Int>
+    /// What one reading of the queue finds instead of what is there.
+    let staleReading = Mutex<(@Sendable () async -> [Job])?>(nil)
+
+    init(refusals: Int = 0) { self.refusals = Mutex(refusals) }
 
     var refusalsLeft: Int { refusals.withLock { $0 } }
 
@@ -24,9 +29,10 @@ private final class RefusingStore: JobStore {
     }
 
     func insert(
-        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+        _ jobs: [Job], batch: BatchKey?, leavingOut isStopping: @escaping @Sendable (JobID) -> Bool,
+        durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome] {
-        try await inner.insert(jobs, durable: durable)
+        try await inner.insert(jobs, batch: batch, leavingOut: isStopping, durable: durable)
     }
     func appendLog(
         _ id: JobID, _ text: [UInt8], limit: Int, saved: @escaping @Sendable () -> Void,
@@ -90,7 +96,12 @@ private final class RefusingStore: JobStore {
         in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
         leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
     ) async throws(StoreError) -> [Job] {
-        try await inner.queued(
+        let stale = staleReading.withLock { reading in
+            defer { reading = nil }
+            return reading
+        }
+        if let stale { return await stale() }
+        return try await inner.queued(
             in: pool, dueAt: time, limit: limit, maxBytes: maxBytes, leavingOut: isKnown)
     }
     func nextDue(after time: Timestamp) async throws(StoreError) -> Timestamp? {
@@ -156,22 +167,42 @@ private struct EchoPool: JobPool {
         waiting.cancel()
         submitting.cancel()
         #expect(try await waiting.value?.state == .queued)
-        #expect(try await submitting.value.state == .queued)
+        #expect(try await submitting.value.job.state == .queued)
     }
 
     @Test func `results that the store refuses at first are not lost`() async throws {
-        let store = RefusingStore()
+        let store = HinderedStore(refusals: 3)
         let queue = try await queue(store)
         // Over the bytes that a run keeps in memory, so that both ways of writing are refused.
         let item = "\"" + String(repeating: "x", count: 1000) + "\""
         let items = Array(repeating: item, count: 2000).joined(separator: ",")
         let ended = try await queue.submit(
-            try job(queue, "\"map\":[\(items)],\"chunk\":100"), waiting: 30)
+            try job(queue, "\"map\":[\(items)],\"chunk\":100"), waiting: 30
+        ).job
         #expect(ended.state == .succeeded)
         #expect(store.refusalsLeft == 0)
         let ranges = try await store.itemRanges(ended.id)
         #expect(ranges.reduce(0) { $0 + $1.count } == 2000)
         #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
+    }
+
+    @Test func `a job that ends while the queue is read does not run again`() async throws {
+        let store = HinderedStore()
+        let queue = try await queue(store)
+        let delayed = try job(queue, "\"args\":[1],\"delay\":0.05")
+        let quick = try job(queue, "\"args\":[2]")
+        let end = Mutex<Timestamp?>(nil)
+        store.staleReading.withLock { reading in
+            reading = {
+                let ended = try? await queue.submit(quick, waiting: 30)
+                end.withLock { $0 = ended?.job.endedAt }
+                return [quick, delayed]
+            }
+        }
+        _ = try await queue.submit(delayed, waiting: 30)
+        let last = try await store.job(quick.id)?.endedAt
+        #expect(last != nil)
+        #expect(last == end.withLock { $0 })
     }
 
     @Test func `ended jobs make room below the bound`() async throws {
@@ -181,7 +212,7 @@ private struct EchoPool: JobPool {
         let third = try job(queue, "\"args\":[1]")
         await #expect(throws: QueueFull.self) { try await queue.submit([third]) }
         _ = try await queue.cancel(later[0].id)
-        #expect(try await queue.submit(third, waiting: 30).state == .succeeded)
+        #expect(try await queue.submit(third, waiting: 30).job.state == .succeeded)
         #expect(try await queue.delete(later[1].id))
         _ = try await queue.submit([try job(queue, "\"args\":[2]")])
     }

@@ -29,7 +29,7 @@ import Testing
         try await kind.withStore { store in
             let jobs = [try make.job(key: "k"), try make.job(key: "k"), try make.job()]
             let outcomes = try await store.insert(jobs)
-            guard case .existing(let first) = outcomes[1] else {
+            guard case .existing(let first, .idempotencyKey) = outcomes[1] else {
                 Issue.record("the second job was stored")
                 return
             }
@@ -386,5 +386,78 @@ import Testing
         let results = Array(repeating: "null", count: count).joined(separator: ",")
         return ItemSegment(
             first: first, count: count, results: Array(results.utf8), failures: failures)
+    }
+}
+
+/// When a job that is there answers in the place of a new one.
+@Suite struct LikenessTests {
+    private let make = JobMaker()
+
+    private func job(_ document: String, _ keys: CallKeys, at seconds: Double = 0) throws -> Job {
+        var job = try make.job(document, createdAt: make.start.adding(seconds: seconds))
+        job.keys = keys
+        return job
+    }
+
+    private func likeness(_ outcomes: [InsertOutcome]) -> [Likeness?] {
+        outcomes.map { if case .existing(_, let likeness) = $0 { likeness } else { nil } }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a unique job answers until it ends or is stopped`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let keys = CallKeys(unique: [1])
+            let text = #"{"function":"f","unique":true}"#
+            var first = try job(text, keys)
+            let outcomes = try await store.insert([first, try job(text, keys)])
+            #expect(likeness(outcomes) == [nil, .unique])
+            let stopping = first.id
+            let late = try job(text, keys)
+            let third = try await store.insert(
+                [late], batch: nil, leavingOut: { $0 == stopping }, durable: { _ in })
+            #expect(likeness(third) == [nil])
+            #expect(try await store.delete(late.id))
+            first.state = .failed
+            try await store.update(first, adding: [])
+            #expect(likeness(try await store.insert([try job(text, keys)])) == [nil])
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a result answers while it is young and there`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let keys = CallKeys(cache: [2])
+            let text = #"{"function":"f","cache":60}"#
+            var first = try job(text, keys)
+            _ = try await store.insert([first])
+            #expect(likeness(try await store.insert([try job(text, keys)])) == [nil])
+            first.state = .succeeded
+            first.result = RawJSON(literal: "1")
+            first.endedAt = make.start
+            first.expiresAt = make.start.adding(seconds: 50)
+            try await store.update(first, adding: [])
+            #expect(likeness(try await store.insert([try job(text, keys, at: 49)])) == [.cache])
+            #expect(likeness(try await store.insert([try job(text, keys, at: 51)])) == [nil])
+            let strict = try job(#"{"function":"f","cache":10}"#, keys, at: 11)
+            #expect(likeness(try await store.insert([strict])) == [nil])
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a batch's key brings its jobs again`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let jobs = [try make.job(), try make.job()]
+            let key = BatchKey(key: "b", fingerprint: [1])
+            #expect(try await store.insert(jobs, batch: key).allSatisfy(\.isStored))
+            let again = try await store.insert([try make.job(), try make.job()], batch: key)
+            let ids = again.compactMap { if case .repeated(let id) = $0 { id } else { nil } }
+            #expect(ids == jobs.map(\.id))
+            let other = BatchKey(key: "b", fingerprint: [2])
+            guard case .keyReused = try await store.insert([try make.job()], batch: other)[0] else {
+                Issue.record("another batch with the same key was taken")
+                return
+            }
+            #expect(try await store.list(JobQuery()).count == 2)
+        }
     }
 }

@@ -9,8 +9,30 @@ package final class MemoryJobStore: JobStore {
         /// In the order of writing.
         var items: [JobID: [ItemSegment]] = [:]
         var logs: [JobID: [[UInt8]]] = [:]
+        var batches: [String: (batch: BatchKey, ids: [JobID])] = [:]
         var pieces: [JobID: [ItemPiece]] = [:]
         var uploads: Set<JobID> = []
+
+        func twin(of job: Job, _ isStopping: (JobID) -> Bool) -> (Job, Likeness)? {
+            let keyed = jobs.values.first {
+                $0.idempotencyKey != nil && $0.idempotencyKey == job.idempotencyKey
+                    && $0.createdAt > job.createdAt.adding(seconds: -JobStoreDefaults.keySeconds)
+            }
+            if let keyed { return (keyed, .idempotencyKey) }
+            if let key = job.keys.cache, let seconds = job.submission.cache {
+                let cached = jobs.values.filter {
+                    $0.keys.cache == key && $0.state == .succeeded
+                        && $0.endedAt.map { $0 >= job.createdAt.adding(seconds: -seconds) } ?? false
+                        && $0.expiresAt.map { $0 > job.createdAt } ?? false
+                }.max { $0.endedAt ?? $0.createdAt < $1.endedAt ?? $1.createdAt }
+                if let cached { return (cached, .cache) }
+            }
+            guard let key = job.keys.unique else { return nil }
+            return jobs.values.first {
+                $0.keys.unique == key && ($0.state == .queued || $0.state == .running)
+                    && !isStopping($0.id)
+            }.map { ($0, .unique) }
+        }
 
         mutating func save(_ segments: [ItemSegment], of id: JobID) {
             for segment in segments {
@@ -31,25 +53,30 @@ package final class MemoryJobStore: JobStore {
     // MARK: Changes
 
     package func insert(
-        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+        _ jobs: [Job], batch: BatchKey?, leavingOut isStopping: @escaping @Sendable (JobID) -> Bool,
+        durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome] {
         let outcomes: [InsertOutcome]? = contents.withLock { contents in
-            guard !jobs.contains(where: { contents.jobs[$0.id] != nil }) else { return nil }
+            if let batch, let (earlier, ids) = contents.batches[batch.key] {
+                return earlier == batch ? ids.map { .repeated($0) } : jobs.map { _ in .keyReused }
+            }
+            let before = contents.jobs
             var outcomes: [InsertOutcome] = []
             for job in jobs {
-                let twin = job.idempotencyKey.flatMap { key in
-                    contents.jobs.values.first {
-                        $0.idempotencyKey == key
-                            && $0.createdAt
-                                > job.createdAt.adding(seconds: -JobStoreDefaults.keySeconds)
-                    }
-                }
-                if let twin {
-                    outcomes.append(.existing(twin))
-                } else {
-                    contents.jobs[job.id] = job
+                if let (twin, likeness) = contents.twin(of: job, isStopping) {
+                    outcomes.append(.existing(twin, likeness))
+                } else if contents.jobs.updateValue(job, forKey: job.id) == nil {
                     outcomes.append(.stored)
+                } else {
+                    contents.jobs = before
+                    return nil
                 }
+            }
+            if let batch {
+                let ids = zip(jobs, outcomes).map { job, outcome in
+                    if case .existing(let twin, _) = outcome { twin.id } else { job.id }
+                }
+                contents.batches[batch.key] = (batch, ids)
             }
             for (job, outcome) in zip(jobs, outcomes) where outcome.isStored {
                 contents.jobs[job.id] = job.withoutPieces
