@@ -22,10 +22,9 @@ test: setup ## Run all tests: Swift's, the Python worker's, then end to end agai
 	python3 -m unittest discover -s Tests/HTTPConformance
 
 # What the tests of the Python client use from PyPI.
-.build/client-venv/ready:
+.build/client-venv/ready: Python/tests/requirements.txt
 	@python3 -m venv .build/client-venv
-	@timeout 600 .build/client-venv/bin/pip install -q --disable-pip-version-check \
-	  cloudpickle joblib scikit-learn pytest
+	@timeout 600 .build/client-venv/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 # CPython's own tests, of the version that runs here.

@@ -53,6 +53,7 @@ let package = Package(
         .systemLibrary(name: "CZlib"),
         .systemLibrary(name: "CZstd"),
         .systemLibrary(name: "CYaml"),
+        module("Digests", ["COpenSSL"]),
         module("Threads", ["CLinux", deque]),
         module("Sockets", ["Threads", "CLinux", "COpenSSL", heap], more: unchecked),
         module("WebClient", ["Sockets", "CCurl", "CLinux", deque]),
@@ -73,8 +74,8 @@ let package = Package(
                 "Jobs", "RawJSON", "Threads", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"), logging,
             ]),
-        module("Blobs", ["Threads", "COpenSSL"]),
-        module("Functions", ["WebClient", "Jobs", "RawJSON", "CEmbedded", "CLinux", "COpenSSL"]),
+        module("Blobs", ["Threads", "Digests"]),
+        module("Functions", ["WebClient", "Jobs", "RawJSON", "CEmbedded", "CLinux", "Digests"]),
         module(
             "Pools",
             ["Functions", "Jobs", "RawJSON", "Sockets", "Threads", "CLinux", deque, heap, logging]),

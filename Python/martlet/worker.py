@@ -21,6 +21,10 @@ MESSAGE_BYTES = 4096
 
 # --- Functions -------------------------------------------------------------------------------
 
+# Of the content of each file that was imported.
+versions = {}
+
+
 def import_all(paths):
     """Imports the files; returns registrations by name and the broken files."""
     import importlib.util
@@ -35,6 +39,7 @@ def import_all(paths):
             spec = importlib.util.spec_from_file_location(name, path)
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
+            versions[path] = importlib.util.source_hash(spec.loader.get_data(path)).hex()
             spec.loader.exec_module(module)
         except BaseException as error:  # SystemExit too: a file must not end the worker
             broken.append({"file": path, "error": "%s: %s" % (type(error).__name__, error),
@@ -71,6 +76,7 @@ def describe(registration):
         "doc": (getattr(registration.target, "__doc__", None) or "").strip(),
         "parameters": parameters, "timeout": registration.timeout,
         "file": registration.file, "line": registration.line,
+        "version": versions.get(registration.file),
     }
     for name in ("retry", "queue", "tags"):
         value = getattr(registration, name)

@@ -86,6 +86,8 @@ final class Runtimes: Sendable {
     }
 
     /// Looks once a second whether a file of functions has changed, until the task is cancelled.
+    ///
+    /// It blocks: files are looked at and read.
     func watchFiles() async {
         guard let folder else { return }
         var known = folder.entries()
@@ -103,14 +105,7 @@ final class Runtimes: Sendable {
 /// Puts the functions of a worker's greeting into the catalogue; returns the broken files.
 @discardableResult
 private func read(_ hello: RawJSON, into catalogue: FunctionCatalogue) -> [BrokenFile] {
-    var versions: [String: String?] = [:]
-    var functions = (hello.member("functions")?.elements() ?? []).compactMap(Function.init(hello:))
-    for index in functions.indices {
-        guard let file = functions[index].source else { continue }
-        let version = versions[file] ?? Fingerprint.ofFile(file)
-        versions[file] = version
-        functions[index].version = version
-    }
+    let functions = (hello.member("functions")?.elements() ?? []).compactMap(Function.init(hello:))
     let broken = (hello.member("broken")?.elements() ?? []).map { file in
         BrokenFile(
             file: file.member("file")?.string ?? "", error: file.member("error")?.string ?? "",
@@ -158,7 +153,7 @@ extension Function {
             },
             queue: hello.member("queue")?.string,
             tags: hello.member("tags")?.elements().compactMap(\.string) ?? [],
-            source: hello.member("file")?.string)
+            source: hello.member("file")?.string, version: hello.member("version")?.string)
     }
 }
 

@@ -81,10 +81,11 @@ enum Server {
                 "listening", metadata: ["address": "\(address.url(isSecure: tls != nil))"])
         }
         // Care of the store and the functions goes on beside the server, until it stops.
+        let files = ThreadExecutor(name: "function-files", threads: 1)
         let care = Task {
             await withTaskGroup { group in
                 group.addTask { await prune(queue, logger) }
-                group.addTask { await runtimes.watchFiles() }
+                group.addTask(executorPreference: files) { await runtimes.watchFiles() }
                 group.addTask { await exporter?.run() }
             }
         }
@@ -92,6 +93,7 @@ enum Server {
         await firstSignal(on: engineLoop) { reload(tls, logger) }
         logger.notice("stopping")
         care.cancel()
+        files.stop()
         queue.endStreams()
         await server.stop(grace: .seconds(configuration.drainSeconds))
         await queue.stop(within: .seconds(configuration.drainSeconds))

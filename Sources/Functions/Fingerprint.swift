@@ -1,21 +1,17 @@
-import COpenSSL
+import Digests
 import Glibc
 
 /// Half of a SHA-256 over some parts: those that have the same one are the same.
 package struct Fingerprint: ~Copyable {
-    private let context = EVP_MD_CTX_new()
+    private let hash = SHA256()
 
-    package init() { EVP_DigestInit_ex(context, EVP_sha256(), nil) }
-
-    deinit { EVP_MD_CTX_free(context) }
+    package init() {}
 
     /// Adds a part; where it begins and ends counts, too.
     package mutating func add(_ part: some Sequence<UInt8>) {
         let isAdded: Void? = part.withContiguousStorageIfAvailable { bytes in
-            withUnsafeBytes(of: UInt64(bytes.count).littleEndian) { count in
-                _ = EVP_DigestUpdate(context, count.baseAddress, count.count)
-            }
-            EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
+            withUnsafeBytes(of: UInt64(bytes.count).littleEndian) { hash.add($0) }
+            hash.add(UnsafeRawBufferPointer(bytes))
         }
         if isAdded == nil { add(Array(part)) }
     }
@@ -23,13 +19,11 @@ package struct Fingerprint: ~Copyable {
     package mutating func add(_ part: String) { add(Array(part.utf8)) }
 
     /// 16 bytes; nothing can be added any more.
-    package consuming func bytes() -> [UInt8] {
-        var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
-        EVP_DigestFinal_ex(context, &digest, nil)
-        return Array(digest.prefix(16))
-    }
+    package consuming func bytes() -> [UInt8] { Array(hash.finish().prefix(16)) }
 
     /// Of a file's content, in hexadecimal; nil when it cannot be read or has over 64 MiB.
+    ///
+    /// It blocks.
     package static func ofFile(_ path: String) -> String? {
         guard let file = fopen(path, "re") else { return nil }
         defer { fclose(file) }
@@ -42,9 +36,6 @@ package struct Fingerprint: ~Copyable {
             if size > 64 << 20 { return nil }
         }
         guard ferror(file) == 0 else { return nil }
-        let digits = Array("0123456789abcdef".utf8)
-        return String(
-            decoding: fingerprint.bytes().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] },
-            as: UTF8.self)
+        return fingerprint.bytes().hexadecimal
     }
 }

@@ -40,7 +40,7 @@ actor Dispatcher {
     /// Bytes of the submissions of the ready jobs.
     private var readyBytes: [PoolKind: Int] = [:]
     /// When the store is looked into for delayed jobs next.
-    private var nextWake: [PoolKind: Timestamp] = [:]
+    private var nextWake: [PoolKind: (due: Timestamp, timer: LoopTimer)] = [:]
     private var overflowed: Set<PoolKind> = []
     private var refilling: Set<PoolKind> = []
     /// Readings of the store under way, and the jobs that have left memory meanwhile: such a
@@ -170,17 +170,20 @@ actor Dispatcher {
 
     /// Looks into the store when a delayed job is due; one timer at a time serves all.
     private func wake(at due: Timestamp, _ pool: PoolKind) {
-        if let next = nextWake[pool], next <= due { return }
-        nextWake[pool] = due
+        if let next = nextWake[pool] {
+            if next.due <= due { return }
+            next.timer.cancel()
+        }
         let seconds = max(0.001, due.seconds(since: .now()))
-        loop.schedule(after: .microseconds(Int64(min(seconds, 86_400) * 1_000_000))) {
+        let timer = loop.schedule(after: .microseconds(Int64(min(seconds, 86_400) * 1_000_000))) {
             // A task of its own: a timer cannot wait.
             Task(executorPreference: self.loop) { await self.wakeUp(at: due, pool) }
         }
+        nextWake[pool] = (due, timer)
     }
 
     private func wakeUp(at due: Timestamp, _ pool: PoolKind) async {
-        guard nextWake[pool] == due else { return }  // an earlier one has taken its place
+        guard nextWake[pool]?.due == due else { return }  // an earlier one has taken its place
         nextWake[pool] = nil
         await refill(pool)
     }

@@ -247,7 +247,9 @@ package final class JobQueue: Sendable {
     ) async throws(StoreError) -> Job? {
         try await wait(id, seconds: seconds) { () async throws(StoreError) in
             if let job = live.job(id) { return job }
-            return try await store.summary(of: id, resultUpTo: maxBytes)
+            var job = try await store.summary(of: id, resultUpTo: maxBytes)
+            job?.isUploading = uploads.isOpen(id)
+            return job
         }
     }
 

@@ -18,7 +18,10 @@ extension JobRoutes {
 
     private static let lines = "application/x-ndjson"
 
-    static let submissionBody = Route.BodyMode.live(upTo: uploadBytes) { head in
+    static let submissionBody = Route.BodyMode.live(upTo: uploadBytes, where: isLines)
+
+    /// Whether a body is NDJSON.
+    static func isLines(_ head: RequestHead) -> Bool {
         // By its length first: the head of every job comes this way.
         guard let type = head.field("content-type"), type.utf8.count >= lines.utf8.count else {
             return false
@@ -34,9 +37,7 @@ extension JobRoutes {
                 "The first line is the job, without its map; the items follow, one a line.",
                 at: JSONPointer())
         }
-        let job = try queue.prepare(
-            JobSubmission(uploadHead: try json(head.bytes)),
-            idempotencyKey: try idempotencyKey(request), traceparent: request.traceparent)
+        let job = try job(JobSubmission(uploadHead: try json(head.bytes)), of: request)
         let wait = try preferredWait(request)
         let kept = try await queue.openUpload(job)
         guard kept.likeness == nil else {

@@ -104,7 +104,11 @@ package struct JobRoutes: Sendable {
     /// - Throws: a `Problem` or a `SubmissionError`.
     package func job(submittedBy request: HTTPRequest) throws -> Job {
         try requireType(request, ["application/json", "application/x-ndjson"])
-        let submission = try JobSubmission(parsing: try json(request.body[...]))
+        return try job(JobSubmission(parsing: try json(request.body[...])), of: request)
+    }
+
+    /// The job of a submission that a request has brought.
+    func job(_ submission: JobSubmission, of request: HTTPRequest) throws -> Job {
         var job = try queue.prepare(
             submission, idempotencyKey: try idempotencyKey(request),
             traceparent: request.traceparent)
@@ -152,7 +156,7 @@ package struct JobRoutes: Sendable {
     func submitBatch(_ request: HTTPRequest) async throws -> HTTPResponse {
         try requireType(request, ["application/json", "application/x-ndjson"])
         var documents: [RawJSON] = []
-        if request.head.field("content-type")?.hasPrefix("application/x-ndjson") == true {
+        if Self.isLines(request.head) {
             for line in request.body.split(separator: UInt8(ascii: "\n")) where line != [13] {
                 documents.append(try json(line, at: JSONPointer().appending(documents.count)))
             }

@@ -8,8 +8,8 @@ extension Span {
     ///   - request: that has been answered.
     ///   - route: its pattern; nil when there is none.
     ///   - status: of the answer.
-    ///   - took: from the request's head to the end of the answer.
-    init?(_ request: HTTPRequest, route: String?, status: Int, took: Duration) {
+    ///   - took: nanoseconds from the request's head to the end of the answer.
+    init?(_ request: HTTPRequest, route: String?, status: Int, took: Int64) {
         guard let context = request.trace, context.isSampled else { return nil }
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
@@ -18,7 +18,7 @@ extension Span {
         self.init(
             route.map { "\(method) \($0)" } ?? method, .server, context,
             parent: request.head.field("traceparent").flatMap(TraceContext.init)?.span,
-            start: end - Int64(took / .nanoseconds(1)), end: end)
+            start: end - took, end: end)
         attributes = [
             ("http.request.method", .text(method)),
             ("http.response.status_code", .number(status)),

@@ -26,8 +26,7 @@ final class RouteDurations: @unchecked Sendable {
         cells.deallocate()
     }
 
-    func note(_ took: Duration, route: Int?) {
-        let nanoseconds = Int64(took / .nanoseconds(1))
+    func note(_ nanoseconds: Int64, route: Int?) {
         var bucket = 0
         while bucket < Self.bounds.count, nanoseconds > Self.bounds[bucket] { bucket += 1 }
         let first = (route ?? routes) * Self.width

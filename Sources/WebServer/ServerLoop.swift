@@ -131,20 +131,20 @@ final class ServerLoop: @unchecked Sendable {
 
     /// Takes note of an answer that is complete.
     func answered(_ request: HTTPRequest, status: Int, bytes: Int) {
-        let took = LoopInstant.current() - request.start
-        durations.note(took, route: request.routeIndex)
+        let nanoseconds = LoopInstant.current().nanoseconds(since: request.start)
+        durations.note(nanoseconds, route: request.routeIndex)
         if let tracer = settings.tracer {
             let route = request.routeIndex.map { service.router.routes[$0] }
             if route?.isTraced != false,
-                let span = Span(request, route: route?.path, status: status, took: took)
+                let span = Span(request, route: route?.path, status: status, took: nanoseconds)
             {
                 tracer.record(span)
             }
         }
         guard let log = settings.accessLog else { return }
-        let microseconds = Int(took / .microseconds(1))
         let line = AccessLogLine(
-            request, status: status, bytes: bytes, microseconds: microseconds, date: dateText)
+            request, status: status, bytes: bytes, microseconds: Int(nanoseconds / 1000),
+            date: dateText)
         log.write(line.text)
     }
 

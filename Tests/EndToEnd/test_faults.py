@@ -2,24 +2,11 @@
 
 import json
 import os
-import sys
 import tempfile
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "Examples"))
-from server import ROOT, Server  # noqa: E402
-
-BINARY = ".build/debug/martlet"
-FUNCTIONS = ROOT + "/Tests/EndToEnd/functions"
-
-
-def alive(pid):
-    try:
-        with open("/proc/%d/stat" % pid) as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+from service import BINARY, FUNCTIONS, Server, alive
 
 
 class FaultTests(unittest.TestCase):
