@@ -52,7 +52,7 @@ enum Server {
         var settings = EngineSettings()
         settings.openJobs = configuration.maxQueued
         settings.eventStreams = configuration.maxEventStreams
-        let queue = try await JobQueue.start(
+        let queue = try await JobQueue.recover(
             EngineParts(
                 store: store, pools: runtimes.pools, slots: runtimes.slots, catalogue: catalogue,
                 settings: settings, loop: engineLoop, logger: logger,
@@ -63,8 +63,9 @@ enum Server {
         let watch = HTTPServerWatch()
         let dashboard = DashboardRoutes()
         let workerToken = configuration.token.map { _ in randomToken() }
+        let door = try WorkerDoor(configuration)
         let server = try HTTPServer(
-            listen: configuration.listen, loops: loops,
+            listen: configuration.listen + (door.map { [$0.address] } ?? []), loops: loops,
             router: Router(
                 JobRoutes(queue: queue, blobs: blobs, http: watch, tracer: exporter?.tracer).routes
                     + dashboard.routes),
@@ -72,11 +73,14 @@ enum Server {
                 configuration, tls: tls, tracer: exporter?.tracer, openPaths: dashboard.paths,
                 workerToken: workerToken))
         watch.look(at: server)
+        // Calls may submit jobs: they know where before the first of them runs.
         await runtimes.announce(
             ServerHome(
                 reaching: server.addresses, isSecure: tls != nil,
                 token: workerToken))
-        for address in server.addresses {
+        await queue.begin()
+        server.open()
+        for address in server.addresses where address != door?.address {
             logger.notice(
                 "listening", metadata: ["address": "\(address.url(isSecure: tls != nil))"])
         }
@@ -97,6 +101,7 @@ enum Server {
         queue.endStreams()
         await server.stop(grace: .seconds(configuration.drainSeconds))
         await queue.stop(within: .seconds(configuration.drainSeconds))
+        door?.remove()
         await exporter?.finish()
         web.close()
         blobs.stop()

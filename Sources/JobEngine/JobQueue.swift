@@ -71,10 +71,10 @@ package final class JobQueue: Sendable {
     /// Those who wait for more of a log.
     let savedLogs = JobWaiters()
 
-    /// Recovers what an earlier server has left and begins to run it.
+    /// Recovers what an earlier server has left; it runs from `begin` on.
     ///
     /// - Throws: `StoreError` when the store cannot be read.
-    package static func start(_ parts: EngineParts) async throws -> JobQueue {
+    package static func recover(_ parts: EngineParts) async throws -> JobQueue {
         var report = try await parts.store.recover(
             at: .now(), keepSeconds: parts.settings.keepSeconds)
         if report.requeued > 0 {
@@ -82,10 +82,13 @@ package final class JobQueue: Sendable {
                 "jobs found unfinished are queued again", metadata: ["jobs": "\(report.requeued)"])
         }
         report.queued -= try await cutUnfinishedUploads(parts)
-        let queue = JobQueue(parts, report)
-        await queue.dispatcher.watchPools()
-        for pool in parts.pools.keys { await queue.dispatcher.refill(pool) }
-        return queue
+        return JobQueue(parts, report)
+    }
+
+    /// Begins to run what waits.
+    package func begin() async {
+        await dispatcher.watchPools()
+        for pool in pools.keys { await dispatcher.refill(pool) }
     }
 
     private init(_ parts: EngineParts, _ report: RecoveryReport) {

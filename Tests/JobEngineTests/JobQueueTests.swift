@@ -143,11 +143,13 @@ private struct EchoPool: JobPool {
             functions: [Function(name: "echo", runtime: .native, pool: .thread, pools: [.thread])])
         var settings = EngineSettings()
         settings.openJobs = openJobs
-        return try await JobQueue.start(
+        let queue = try await JobQueue.recover(
             EngineParts(
                 store: store, pools: [.thread: EchoPool()], slots: [.thread: 2],
                 catalogue: catalogue, settings: settings, loop: try EventLoop(name: "test"),
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
+        await queue.begin()
+        return queue
     }
 
     private func job(_ queue: JobQueue, _ members: String) throws -> Job {
