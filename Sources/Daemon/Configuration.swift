@@ -44,6 +44,9 @@ struct Configuration {
     /// Wanted from every client but for health checks; nil for none.
     var token: String?
     var fetch = FetchSettings()
+    var workers = WorkerRules()
+    /// Workers that a job may end before it is given up.
+    var maxWorkerDeaths = EngineSettings().workerDeaths
 
     /// Whether clients may send pickled calls, which can do all that the server's user can.
     var allowsPickle = false

@@ -60,7 +60,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "The Python to run functions with, 3.9 or later.")
     var python = "python3"
 
-    @Option(help: "Seconds that running jobs have to end when the server stops.")
+    @Option(help: "Seconds that requests and jobs have to end when the server stops.")
     var drainSeconds = 10.0
 
     @Option(help: "Jobs waiting and running in all (default: 1000000).")
@@ -86,6 +86,9 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup(title: "HTTP")
     var http: HTTPOptions
 
+    @OptionGroup(title: "Workers")
+    var workers: WorkerOptions
+
     @OptionGroup(title: "Fetch")
     var fetch: FetchOptions
 
@@ -93,6 +96,8 @@ struct ServeCommand: AsyncParsableCommand {
         var configuration = Configuration()
         try http.apply(to: &configuration)
         configuration.fetch = fetch.settings
+        configuration.workers = workers.rules
+        configuration.maxWorkerDeaths = workers.maxWorkerDeaths
         configuration.data = data
         configuration.functions = functions
         configuration.python = python

@@ -342,6 +342,9 @@ actor Dispatcher {
         CallSource(job: job.id, reporter: journal, traceparent: job.traceparent)
     }
 
+    /// Workers that a job may end before it is given up.
+    nonisolated var maxWorkerDeaths: Int { settings.workerDeaths }
+
     func keepSeconds(of job: Job) -> Double { job.submission.keep ?? settings.keepSeconds }
 
     /// Makes the attempt's outcome durable, then tells whoever waits.

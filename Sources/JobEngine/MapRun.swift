@@ -107,6 +107,7 @@ actor MapRun {
             payload: .items(
                 items.bytes[first..<last], count: chunk.count, spread: spread,
                 onError: job.submission.onError), timeout: timeout)
+        call.limits = job.submission.limits.or(function.limits)
         call.source = dispatcher.source(of: job)
         running += chunk.count
         let outcome = await dispatcher.run(call, in: job.pool)
@@ -126,7 +127,7 @@ actor MapRun {
     private func judge(_ failure: Failure, of chunk: Range<Int>) async {
         switch failure.reason {
         case .cancelled, .lost, .unavailable: stopped = stopped ?? failure
-        case .exception, .timeout, .signal, .exit, .limit:
+        case .exception, .timeout, .signal, .outOfMemory, .exit, .limit:
             if chunk.count > 1 { return planner.runSingly(chunk) }
             var failure = failure
             failure.index = 0

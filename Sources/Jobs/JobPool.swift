@@ -39,6 +39,7 @@ package struct Call: Sendable {
     package let payload: Payload
     /// Seconds; nil for no limit.
     package let timeout: Double?
+    package var limits = CallLimits()
     /// nil when nobody wants to hear what it says.
     package var source: CallSource?
 

@@ -36,6 +36,8 @@ final class WorkerProcess: EventHandler {
     /// When the oldest of them came to the front.
     private(set) var headSince = LoopInstant.current()
     private(set) var isReady = false
+    /// Calls answered so far.
+    private(set) var answered = 0
     /// Takes no new calls and is ended when it has answered the ones it has.
     private(set) var isRetiring = false
     /// Set when it is being killed for the sake of one call; no other call is to suffer for that.
@@ -183,6 +185,7 @@ final class WorkerProcess: EventHandler {
         guard let number = members.first(where: { $0.name == "call" })?.value.int,
             let ticket = tickets.removeValue(forKey: number)
         else { return }
+        answered += 1
         if ticket.isLong { longCalls -= 1 }
         headSince = loop.now
         if isRetiring, tickets.isEmpty { shutdown(fd, Int32(SHUT_RDWR)) }
