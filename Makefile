@@ -63,8 +63,8 @@ faults: setup ## Faults at random moments and the promises after each, SEED=1 MI
 
 sanitize: setup ## Run Swift's tests under the thread and the address sanitizer, each in a build folder of its own.
 	for kind in thread address; do \
-	  swift build --build-tests --sanitize=$$kind --scratch-path .build/$$kind || exit 1; \
-	  swift test --skip-build --sanitize=$$kind --scratch-path .build/$$kind || exit 1; \
+	  swift build --build-tests --sanitize=$$kind --scratch-path .build/sanitize-$$kind || exit 1; \
+	  TSAN_OPTIONS=suppressions=$$PWD/Tests/thread-sanitizer.txt swift test --skip-build --sanitize=$$kind --scratch-path .build/sanitize-$$kind || exit 1; \
 	done
 
 soak: build ## Run good, bad and slow clients at once for SECONDS=300; fails on growth or a wrong answer.

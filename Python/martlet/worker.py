@@ -158,7 +158,7 @@ def answer_call(number, name, call, *arguments):
     try:
         body = '"result":' + encoded(call(*arguments), name)
     except BaseException as error:
-        body = '"error":' + encode(dict(failure(error), **used(cpu)))
+        body = '"error":' + encode(dict(used(cpu), **failure(error)))
     return ('{"call":%d,"seconds":%.9f,%s}\n' % (number, time.perf_counter() - start, body)).encode(
         "utf-8", "surrogatepass")
 
@@ -167,9 +167,10 @@ def used(cpu):
     """What the call has used, where no other ran beside it in this process; `cpu` at its start."""
     if not is_alone:
         return {}
+    spent = time.process_time() - cpu
     import resource
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"cpu_seconds": time.process_time() - cpu, "max_memory_bytes": peak}
+    return {"cpu_seconds": spent, "max_memory_bytes": peak}
 
 
 # Whether this process runs one call at a time.

@@ -142,7 +142,8 @@ class Suite:
             if count is not None:
                 check(runs[name] == count, name, "ran again after it had succeeded")
             self.succeeded[name] = runs[name]
-        self.counts["runs repeated, their end not yet durable"] = sum(count - 1 for count in self.succeeded.values())
+        self.counts["runs repeated, their end not yet durable"] = sum(
+            count - 1 for count in self.succeeded.values())
 
     def blamed(self, reason, **submission):
         document = self.server.wait(self.server.submit(**submission), 60)
