@@ -11,10 +11,16 @@ import Threads
 package struct WorkerLaunch: Sendable {
     package var arguments: [String]
     package var environment: [String: String]
+    var rules: WorkerRules
+    /// Of a process that runs one call alone.
+    var limits = CallLimits()
 
-    package init(arguments: [String], environment: [String: String]) {
+    package init(
+        arguments: [String], environment: [String: String], rules: WorkerRules = WorkerRules(),
+    ) {
         self.arguments = arguments
         self.environment = environment
+        self.rules = rules
     }
 }
 
@@ -30,6 +36,7 @@ final class WorkerFleet {
     private let loop: EventLoop
     private let spawner: ThreadExecutor
     private let children: ChildProcesses
+    private let kills: KernelKills
     private let logger: Logger
     private var launch: WorkerLaunch
     private var workers: [WorkerProcess] = []
@@ -61,7 +68,7 @@ final class WorkerFleet {
 
     init(
         size: Int, callsPerWorker: Int, isSerial: Bool, launch: WorkerLaunch, loop: EventLoop,
-        spawner: ThreadExecutor, children: ChildProcesses, logger: Logger,
+        spawner: ThreadExecutor, children: ChildProcesses, kills: KernelKills, logger: Logger,
     ) {
         self.size = size
         self.callsPerWorker = callsPerWorker
@@ -70,6 +77,7 @@ final class WorkerFleet {
         self.loop = loop
         self.spawner = spawner
         self.children = children
+        self.kills = kills
         self.logger = logger
     }
 
@@ -123,6 +131,9 @@ final class WorkerFleet {
         if !isSerial { return worker.tickets.count - worker.waits < callsPerWorker }
         if worker.tickets.isEmpty { return true }
         guard worker.waits == 0 else { return false }
+        if let most = launch.rules.maxCalls, worker.answered + worker.tickets.count >= most {
+            return false
+        }
         // Behind a call that is, or turns out to be, a long one nobody is made to wait.
         let isSoonFree = loop.now - worker.headSince < .milliseconds(5)
         return worker.longCalls == 0 && isSoonFree && worker.tickets.count < Self.lineLimit
@@ -223,8 +234,9 @@ final class WorkerFleet {
         {
             ticket.fail(failure)
         } else {
-            ticket.finish(outcome)
+            ticket.finish(outcome.blaming(worker.pid))
         }
+        recycleIfWorn(worker)
         if isSerial, let next = worker.first {
             if next.stopping != nil { terminate(worker) }
             startClock(next)
@@ -298,6 +310,20 @@ final class WorkerFleet {
         for worker in workers + retiring where worker.isReady { worker.tell(home) }
     }
 
+    /// Replaces a worker that has run as many calls, or has as much memory, as one may.
+    private func recycleIfWorn(_ worker: WorkerProcess) {
+        let rules = launch.rules
+        var isWorn = rules.maxCalls.map { worker.answered >= $0 } ?? false
+        if let most = rules.maxMemoryBytes, !isWorn {
+            isWorn = ProcessMemory.residentBytes(of: worker.pid) > most
+        }
+        guard isWorn, let index = workers.firstIndex(where: { $0 === worker }) else { return }
+        workers.remove(at: index)
+        retiring.append(worker)
+        worker.retire()
+        startWorkers()
+    }
+
     // MARK: Workers
 
     /// Starts what is missing of the fleet.
@@ -369,7 +395,11 @@ final class WorkerFleet {
         // So is the first one that has begun when the call to be stopped had just ended by itself.
         let isSpared = worker.isDoomed && tickets.first?.stopping == nil
         let ran = isSerial ? tickets.prefix(isSpared ? 0 : 1) : tickets[...]
-        for ticket in ran { ticket.fail(ticket.stopping ?? end.failure) }
+        for ticket in ran {
+            var failure = ticket.stopping ?? end.failure(within: ticket.call.limits, kills)
+            failure.worker = Int(worker.pid)
+            ticket.fail(failure)
+        }
         for ticket in tickets.dropFirst(ran.count).reversed() {
             if let failure = ticket.stopping {
                 ticket.fail(failure)  // it was cancelled before it began
@@ -519,7 +549,11 @@ func spawnProcess(
             }
             var spawn = clinux_spawn(
                 path: argv[0], arguments: argv, environment: envp, directory: nil, input: input,
-                output: output, error: error, channel: channel)
+                output: output, error: error, channel: channel,
+                memory_bytes: Int64(launch.limits.memoryBytes ?? 0),
+                cpu_seconds: Int64(launch.limits.cpuSeconds ?? 0),
+                open_files: Int64(launch.rules.openFiles ?? 0),
+                processes: Int64(launch.rules.processes ?? 0))
             let pid = clinux_spawn(&spawn)
             if pid > 0 { children.add(pid) }
             return pid
