@@ -38,6 +38,9 @@ enum JobSettings: SettingTable {
         .count(
             "max-queued", \.maxQueued, 1...Int.max, unit: "jobs",
             "Waiting and running in all; past it 503."),
+        .limit(
+            "max-queued-per-queue", \.maxQueuedPerQueue, 1...Int.max, unit: "jobs",
+            "Waiting and running of one queue; past it 503."),
         .count(
             "max-blob-bytes", \.maxBlobBytes, 1...Int.max, unit: "bytes",
             "Of all blobs together; past it those used longest ago go."),
