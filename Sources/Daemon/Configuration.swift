@@ -51,6 +51,9 @@ struct Configuration {
     var tokenFile: String?
     var fetch = FetchSettings()
     var tracing = TracingSettings()
+    var workers = WorkerRules()
+    /// Workers that a job may end before it is given up.
+    var maxWorkerDeaths = EngineSettings().workerDeaths
 
     /// Whether clients may send pickled calls, which can do all that the server's user can.
     var allowsPickle = false

@@ -10,8 +10,8 @@ import WebServer
 /// variable, key of the file, `martlet config` and the documents come of it.
 enum ServerSettings {
     static let all =
-        JobSettings.settings + HTTPServerSettings.settings + FetchFunctionSettings.settings
-        + TraceSettings.settings
+        JobSettings.settings + WorkerSettings.settings + HTTPServerSettings.settings
+        + FetchFunctionSettings.settings + TraceSettings.settings
 }
 
 /// Of jobs and of the program as a whole.
@@ -53,7 +53,7 @@ enum JobSettings: SettingTable {
             "For which an Idempotency-Key names the same job."),
         .seconds(
             "drain-seconds", \.drainSeconds, 0...86_400,
-            "For open requests, then for running jobs, when the server stops."),
+            "For open requests and running jobs when the server stops; a second SIGTERM hurries."),
         .choice("log-format", \.logFormat, "How the server's log on stderr is written."),
     ]
 }

@@ -405,6 +405,9 @@ actor Dispatcher {
             job: job.id, reporter: journal, traceparent: traces.traceparent(of: job))
     }
 
+    /// Workers that a job may end before it is given up.
+    nonisolated var maxWorkerDeaths: Int { settings.workerDeaths }
+
     func keepSeconds(of job: Job) -> Double { job.submission.keep ?? settings.keepSeconds }
 
     /// Makes the attempt's outcome durable, then tells whoever waits.

@@ -14,6 +14,8 @@ package struct EngineSettings: Sendable {
     package var windowBytes = 64 << 20
     /// Jobs waiting and running in all; past it submissions are refused.
     package var openJobs = 1_000_000
+    /// Workers that a job may end before it is given up, whatever its retry policy says.
+    package var workerDeaths = 3
     /// Streams of events at once.
     package var eventStreams = 1000
     /// Seconds that a result stays if its job does not say.
@@ -134,6 +136,17 @@ package final class JobQueue: Sendable {
                 .invalidMember, at: pointer.appending("cpus"),
                 "\"cpus\" must be at most \(slots), which the \(pool.rawValue) pool has, not "
                     + "\(submission.cpus).")
+        }
+        if function.runtime == .native || pool != .process, !submission.limits.isEmpty {
+            var names = JSONWriter()
+            names.beginObject()
+            submission.limits.writeMembers(to: &names)
+            names.endObject()
+            let first = RawJSON(trusted: names.bytes[...]).members().first?.name ?? ""
+            throw SubmissionError(
+                .limitNotPossible, at: pointer.appending(first),
+                "\"\(first)\" holds for Python functions and commands on the process pool,"
+                    + " not for \"\(function.name)\" on the \(pool.rawValue) pool.")
         }
         let now = Timestamp.now()
         var submission = submission
@@ -322,8 +335,14 @@ package final class JobQueue: Sendable {
 
     /// Queues a job again that has ended; a map runs only the items that have no result, and with
     /// `onlyFailed` also one that succeeded does not begin anew.
-    package func retry(_ id: JobID, onlyFailed: Bool = false) async throws(StoreError) -> Job? {
-        guard var job = try await job(id), job.state.isEnd else { return try await job(id) }
+    ///
+    /// - Returns: the job, and whether it is queued again; one that has not ended is left alone.
+    ///   nil when there is none.
+    package func retry(
+        _ id: JobID, onlyFailed: Bool = false,
+    ) async throws(StoreError) -> (job: Job, isQueuedAgain: Bool)? {
+        guard var job = try await job(id) else { return nil }
+        guard job.state.isEnd else { return (job, false) }
         if job.state == .succeeded, !onlyFailed {
             try await store.dropItems(id, onlyFailed: false)
             job.itemsDone = 0
@@ -339,7 +358,7 @@ package final class JobQueue: Sendable {
         open.reopen()
         events.publish(job)
         await dispatcher.add([job])
-        return job
+        return (job, true)
     }
 
     /// Stops all jobs that the query finds.
@@ -362,7 +381,7 @@ package final class JobQueue: Sendable {
     ) async throws(StoreError) -> Int {
         try await each(query, in: states) { job async throws(StoreError) in
             guard reason == nil || job.failure?.reason == reason else { return false }
-            return try await retry(job.id)?.state == .queued
+            return try await retry(job.id)?.isQueuedAgain == true
         }
     }
 
@@ -401,10 +420,11 @@ package final class JobQueue: Sendable {
     // MARK: End
 
     /// Starts nothing more, waits for what runs, then stops it and puts it back in the queue.
-    package func stop(within grace: Duration) async {
+    ///
+    /// - Parameter isOver: asked now and then whether what runs has had its time.
+    package func stop(whenOver isOver: @Sendable () -> Bool) async {
         await dispatcher.drain()
-        let end = ContinuousClock.now + grace
-        while await dispatcher.runningCount > 0, ContinuousClock.now < end {
+        while await dispatcher.runningCount > 0, !isOver() {
             try? await Task.sleep(for: .milliseconds(20))
         }
         for pool in pools.values { await pool.stop() }
