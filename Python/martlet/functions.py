@@ -51,9 +51,10 @@ class Registration:
     """One marked function and the options that it was given."""
 
     __slots__ = ("name", "target", "pool", "pools", "timeout", "retry", "queue", "tags",
-                 *LIMITS)
+                 "cpus", *LIMITS)
 
-    def __init__(self, name, target, pool, pools, timeout, retry, queue, tags, limits=()):
+    def __init__(self, name, target, pool, pools, timeout, retry, queue, tags, cpus=None,
+                 limits=()):
         self.name = name
         self.target = target
         self.pool = pool
@@ -62,6 +63,7 @@ class Registration:
         self.retry = retry
         self.queue = queue
         self.tags = tags
+        self.cpus = cpus
         for option in LIMITS:
             setattr(self, option, dict(limits).get(option))
 
@@ -131,7 +133,7 @@ registered = []
 
 
 def function(target=None, *, name=None, pool=None, pools=None, timeout=None, retry=None,
-             queue=None, tags=None, max_memory_bytes=None, max_cpu_seconds=None,
+             queue=None, tags=None, cpus=None, max_memory_bytes=None, max_cpu_seconds=None,
              max_output_bytes=None):
     """Marks a function as one that jobs may call; the function itself stays as it is.
 
@@ -146,6 +148,8 @@ def function(target=None, *, name=None, pool=None, pools=None, timeout=None, ret
              "exponential"), initial, factor, max_delay, jitter
     queue    the queue of its jobs
     tags     list of strings that its jobs bear
+    cpus     slots of the pool that a call takes, for a function that uses several threads itself;
+             no more than the pool has
     max_memory_bytes  memory of the worker during a call, its imports included; beyond it a
              MemoryError, and the job fails as out_of_memory
     max_cpu_seconds  CPU time of a call, or of an item of a map; beyond it the worker is ended
@@ -173,7 +177,7 @@ def function(target=None, *, name=None, pool=None, pools=None, timeout=None, ret
                              % (called, next(iter(limits)), " and ".join(allowed)))
         registered.append(Registration(
             called, target, own_pool, allowed, _timeout(called, timeout), _retry(called, retry),
-            _queue(called, queue), _tags(called, tags), limits))
+            _queue(called, queue), _tags(called, tags), _cpus(called, cpus), limits))
         return target
 
     return mark if target is None else mark(target)
@@ -259,6 +263,12 @@ def _number(called, option, value, least, most):
 
 def _timeout(called, timeout):
     return None if timeout is None else _number(called, "timeout", timeout, 0.001, 31_536_000)
+
+
+def _cpus(called, cpus):
+    if cpus is not None and (isinstance(cpus, bool) or not isinstance(cpus, int)):
+        raise TypeError("%s: cpus must be a whole number, not %r" % (called, cpus))
+    return None if cpus is None else _number(called, "cpus", cpus, 1, 1_000_000)
 
 
 def _limits(called, limits):

@@ -80,7 +80,7 @@ def describe(registration):
         "file": registration.file, "line": registration.line,
         "version": versions.get(registration.file),
     }
-    for name in ("retry", "queue", "tags", "max_memory_bytes", "max_cpu_seconds",
+    for name in ("retry", "queue", "tags", "cpus", "max_memory_bytes", "max_cpu_seconds",
                  "max_output_bytes"):
         value = getattr(registration, name)
         if value:

@@ -157,6 +157,7 @@ extension Function {
             tags: hello.member("tags")?.elements().compactMap(\.string) ?? [],
             source: hello.member("file")?.string, version: hello.member("version")?.string)
         limits = CallLimits(hello: hello)
+        cpus = hello.member("cpus")?.int
     }
 }
 

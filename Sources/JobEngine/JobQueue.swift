@@ -139,11 +139,11 @@ package final class JobQueue: Sendable {
                 "\"\(function.name)\" does not run on the \(pool.rawValue) pool; choose \(allowed)."
             )
         }
-        if let slots = slots[pool], submission.cpus > slots {
+        if let slots = slots[pool], let cpus = submission.cpus, cpus > slots {
             throw SubmissionError(
                 .invalidMember, at: pointer.appending("cpus"),
                 "\"cpus\" must be at most \(slots), which the \(pool.rawValue) pool has, not "
-                    + "\(submission.cpus).")
+                    + "\(cpus).")
         }
         if function.runtime == .native || pool != .process, !submission.limits.isEmpty {
             var names = JSONWriter()
@@ -159,6 +159,8 @@ package final class JobQueue: Sendable {
         let now = Timestamp.now()
         var submission = submission
         submission.queue = submission.queue ?? function.queue ?? "default"
+        // A function that would like more than there is runs with what there is.
+        submission.cpus = submission.cpus ?? min(function.cpus ?? 1, slots[pool] ?? 1)
         for tag in function.tags where !submission.tags.contains(tag) {
             submission.tags.append(tag)
         }

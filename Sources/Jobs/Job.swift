@@ -72,6 +72,9 @@ package struct Job: Sendable {
 }
 
 extension Job {
+    /// Slots of its pool that a call takes.
+    package var cpus: Int { submission.cpus ?? 1 }
+
     /// The job as it is held in memory when its items are stored.
     package var withoutPieces: Job {
         guard !pieces.isEmpty else { return self }

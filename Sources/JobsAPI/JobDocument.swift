@@ -13,6 +13,7 @@ enum JobDocument {
         writer.member("pool", job.pool.rawValue)
         writer.member("queue", submission.queue ?? "default")
         writer.member("priority", submission.priority)
+        writer.member("cpus", job.cpus)
         writer.member("tags", submission.tags)
         writer.member("attempt", job.attempt)
         writer.member("created_at", job.createdAt.description)
@@ -76,6 +77,7 @@ enum JobDocument {
         writer.member("parameters", function.parameters)
         if let timeout = function.timeout { writer.member("timeout", timeout) }
         function.limits.writeMembers(to: &writer)
+        if let cpus = function.cpus { writer.member("cpus", cpus) }
         if let source = function.source { writer.member("source", source) }
         writer.endObject()
     }

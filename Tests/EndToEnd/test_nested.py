@@ -177,6 +177,28 @@ class SlotTests(ServiceTestCase):
         self.assertEqual(self.most_at_once(spans), 2)
         self.assertEqual(self.most_at_once([self.server.result(self.spans(cpus=3))]), 1)
 
+    def test_a_job_takes_the_slots_that_its_function_asks_for(self):
+        self.server.run(function="interval", map=[0.01] * 3, chunk=1)  # the workers are there
+        self.assertEqual(self.get("/v1/functions/wide_interval")["cpus"], 2)
+        self.assertNotIn("cpus", self.get("/v1/functions/interval"))
+        def submit(**more):
+            return self.server.submit(function="wide_interval", args=[0.4], **more)
+        wide = [submit() for _ in range(2)]
+        self.assertEqual(self.most_at_once([self.server.result(job) for job in wide]), 1)
+        # What a job says itself counts.
+        narrow = [submit(cpus=1) for _ in range(2)]
+        self.assertEqual(self.most_at_once([self.server.result(job) for job in narrow]), 2)
+        said = [self.get("/v1/jobs/" + job)["cpus"] for job in (wide[0], narrow[0])]
+        self.assertEqual(said, [2, 1])
+        spans = self.server.run(function="wide_interval", map=[0.2] * 3, chunk=1)
+        self.assertEqual(self.most_at_once(spans), 1)
+
+    def test_a_function_that_asks_for_more_than_there_is_gets_all(self):
+        job = self.server.submit(function="as_wide_as_can_be", args=[])
+        one = int(self.server.run(function="caps")[0])
+        self.assertEqual(self.server.result(job), 3 * one)
+        self.assertEqual(self.get("/v1/jobs/" + job)["cpus"], 3)
+
     def test_items_of_a_map_take_slots_each(self):
         spans = self.server.run(function="interval", map=[0.2] * 4, cpus=2, chunk=1)
         self.assertEqual(self.most_at_once(spans), 1)

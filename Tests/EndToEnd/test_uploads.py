@@ -121,7 +121,7 @@ class UploadTests(ServiceTestCase):
             with socket.create_connection(("127.0.0.1", self.server.port)) as client:
                 body = b'{"function":"square"}\n1\n'
                 client.sendall(
-                    b"POST /v1/jobs HTTP/%s\r\nHost: here\r\nPrefer: %s\r\nConnection: close\r\n"
+                    b"POST /v1/jobs HTTP/%s\r\nHost: localhost\r\nPrefer: %s\r\nConnection: close\r\n"
                     b"Content-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s" % (
                         version.encode(), prefer.encode(), len(body), body))
                 answer = client.makefile("rb").read()
