@@ -111,7 +111,9 @@ class StreamedMap:
 
     def _run_job(self, delay):
         """Sends the items that wait and more of them, and hands out results until all are."""
-        headers = [("Prefer", "hints"), *nested()]
+        # Named by Connection, a field goes no further than to the next hop: a proxy that does not
+        # know hints is sent none.
+        headers = [("Prefer", "hints"), ("Connection", "Prefer"), *nested()]
         request = Request("POST", "/v1/jobs", headers=headers, repeatable=False, is_upload=True)
         self.upload = upload = yield Open(request, delay)
         self.job, self.next, self.listens = None, 0, False

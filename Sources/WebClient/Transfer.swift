@@ -120,7 +120,9 @@ final class Transfer: @unchecked Sendable {
         }
         // Without these libcurl waits a second before large bodies and calls any body a form.
         list = curl_slist_append(list, "Expect:")
-        // Left out by libcurl where it speaks HTTP/2.
+        // These two are left out by libcurl where it speaks HTTP/2. The first says that it is this
+        // client that knows of hints, and no proxy, which may not.
+        if request.hinted != nil { list = curl_slist_append(list, "Connection: Prefer") }
         if request.upload != nil { list = curl_slist_append(list, "Transfer-Encoding: chunked") }
         if request.body != nil, !request.headers.contains(where: { $0.name.isSame("content-type") })
         {

@@ -15,7 +15,9 @@ final class HTTP1Body: @unchecked Sendable {
     private let start: LoopInstant
     /// Whether it may come as slowly as whatever makes it.
     private let isLive: Bool
-    /// RFC 9110, section 15.2: a client of HTTP/1.0 gets one answer, the last.
+    /// Whether the client knows what `103` is, and no proxy is between that might not: it names
+    /// `Prefer` in `Connection`, which goes no further than to the next hop (RFC 9110, section
+    /// 7.6.1), and is not of HTTP/1.0 (section 15.2).
     private let takesHints: Bool
     /// Why the body could not be read; that of the handler is no answer to the request then.
     private(set) var failure: (any Error)?
@@ -28,7 +30,11 @@ final class HTTP1Body: @unchecked Sendable {
 
     init(of head: RequestHead, limit: Int, isLive: Bool, on connection: HTTP1Connection) {
         self.isLive = isLive
-        takesHints = !head.isHTTP10
+        takesHints =
+            !head.isHTTP10
+            && head.field("connection")?.lowercased().split(separator: ",").contains {
+                $0.filter { $0 != " " } == "prefer"
+            } == true
         settings = connection.home.settings
         switch head.body {
         case .none: rest = .nothing

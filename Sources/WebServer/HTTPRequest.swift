@@ -119,6 +119,6 @@ package struct HTTPBodyStream: Sendable {
     package func next() async throws -> [UInt8]? { try await pull() }
 
     /// Tells the client, which still sends, fields that the answer will have: `103 Early Hints`
-    /// (RFC 8297). A client of HTTP/1.0 is told nothing.
+    /// (RFC 8297). By HTTP/1.1 it has to say that it is the next hop itself: `Connection: Prefer`.
     package func hint(_ fields: [HTTPField]) async { await tell(fields) }
 }

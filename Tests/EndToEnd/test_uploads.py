@@ -108,7 +108,8 @@ class UploadTests(ServiceTestCase):
 
     def test_who_prefers_hints_is_told_of_the_job_at_once(self):
         upload = Upload(
-            self.server, {"function": "square", "tags": ["hint"]}, {"Prefer": "hints, wait=20"})
+            self.server, {"function": "square", "tags": ["hint"]},
+            {"Prefer": "hints, wait=20", "Connection": "Prefer"})
         status, location, *rest = self.hinted(upload)
         self.assertEqual((status, rest), ("HTTP/1.1 103 Early Hints", ["", ""]))
         self.assertEqual(location, "Location: /v1/jobs/" + self.tagged("hint")["id"])
@@ -117,13 +118,15 @@ class UploadTests(ServiceTestCase):
         self.assertEqual((status, json.loads(body)["state"]), (200, "succeeded"))
 
     def test_nobody_else_gets_hints(self):
-        for version, prefer in (("1.0", "hints"), ("1.1", "wait=20")):
+        for version, prefer, hops in (
+                ("1.0", "hints", "Prefer, close"), ("1.1", "wait=20", "Prefer, close"),
+                ("1.1", "hints", "close")):  # as from a proxy
             with socket.create_connection(("127.0.0.1", self.server.port)) as client:
                 body = b'{"function":"square"}\n1\n'
                 client.sendall(
-                    b"POST /v1/jobs HTTP/%s\r\nHost: localhost\r\nPrefer: %s\r\nConnection: close\r\n"
+                    b"POST /v1/jobs HTTP/%s\r\nHost: localhost\r\nPrefer: %s\r\nConnection: %s\r\n"
                     b"Content-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s" % (
-                        version.encode(), prefer.encode(), len(body), body))
+                        version.encode(), prefer.encode(), hops.encode(), len(body), body))
                 answer = client.makefile("rb").read()
                 self.assertRegex(answer.split(b"\r\n")[0], b"HTTP/1.1 20[02]")
 
