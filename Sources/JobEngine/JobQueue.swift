@@ -178,6 +178,8 @@ package final class JobQueue: Sendable {
         } else {
             kept.job = await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? kept.job
         }
+        kept.job = try await leavingLargeResult(
+            kept.job, over: JobStoreDefaults.wholeResultBytes)
         return kept
     }
 
@@ -245,12 +247,23 @@ package final class JobQueue: Sendable {
     package func summary(
         of id: JobID, waiting seconds: Double, resultUpTo maxBytes: Int,
     ) async throws(StoreError) -> Job? {
-        try await wait(id, seconds: seconds) { () async throws(StoreError) in
+        let job = try await wait(id, seconds: seconds) { () async throws(StoreError) in
             if let job = live.job(id) { return job }
             var job = try await store.summary(of: id, resultUpTo: maxBytes)
             job?.isUploading = uploads.isOpen(id)
             return job
         }
+        guard let job else { return nil }
+        return try await leavingLargeResult(job, over: maxBytes)
+    }
+
+    /// A job that has just ended without its result, if that is large: it is on the disk, and
+    /// nobody is to hold it in memory for as long as a client takes.
+    private func leavingLargeResult(
+        _ job: Job, over maxBytes: Int,
+    ) async throws(StoreError) -> Job {
+        guard let result = job.result, result.bytes.count > maxBytes else { return job }
+        return try await store.summary(of: job.id, resultUpTo: maxBytes) ?? job
     }
 
     private func wait(
@@ -266,9 +279,19 @@ package final class JobQueue: Sendable {
     }
 
     /// Reads the result of the attempt that ended at `endedAt`, which has `size` bytes.
-    package func result(of id: JobID, endedAt: Timestamp, size: Int) -> ResultReader {
+    package func result(
+        of id: JobID, endedAt: Timestamp, size: Int, inFile: Bool,
+    ) -> ResultReader {
         ResultReader(
-            ResultShelf.Key(job: id, endedAt: endedAt), size: size, store: store, shelf: shelf)
+            ResultShelf.Key(job: id, endedAt: endedAt), size: size, store: store,
+            shelf: inFile ? nil : shelf)
+    }
+
+    /// Some of the submission of a call as it was sent; nil when there is no such job.
+    package func submission(
+        of id: JobID, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> SubmissionPart? {
+        try await store.submission(of: id, from: offset, maxBytes: maxBytes)
     }
 
     /// What is written of a map's items from the cursor on.

@@ -35,6 +35,8 @@ package struct Job: Sendable {
     package var result: RawJSON?
     /// Of a result that was larger than what was to be read with the job, see `JobStore.result`.
     package var unreadResultBytes: Int?
+    /// Whether any part of an unread result is read at once, without what lies before it.
+    package var isResultInFile = false
     /// Of the latest attempt that failed.
     package var failure: Failure?
     /// The attempts that have failed, the latest twenty at most.

@@ -68,6 +68,11 @@ private final class HinderedStore: JobStore {
     ) async throws(StoreError) -> [UInt8]? {
         try await inner.result(of: id, endedAt: endedAt, from: offset, maxBytes: maxBytes)
     }
+    func submission(
+        of id: JobID, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> SubmissionPart? {
+        try await inner.submission(of: id, from: offset, maxBytes: maxBytes)
+    }
     func items(
         _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
     ) async throws(StoreError) -> ItemPage {

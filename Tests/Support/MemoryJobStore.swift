@@ -263,6 +263,16 @@ package final class MemoryJobStore: JobStore {
         return Array(result.bytes.dropFirst(offset).prefix(maxBytes))
     }
 
+    package func submission(
+        of id: JobID, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> SubmissionPart? {
+        contents.withLock { $0.jobs[id] }.map { job in
+            let document = job.submission.document.bytes
+            return SubmissionPart(
+                bytes: Array(document.dropFirst(offset).prefix(maxBytes)), of: document.count)
+        }
+    }
+
     package func items(
         _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
     ) async throws(StoreError) -> ItemPage {
