@@ -23,6 +23,8 @@ struct Configuration {
     var drainSeconds = 10.0
     /// Jobs waiting and running in all; past it submissions are refused with 503.
     var maxQueued = EngineSettings().openJobs
+    /// The same of one queue; nil for no bound but that of all.
+    var maxQueuedPerQueue: Int?
     /// Bytes of all blobs together; past it those used longest ago are removed.
     var maxBlobBytes = 8 << 30
     /// Bytes that the store may hold: near it the oldest results go, at it submissions are refused
@@ -51,6 +53,9 @@ struct Configuration {
     var tokenFile: String?
     var fetch = FetchSettings()
     var tracing = TracingSettings()
+    var workers = WorkerRules()
+    /// Workers that a job may end before it is given up.
+    var maxWorkerDeaths = EngineSettings().workerDeaths
 
     /// Whether clients may send pickled calls, which can do all that the server's user can.
     var allowsPickle = false

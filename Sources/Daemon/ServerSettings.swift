@@ -9,8 +9,8 @@ import WebClient
 /// variable, key of the file, `martlet config` and the documents come of it.
 enum ServerSettings {
     static let all =
-        JobSettings.settings + HTTPServerSettings.settings + FetchFunctionSettings.settings
-        + TraceSettings.settings
+        JobSettings.settings + WorkerSettings.settings + HTTPServerSettings.settings
+        + FetchFunctionSettings.settings + TraceSettings.settings
 }
 
 /// Of jobs and of the program as a whole.
@@ -38,6 +38,9 @@ enum JobSettings: SettingTable {
         .count(
             "max-queued", \.maxQueued, 1...Int.max, unit: "jobs",
             "Waiting and running in all; past it 503."),
+        .limit(
+            "max-queued-per-queue", \.maxQueuedPerQueue, 1...Int.max, unit: "jobs",
+            "Waiting and running of one queue; past it 503."),
         .count(
             "max-blob-bytes", \.maxBlobBytes, 1...Int.max, unit: "bytes",
             "Of all blobs together; past it those used longest ago go."),
@@ -55,7 +58,7 @@ enum JobSettings: SettingTable {
             "For which an Idempotency-Key names the same job."),
         .seconds(
             "drain-seconds", \.drainSeconds, 0...86_400,
-            "For open requests, then for running jobs, when the server stops."),
+            "For open requests and running jobs when the server stops; a second SIGTERM hurries."),
         .choice("log-format", \.logFormat, "How the server's log on stderr is written."),
     ]
 }
