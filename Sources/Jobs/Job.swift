@@ -74,6 +74,22 @@ package struct Job: Sendable {
 }
 
 extension Job {
+    /// The job, which has ended, as it waits to be run again.
+    package func queuedAgain(keepingItems: Bool) -> Job {
+        var job = self
+        job.state = .queued
+        job.result = nil
+        job.unreadResultBytes = nil
+        job.isResultInFile = false
+        job.failure = nil
+        if !keepingItems { job.itemsDone = 0 }
+        job.itemsFailed = 0
+        job.endedAt = nil
+        job.expiresAt = nil
+        job.notBefore = nil
+        return job
+    }
+
     /// The job as it is held in memory when its items are stored.
     package var withoutPieces: Job {
         guard !pieces.isEmpty else { return self }

@@ -112,7 +112,8 @@ package enum InsertOutcome: Sendable {
     case existing(Job, Likeness)
     /// An earlier batch with the same key and body has made this job, or was answered with it.
     case repeated(JobID)
-    /// An earlier batch with the same key had another body.
+    /// The key is that of a batch with another body, or of a job where this is a batch, or of a
+    /// batch where this is a job.
     case keyReused
 
     package var isStored: Bool {

@@ -99,6 +99,8 @@ enum JobDocument {
         writer.member("parameters", function.parameters)
         if let timeout = function.timeout { writer.member("timeout", timeout) }
         function.limits.writeMembers(to: &writer)
+        if function.isUnique { writer.member("unique", true) }
+        if let cache = function.cache { writer.member("cache", cache) }
         if let source = function.source { writer.member("source", source) }
         writer.endObject()
     }

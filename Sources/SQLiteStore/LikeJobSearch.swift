@@ -108,6 +108,23 @@ struct LikeJobSearch {
             })
     }
 
+    /// Whether a batch has the key of a single job.
+    func isOfBatch(_ job: Job) throws -> Bool {
+        guard let key = job.idempotencyKey else { return false }
+        return try RowStatement(
+            cached: "SELECT 1 FROM batches WHERE key = ? AND created_at > ?", database
+        ).first(
+            { row in
+                row.add(key)
+                row.add(job.createdAt.adding(seconds: -keySeconds).microseconds)
+            }, { _ in true }) ?? false
+    }
+
+    /// Whether a single job has the key of a batch that comes at a time.
+    func isOfJob(_ key: String, at now: Timestamp) throws -> Bool {
+        try keyed(key, since: now.adding(seconds: -keySeconds)) != nil
+    }
+
     /// Remembers what a batch was answered with.
     func note(_ batch: BatchKey, _ jobs: [Job], _ outcomes: [InsertOutcome]) throws {
         var ids: [UInt8] = []

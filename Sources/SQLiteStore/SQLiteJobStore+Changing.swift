@@ -34,10 +34,16 @@ extension SQLiteJobStore {
                 guard let ids = earlier.ids else { return jobs.map { _ in .keyReused } }
                 return ids.map { .repeated($0) }
             }
+            if let batch, let first = jobs.first,
+                try search.isOfJob(batch.key, at: first.createdAt)
+            {
+                return jobs.map { _ in .keyReused }
+            }
             let outcomes = try jobs.map { job in
                 if let (twin, likeness) = try search.twin(of: job) {
                     return InsertOutcome.existing(twin, likeness)
                 }
+                if try search.isOfBatch(job) { return .keyReused }
                 try statements.insert(job, submission: files[job.id])
                 return .stored
             }

@@ -8,7 +8,7 @@ extension SQLiteJobStore {
         of id: JobID, resultUpTo maxBytes: Int,
     ) async throws(StoreError) -> Job? {
         let files = payloads.files
-        return try await read { database in
+        let found = try await read { database in
             // The size of a value stands at its beginning: what is too large is not touched.
             let statement = try RowStatement(
                 cached: """
@@ -19,16 +19,29 @@ extension SQLiteJobStore {
                     $0.add(maxBytes)
                     $0.add(id.sequence)
                     $0.add(Int64(bitPattern: id.low))
-                },
+                }, { (job: try JobRow.summary($0), hasResult: try JobRow.hasResult($0, files)) })
+        }
+        guard var job = found?.job else { return nil }
+        if found?.hasResult == false {
+            job.unreadResultBytes = nil
+            if try await isThere(job) {
+                report(damaged: id.sequence, Self.missing("result", of: id))
+            }
+        }
+        return job
+    }
+
+    /// Whether a job still has a result; it may have lost it since it was read.
+    private func isThere(_ job: Job) async throws(StoreError) -> Bool {
+        try await read { database in
+            try RowStatement(
+                cached: "SELECT 1 FROM jobs WHERE id = ? AND ended_at = ? AND result IS NOT NULL",
+                database
+            ).first(
                 { row in
-                    var job = try JobRow.summary(row)
-                    if try !JobRow.hasResult(row, files) {
-                        // Damage, or the job is just being forgotten: it has no result.
-                        job.unreadResultBytes = nil
-                        self.report(damaged: id.sequence, Self.missing("result", of: id))
-                    }
-                    return job
-                })
+                    row.add(job.id.sequence)
+                    row.add(job.endedAt?.microseconds)
+                }, { _ in true }) ?? false
         }
     }
 

@@ -480,4 +480,24 @@ import Testing
             #expect(try await store.list(JobQuery()).count == 2)
         }
     }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a key is not a job's and a batch's`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let batch = { BatchKey(key: $0, fingerprint: [1]) }
+            _ = try await store.insert([try make.job()], batch: batch("batch"))
+            _ = try await store.insert([try make.job(key: "job")])
+            let job = try await store.insert([try make.job(key: "batch")])
+            guard case .keyReused = job[0] else {
+                Issue.record("a job with the key of a batch was taken")
+                return
+            }
+            let jobs = try [make.job(), make.job()]
+            guard case .keyReused = try await store.insert(jobs, batch: batch("job"))[1] else {
+                Issue.record("a batch with the key of a job was taken")
+                return
+            }
+            #expect(try await store.list(JobQuery()).count == 2)
+        }
+    }
 }

@@ -164,23 +164,22 @@ import Testing
             await #expect(throws: StoreError.self) {
                 for _ in 0..<100 {
                     let text = String(repeating: "y", count: 900)
-                    _ = try await store.insert(
-                        try (0..<20).map { _ in try make.job(#"{"function":"f","args":["\#(text)"]}"#) })
+                    let document = #"{"function":"f","args":["\#(text)"]}"#
+                    _ = try await store.insert(try (0..<20).map { _ in try make.job(document) })
                 }
             }
             store.close()
             #expect(try files(folder).count == taken.count)
             store = try open(folder, maxBytes: 2 << 20)
-            await #expect(throws: StoreError.self) { _ = try await store.insert([try largeJob()]) }
+            let refused = try largeJob()
+            await #expect(throws: StoreError.self) { _ = try await store.insert([refused]) }
             for job in taken.prefix(5) { #expect(try await store.delete(job.id)) }
             _ = try await store.insert([try largeJob()])
             // Ended jobs make room with their files.
             for job in taken.dropFirst(5).prefix(20) { try await end(job, in: store, with: "1") }
             try await store.prune(expiredBefore: make.start, forgottenBefore: make.start)
-            let left = try await store.list(JobQuery(limit: 1000)).filter { !$0.state.isEnd }
             store.close()
             #expect(try files(folder).count < taken.count - 5)
-            #expect(try files(folder).count >= left.filter { taken.map(\.id).contains($0.id) }.count)
             #expect(try StoreDoctor.examine(folder).findings.isEmpty)
         }
     }
