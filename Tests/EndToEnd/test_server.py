@@ -192,13 +192,13 @@ class ServerTests(unittest.TestCase):
                     if not piece:
                         return answer
                     answer += piece
-        get = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+        get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
         self.assertEqual(raw(get * 3).count(b"HTTP/1.1 200 OK"), 3)
-        self.assertIn(b"405 Method", raw(b"PUT /v1/jobs HTTP/1.1\r\nHost: a\r\n\r\n"))
+        self.assertIn(b"405 Method", raw(b"PUT /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n"))
         self.assertIn(b"400 Bad", raw(b"GET / HTTP/1.1\r\n\r\n"))
-        head = raw(b"HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        head = raw(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assertTrue(head.endswith(b"\r\n\r\n"))
-        chunked = (b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        chunked = (b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                    b"Transfer-Encoding: chunked\r\n\r\n"
                    b"a\r\n{\"function\r\n12\r\n\":\"echo\",\"args\":[1\r\n2\r\n]}\r\n0\r\n\r\n")
         self.assertIn(b"202 Accepted", raw(chunked))
@@ -287,7 +287,7 @@ class DurabilityTests(unittest.TestCase):
                 # The body of a refused request is neither asked for nor read.
                 with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
                     connection.sendall(
-                        b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 60000000\r\n"
+                        b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000000\r\n"
                         b"Expect: 100-continue\r\n\r\n")
                     answer = connection.recv(4096)
                     self.assertTrue(answer.startswith(b"HTTP/1.1 401"), answer)
