@@ -61,13 +61,9 @@ faults: setup ## Faults at random moments and the promises after each, SEED=1 MI
 	swift build --product martlet
 	SEED=$(SEED) MINUTES=$(MINUTES) python3 Tests/Faults/faults.py
 
-# What still lives when a test process ends is no fault: leaks are left out.
-sanitize: setup ## Run Swift's tests under the thread and the address sanitizer, each in a build folder of its own.
-	for kind in thread address; do \
-	  swift build --build-tests --sanitize=$$kind --scratch-path .build/sanitize-$$kind || exit 1; \
-	  TSAN_OPTIONS=suppressions=$$PWD/Tests/thread-sanitizer.txt \
-	  ASAN_OPTIONS=detect_leaks=0 swift test --skip-build --sanitize=$$kind --scratch-path .build/sanitize-$$kind || exit 1; \
-	done
+sanitize: setup ## Run Swift's tests and those end to end under the thread and the address sanitizer.
+	Tests/Sanitizers/run.sh thread
+	Tests/Sanitizers/run.sh address
 
 soak: build ## Run good, bad and slow clients at once for SECONDS=300; fails on growth or a wrong answer.
 	python3 Tests/HTTPConformance/soak.py $(or $(SECONDS),300)

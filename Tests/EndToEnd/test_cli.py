@@ -12,10 +12,8 @@ import tempfile
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "Examples"))
-from server import ROOT, Server  # noqa: E402
+from service import BINARY, ROOT, Server
 
-BINARY = ".build/debug/martlet"
 MARTLET = os.path.join(ROOT, BINARY)
 FUNCTIONS = ROOT + "/Tests/EndToEnd/functions"
 NOBODY = "01a2064b-0000-7000-8000-000000000000"

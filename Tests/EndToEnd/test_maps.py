@@ -3,15 +3,12 @@
 import http.client
 import json
 import os
-import sys
 import tempfile
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "Examples"))
-from server import ROOT, Server  # noqa: E402
+from service import BINARY, ROOT, Server
 
-BINARY = ".build/debug/martlet"
 FUNCTIONS = ROOT + "/Tests/EndToEnd/functions"
 
 

@@ -4,16 +4,13 @@ import json
 import os
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "Examples"))
-from server import ROOT, Server  # noqa: E402
+from service import BINARY, ROOT, Server
 
-BINARY = ".build/debug/martlet"
 FUNCTIONS = ROOT + "/Tests/EndToEnd/functions"
 
 

@@ -28,7 +28,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "EndToEnd"))
 from server import Server  # noqa: E402
 from test_full_disk import SmallDisk  # noqa: E402
 
-BINARY = ".build/debug/martlet"
+BINARY = os.environ.get("MARTLET_BINARY", ".build/debug/martlet")
 FUNCTIONS = HERE + "/functions"
 
 
