@@ -6,7 +6,7 @@ help: ## Print this help.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: ## Install what the build and the tests need from Debian (quiet, skipped when present).
-	@missing=; for p in libsqlite3-dev libssl-dev libnghttp2-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev nghttp2-server curl python3 python3-venv python3-yaml sqlite3; do \
+	@missing=; for p in libsqlite3-dev libssl-dev libnghttp2-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev libyaml-dev nghttp2-server curl python3 python3-venv python3-yaml sqlite3; do \
 	  dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing > /dev/null; fi
 
@@ -23,10 +23,9 @@ test: setup ## Run all tests: Swift's, the Python worker's, then end to end agai
 	MINUTES=1 $(MAKE) -s faults
 
 # What the tests of the Python client use from PyPI.
-.build/client-venv/ready:
+.build/client-venv/ready: Python/tests/requirements.txt
 	@python3 -m venv .build/client-venv
-	@timeout 600 .build/client-venv/bin/pip install -q --disable-pip-version-check \
-	  cloudpickle joblib scikit-learn pytest
+	@timeout 600 .build/client-venv/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 # CPython's own tests, of the version that runs here.
@@ -49,11 +48,16 @@ manual: ## Write the manual page, Docs/martlet.1, from the command line's own he
 	swift build --product martlet
 	python3 Scripts/manual-page.py .build/debug/martlet > Docs/martlet.1
 
+settings: ## Write the README's table of settings from the program's own.
+	swift build --product martlet
+	python3 Scripts/settings-table.py .build/debug/martlet
+
 bench: build ## Measure Martlet beside FastAPI + Celery, ProcessPoolExecutor, joblib and others, in one run.
 	Benchmarks/setup.sh
 	Benchmarks/.peers/venv/bin/python Benchmarks/bench.py --runs $(or $(RUNS),3)
 
 bench-http: build ## Measure the HTTP server beside nginx, Hummingbird and FlyingFox, in one run.
+	swift build -c release --product decode-server
 	Benchmarks/http/setup.sh
 	python3 Benchmarks/http/bench.py --runs $(or $(RUNS),5)
 
@@ -76,20 +80,21 @@ api-reference: setup ## Make Dashboard/docs.html of openapi.yaml.
 
 fuzz: setup ## Fuzz the HTTP/1.1 parser, the JSON scanner and the HTTP/2 session, SECONDS=60 each.
 	swift build --package-path Fuzzing --scratch-path .build-fuzz -c release -Xswiftc -enable-testing \
-	  -Xswiftc -sanitize=fuzzer -Xswiftc -sanitize=address -Xswiftc -use-ld=lld
+	  -Xswiftc -sanitize=address,fuzzer -Xswiftc -use-ld=lld
 	for target in HTTP1:http1 RawJSON:json HTTP2:http2; do \
 	  mkdir -p .build-fuzz/corpus/$${target#*:}; \
+	  .build-fuzz/release/Fuzz$${target%:*} -runs=0 2>&1 | grep -q "inline 8-bit counters" || exit 1; \
 	  .build-fuzz/release/Fuzz$${target%:*} -max_total_time=$(or $(SECONDS),60) -max_len=4096 -timeout=5 -rss_limit_mb=2048 \
 	    -detect_leaks=0 -print_final_stats=1 -artifact_prefix=.build-fuzz/ .build-fuzz/corpus/$${target#*:} \
 	    Fuzzing/corpus/$${target#*:} || exit 1; \
 	done
 
 lint: ## Check the formatting.
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests Fuzzing/Package.swift \
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Fuzzing/Package.swift Benchmarks/http/decode-server \
 	  Fuzzing/Sources/Fuzz*
 
 check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test conformance demo manual bench bench-http faults sanitize soak fuzz image-test api-reference lint check
+.PHONY: help setup build test conformance demo manual settings bench bench-http faults sanitize soak fuzz image-test api-reference lint check

@@ -44,6 +44,7 @@ let package = Package(
     targets: [
         // Ground, known to both sides.
         .target(name: "CLinux"),
+        .target(name: "CNoICUData"),
         .target(name: "CEmbedded", cSettings: [.unsafeFlags(["-std=gnu23"])]),
         module("RawJSON"),
         .systemLibrary(name: "COpenSSL"),
@@ -51,14 +52,19 @@ let package = Package(
         .systemLibrary(name: "CCurl"),
         .systemLibrary(name: "CZlib"),
         .systemLibrary(name: "CZstd"),
+        .systemLibrary(name: "CYaml"),
+        module("Digests", ["COpenSSL"]),
         module("Threads", ["CLinux", deque]),
         module("Sockets", ["Threads", "CLinux", "COpenSSL", heap], more: unchecked),
         module("WebClient", ["Sockets", "CCurl", "CLinux", deque]),
+        module("Tracing", ["WebClient", "RawJSON", deque, logging]),
         // HTTP side: knows no jobs.
         module("HTTPWire", more: unchecked),
         module(
             "WebServer",
-            ["HTTPWire", "Sockets", "Threads", "CLinux", "CNghttp2", "CZlib", "CZstd"],
+            [
+                "HTTPWire", "Tracing", "Sockets", "Threads", "CLinux", "CNghttp2", "CZlib", "CZstd",
+            ],
             more: unchecked),
         // Jobs side: knows no HTTP server.
         module("Jobs", ["RawJSON"]),
@@ -68,20 +74,24 @@ let package = Package(
                 "Jobs", "RawJSON", "Threads", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"), logging,
             ]),
-        module("Blobs", ["Threads", "COpenSSL"]),
-        module("Functions", ["WebClient", "Jobs", "RawJSON", "CEmbedded", "CLinux", "COpenSSL"]),
+        module("Blobs", ["Threads", "Digests"]),
+        module("Functions", ["WebClient", "Jobs", "RawJSON", "CEmbedded", "CLinux", "Digests"]),
         module(
             "Pools",
             ["Functions", "Jobs", "RawJSON", "Sockets", "Threads", "CLinux", deque, heap, logging]),
         module(
             "JobEngine",
-            ["Pools", "Functions", "Jobs", "RawJSON", "Sockets", "Threads", deque, heap, logging]),
+            [
+                "Pools", "Functions", "Jobs", "Tracing", "RawJSON", "Sockets", "Threads", deque,
+                heap,
+                logging,
+            ]),
         // Both.
         module(
             "JobsAPI",
             [
                 "Blobs", "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer",
-                "HTTPWire", "CEmbedded",
+                "HTTPWire", "Tracing", "CEmbedded",
             ]),
         module("Dashboard", ["WebServer", "CEmbedded"]),
         // Knows the HTTP interface alone.
@@ -96,8 +106,8 @@ let package = Package(
             [
                 "CommandClient", "Dashboard",
                 "JobsAPI", "JobEngine", "Pools", "Functions", "SQLiteStore", "Blobs", "Jobs",
-                "WebServer", "WebClient", "HTTPWire",
-                "Sockets", "Threads", "RawJSON", "CLinux", logging,
+                "WebServer", "WebClient", "HTTPWire", "Tracing",
+                "Sockets", "Threads", "RawJSON", "CLinux", "CYaml", "CNoICUData", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         tests("RawJSONTests", ["RawJSON"]),
@@ -105,6 +115,7 @@ let package = Package(
         tests("HTTPWireTests", ["HTTPWire"]),
         tests("WebClientTests", ["WebClient", "Sockets", "CCurl"]),
         tests("SocketsTests", ["Sockets"]),
+        tests("TracingTests", ["Tracing", "RawJSON"]),
         tests("WebServerTests", ["WebServer", "HTTPWire", "Sockets"]),
         .target(
             name: "TestSupport", dependencies: ["Jobs", "RawJSON"], path: "Tests/Support",
@@ -120,8 +131,17 @@ let package = Package(
             [
                 "JobEngine", "Functions", "Jobs", "RawJSON", "Sockets", "TestSupport", logging,
             ]),
+        tests(
+            "PoolsTests", ["Pools", "Functions", "Jobs", "RawJSON", "Sockets", "Threads", logging]),
         tests("BlobsTests", ["Blobs"]),
         tests("HouseTests", []),
+        // Built by `make bench-http` alone.
+        .executableTarget(
+            name: "decode-server",
+            dependencies: [
+                "JobsAPI", "JobEngine", "Pools", "Functions", "Jobs", "Blobs", "WebServer",
+                "HTTPWire", "Sockets", "TestSupport", logging,
+            ], path: "Benchmarks/http/decode-server", swiftSettings: house),
         .executableTarget(name: "martlet", dependencies: ["Daemon"], swiftSettings: house),
     ]
 )

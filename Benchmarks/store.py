@@ -147,11 +147,15 @@ def lists_section(options, folder):
 def queued_section(options, folder):
     late = int(time.time() * 1000000) + 86400 * 1000000
     delayed = min(1000000, options.queued // 5)
+    functions = folder + "-functions"
+    os.mkdir(functions)
+    with open(functions + "/nap.py", "w") as file:
+        file.write("import time\nimport martlet\n\n@martlet.function()\ndef nap(number):\n    time.sleep(3600)\n")
     fill(options.binary, folder, options.queued, lambda number: (
         "queued", "nap", "default", [], late if number < delayed else None))
     doctor(options.binary, folder)
     began = time.perf_counter()
-    with Server(options.binary, None, data=folder, more=["--max-queued", "10000000"]) as server:
+    with Server(options.binary, functions, data=folder, more=["--max-queued", "10000000"]) as server:
         print("queued: ready after %.2f s with %d jobs, %d of them delayed" % (
             time.perf_counter() - began, options.queued, delayed))
         client = Client(server)

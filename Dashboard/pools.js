@@ -29,7 +29,7 @@ export function poolsPage(view) {
         h("p.soft", null, WORDS[pool.name]),
         loadBar(inUse(pool), pool.slots, `${pool.name} pool in use`),
         h("p", null, h("b", null, count(inUse(pool))), ` of ${counted(pool.slots, "slot")} in use, `,
-            counted(pool.workers, "worker process").replace("processs", "processes")),
+            counted(pool.workers, "worker")),
         charts.get(pool.name).element))));
     }, view.signal);
 }

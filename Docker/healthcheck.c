@@ -1,5 +1,5 @@
 // The container's HEALTHCHECK: asks 127.0.0.1:PORT for a path, exits 0 on status 200, else 1.
-// A program of its own and linked statically, so that it runs in an image without shell or curl.
+// A program of its own, so that it runs in an image without shell or curl.
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@ import sys
 # Groups of options that several commands have are described once.
 SHARED = {
     "Job": ("JOB OPTIONS", "Taken by submit and map."),
-    "Server": ("SERVER OPTIONS", "Taken by every command but serve."),
+    "Server": ("SERVER OPTIONS", "Taken by every command but serve and config."),
 }
 
 STATUSES = [
@@ -26,6 +26,9 @@ STATUSES = [
 ]
 
 ENVIRONMENT = [
+    ("MARTLET_CONFIG", "The file of settings of the server, as --config."),
+    ("MARTLET_NAME", "Each setting of serve, as --name: MARTLET_MAX_QUEUED is --max-queued."
+     " A flag goes before a variable, this before the file. martlet config tells what is in force."),
     ("MARTLET_URL", "The server that commands talk to, as --server."),
     ("MARTLET_TOKEN", "The token that a server wants and that commands send."),
     ("MARTLET_TOKEN_FILE", "A file with the token that commands send, as --token-file."),
@@ -102,7 +105,13 @@ def command_section(command):
             yield described(argument)
     yield from options(
         argument for argument in arguments
-        if argument["kind"] != "positional" and argument.get("sectionTitle") not in SHARED)
+        if argument["kind"] != "positional" and argument.get("sectionTitle") not in SHARED
+        and not is_setting(command, argument))
+
+
+def is_setting(command, argument):
+    """Whether it is one of those that `config` has of `serve`, where it is described."""
+    return command["commandName"] == "config" and argument["names"][0]["name"] != "json"
 
 
 def page(command):

@@ -31,6 +31,7 @@ class Server:
 
     get, post, large_in, large_out = "/healthz", "/jobs", "/large", "/large"
     method_in = "POST"  # of the large body
+    works = None  # all of them
 
     def __init__(self):
         self.port = self.port2 = free_port()
@@ -110,13 +111,9 @@ class Server:
 
 
 class Martlet(Server):
-    """`MARTLET_POST_PATH` names the route of the small POST. The default, /v1/jobs, stores each job
-    durably before it answers, which the peers do not; give a route that only decodes when there is
-    one. `MARTLET_LARGE_PATH` is the same for the large body in."""
+    """Stores each job durably before it answers, which the peers do not."""
 
-    name = "Martlet"
-    post = os.environ.get("MARTLET_POST_PATH", "/v1/jobs")
-    large_in = os.environ.get("MARTLET_LARGE_PATH", "/v1/jobs")
+    name, post, large_in = "Martlet", "/v1/jobs", "/v1/jobs"
 
     def start(self):
         binary = os.environ.get("MARTLET_BINARY", ".build/release/martlet")
@@ -135,6 +132,17 @@ class Martlet(Server):
         self.call("GET", "/v1/jobs/%s?wait=30" % job)
         self.large_out = "/v1/jobs/%s/result" % job
         assert len(self.call("GET", self.large_out)[1]) == LARGE
+
+
+class MartletWithoutStore(Server):
+    """Martlet's server, which reads and answers submissions but keeps nothing, as the peers do."""
+
+    name, post, large_in = "Martlet without store", "/v1/jobs", "/v1/jobs"
+    works = ("post", "in")
+
+    def start(self):
+        self.spawn(os.path.join(ROOT, ".build/release/decode-server"), str(self.port),
+                   DATA + "/blobs")
 
 
 class Nginx(Server):
@@ -192,4 +200,4 @@ class FlyingFox(Server):
         self.spawn(SWIFT + "/flyingfox-peer", str(self.port))
 
 
-ALL = [Martlet, Nginx, Hummingbird, FlyingFox]
+ALL = [Martlet, MartletWithoutStore, Nginx, Hummingbird, FlyingFox]

@@ -3,8 +3,9 @@
 import asyncio
 import ssl
 
-from . import operations
-from .client import FIRST_SECONDS, IDLE_CONNECTIONS, SEND_BYTES, JobView, _id, is_passing
+from . import functions, operations
+from .client import (
+    FIRST_SECONDS, IDLE_CONNECTIONS, NOTHING, SEND_BYTES, JobView, _id, is_passing)
 from .errors import ConnectionLost, Unreachable
 from .operations import END, PULL, Item, Patience, Read
 from .wire import Address, AnswerReader, Request
@@ -192,7 +193,9 @@ class AsyncClient:
             connection, is_kept = None, False
             try:
                 connection = await self._connection()
-                reader = await connection.exchange(request, data, self.timeout + request.wait)
+                with functions.lend_slots() if request.may_last else NOTHING:
+                    reader = await connection.exchange(
+                        request, data, self.timeout + request.wait)
                 answer, self._has_reached = reader.answer, True
                 if request.is_streamed and answer.status == 200:
                     is_kept = True
@@ -200,7 +203,7 @@ class AsyncClient:
                 answer.body = reader.take()
                 is_kept = True
                 self._give_back(connection)
-                if answer.status not in operations.PASSING_STATUSES or not request.repeatable:
+                if not request.repeatable or not operations.passes(answer):
                     return answer, None
                 delay = patience.wait(at_least=answer.retry_after)
                 if delay is None:
@@ -366,7 +369,8 @@ class Stream:
             if connection.reader.done:
                 break
             try:
-                await connection.change(seconds)
+                with functions.lend_slots():
+                    await connection.change(seconds)
             except OSError:
                 self.close()
                 raise

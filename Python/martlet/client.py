@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 
-from . import operations
+from . import functions, operations
 from .errors import ConnectionLost, Unreachable
 from .operations import END, PULL, Item, Patience, Read
 from .wire import Address, AnswerReader, Request
@@ -19,6 +19,7 @@ SEND_BYTES = 1 << 20
 # Seconds of trying to reach a server that has never answered this client: more likely its URL is
 # wrong than it is just being started again.
 FIRST_SECONDS = 3.0
+NOTHING = functions.Nothing()
 
 
 class JobView:
@@ -127,7 +128,7 @@ class Client:
     def submit_many(self, submissions):
         """Submits dicts of members, all or none; returns the ids in their order.
 
-        It is not repeated when the connection is lost: whether the jobs are there is not known.
+        When the connection is lost it is repeated with the same Idempotency-Key.
         """
         return self._run(operations.submit_many(
             [operations.submission(each["function"], each) for each in submissions]))
@@ -279,7 +280,8 @@ class Client:
             connection = None
             try:
                 connection = self._connection()
-                reader = connection.exchange(request, data)
+                with functions.lend_slots() if request.may_last else NOTHING:
+                    reader = connection.exchange(request, data)
                 self._has_reached = True
             except OSError as error:
                 if connection is not None:
@@ -297,7 +299,7 @@ class Client:
                     return answer, Stream(self, connection, reader)
                 answer.body = reader.take()
                 self._give_back(connection, reader)
-                if answer.status not in operations.PASSING_STATUSES or not request.repeatable:
+                if not request.repeatable or not operations.passes(answer):
                     return answer, None
                 delay = patience.wait(at_least=answer.retry_after)
                 if delay is None:
@@ -404,7 +406,8 @@ class Stream:
                     self.close()
                 return data
             try:
-                self.reader.feed(self.connection.receive())
+                with functions.lend_slots():
+                    self.reader.feed(self.connection.receive())
             except OSError as error:
                 self.close()
                 if isinstance(error, ConnectionLost):

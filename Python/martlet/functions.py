@@ -103,6 +103,20 @@ def progress(done, total=None, message=None):
         report_progress(done, total, message and message[:1000])
 
 
+class Nothing:
+    """A context that does nothing."""
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *unused):
+        pass
+
+
+# Makes the context in which the call that runs waits for other jobs, and lends its slots to them;
+# set in a worker.
+lend_slots = Nothing
+
 # The trace that the call that runs belongs to; set in a worker.
 current_trace = None
 

@@ -15,7 +15,7 @@ import time
 import uuid
 from urllib.parse import quote, urlencode
 
-from . import errors
+from . import errors, functions
 from .wire import Request
 
 PULL, END = object(), object()
@@ -65,6 +65,14 @@ class Patience:
 # Answers of a server, or of a proxy before it, that is full or not there for a moment.
 PASSING_STATUSES = (429, 502, 503, 504)
 
+
+def passes(answer):
+    """Whether the same request may fare better in a moment."""
+    if answer.status == 409:  # an earlier try of ours is still being stored
+        return answer.problem().code == "idempotency-key-in-use"
+    return answer.status in PASSING_STATUSES
+
+
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
@@ -110,16 +118,21 @@ def ask_json(method, address, *statuses, repeatable=True):
 
 def submit(body, key=None, wait=None):
     """The document of the new job; with `wait`, at its end if that comes within these seconds."""
-    headers = [("Idempotency-Key", key or uuid.uuid4().hex)]
+    headers = [("Idempotency-Key", key or uuid.uuid4().hex), *nested()]
     if wait is not None:
         headers.append(("Prefer", "wait=%.3f" % wait))
     request = Request("POST", "/v1/jobs", body, headers, wait=wait or 0)
     return (yield from ask(request, 200, 202)).json()
 
 
+def nested():
+    """The header field of a submission that a job makes: it may wait for the new one."""
+    return () if functions.lend_slots is functions.Nothing else (("Martlet-Nested", "1"),)
+
+
 def submit_many(submissions):
-    # Not repeatable: a batch bears no Idempotency-Key.
-    request = Request("POST", "/v1/jobs/batch", encode(submissions), repeatable=False)
+    headers = [("Idempotency-Key", uuid.uuid4().hex), *nested()]
+    request = Request("POST", "/v1/jobs/batch", encode(submissions), headers)
     return [job["id"] for job in (yield from ask(request, 202)).json()["jobs"]]
 
 

@@ -53,6 +53,11 @@ class Request:
         self.wait = wait
         self.is_streamed = is_streamed
 
+    @property
+    def may_last(self):
+        """Whether the server may wait for a job before it answers."""
+        return self.wait > 0 or self.is_streamed
+
     def encoded(self, address):
         """The request's bytes, but for a body that is a memoryview."""
         head = ["%s %s%s HTTP/1.1\r\n" % (self.method, address.prefix, self.path), address.head]

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from . import functions, reports
+from . import functions, reports, slots
 
 encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 decode = json.JSONDecoder().raw_decode
@@ -22,6 +22,10 @@ limits = None
 
 
 # --- Functions -------------------------------------------------------------------------------
+
+# Of the content of each file that was imported.
+versions = {}
+
 
 def import_all(paths):
     """Imports the files; returns registrations by name and the broken files."""
@@ -37,6 +41,7 @@ def import_all(paths):
             spec = importlib.util.spec_from_file_location(name, path)
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
+            versions[path] = importlib.util.source_hash(spec.loader.get_data(path)).hex()
             spec.loader.exec_module(module)
         except BaseException as error:  # SystemExit too: a file must not end the worker
             broken.append({"file": path, "error": "%s: %s" % (type(error).__name__, error),
@@ -73,6 +78,7 @@ def describe(registration):
         "doc": (getattr(registration.target, "__doc__", None) or "").strip(),
         "parameters": parameters, "timeout": registration.timeout,
         "file": registration.file, "line": registration.line,
+        "version": versions.get(registration.file),
     }
     for name in ("retry", "queue", "tags", "max_memory_bytes", "max_cpu_seconds",
                  "max_output_bytes"):
@@ -235,6 +241,8 @@ class Worker:
         self.reports.current, self.reports.send = current, send
         functions.report_progress = self.reports.note
         functions.current_trace = lambda: current()[1]
+        self.waits = slots.Waits(current, send, self.lock)
+        functions.lend_slots = self.waits.lend
 
     def handle(self, message):
         """The answer to a call, ready to be sent."""
@@ -262,12 +270,23 @@ class Worker:
 def read_message(line, send):
     """The message of a line; None when Python cannot read it, which is then the call's failure."""
     try:
-        return decode(line)[0]
+        message = decode(line)[0]
+        if "server" in message:
+            set_home(message["server"])
+        return message
     except ValueError as error:  # for example an integer of over 4,300 digits
         head = line[:64].split(",")[0].split(":")
         if head[0] == '{"call"':
             send(answer_call(int(head[1]), "", fail, error))
         return None
+
+
+def set_home(server):
+    """Has `martlet.Client()` in functions and their child processes speak to this server."""
+    os.environ["MARTLET_URL"] = server["url"]
+    os.environ.pop("MARTLET_TOKEN", None)
+    if "token" in server:
+        os.environ["MARTLET_TOKEN"] = server["token"]
 
 
 class Lines:
@@ -298,6 +317,8 @@ def fail(error):
 # --- The three kinds -------------------------------------------------------------------------
 
 NO_CALL = (None, None)
+# Calls of the thread pool that may wait for other jobs at once; as many as it has threads if more.
+WAITING_THREADS = 1000
 
 
 def serve_process(worker):
@@ -305,9 +326,15 @@ def serve_process(worker):
     is_alone = True
     call, lock, send = NO_CALL, worker.lock, worker.channel.sendall
     worker.capture(lambda: call, send)
-    said, finish = worker.reports.open, worker.reports.finish
+    said, finish, waits = worker.reports.open, worker.reports.finish, worker.waits
+    caps = slots.ThreadCaps()
     for message in worker.messages():
-        if "call" in message:
+        if "forget" in message:
+            waits.unanswered -= 1
+        elif "call" in message:
+            if waits.unanswered:
+                continue  # the server has taken it back
+            caps.set(message.get("cpus", 1))
             number = message["call"]
             call = (number, message.get("trace"))
             line = worker.handle(message)
@@ -354,7 +381,8 @@ def serve_threads(worker, threads):
             except functions.Cancelled:
                 cancelled.add(number)
 
-    with ThreadPoolExecutor(threads) as pool:
+    # The server counts; those that wait for other jobs do not count.
+    with ThreadPoolExecutor(threads + max(WAITING_THREADS, threads)) as pool:
         for message in worker.messages():
             if "call" in message:
                 with lock:

@@ -249,8 +249,17 @@ class LossTests(unittest.TestCase):
         with support.Proxy(server.port) as proxy, martlet.Client(proxy.url) as through:
             through.pools()
             proxy.losses = 1
+            job = client.submit("square", args=[1])
+            job.result()
             with self.assertRaises(Unreachable):
-                through.submit_many([{"function": "square", "args": [1]}])
+                through.retry(job)
+
+    def test_a_lost_answer_makes_no_second_batch(self):
+        with support.Proxy(server.port) as proxy, martlet.Client(proxy.url) as through:
+            proxy.losses = 2
+            through.submit_many([{"function": "square", "args": [1], "tags": ["lost batch"]}] * 3)
+            self.assertEqual(proxy.losses, 0)
+        self.assertEqual(len(list(client.list(tag="lost batch"))), 3)
 
     def test_a_map_goes_on_over_a_restart_of_the_server(self):
         with tempfile.TemporaryDirectory() as folder:

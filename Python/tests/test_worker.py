@@ -96,6 +96,7 @@ class WorkerTests(unittest.TestCase):
             self.assertEqual(functions["square"]["pools"], ["process", "thread"])
             self.assertEqual(functions["later"]["pool"], "async")
             self.assertEqual(functions["later"]["timeout"], 30)
+            self.assertRegex(functions["square"]["version"], "^[0-9a-f]{16}$")
             schema = functions["square"]["parameters"]
             self.assertEqual(schema["properties"]["x"], {"type": "integer"})
             self.assertEqual(schema["required"], ["x"])

@@ -1,3 +1,5 @@
+import Digests
+
 /// The name of a blob: its SHA-256 in 64 lower-case hexadecimal digits.
 package struct BlobDigest: Hashable, Sendable, CustomStringConvertible {
     package let description: String
@@ -11,9 +13,5 @@ package struct BlobDigest: Hashable, Sendable, CustomStringConvertible {
         description = text
     }
 
-    init(bytes: [UInt8]) {
-        let digits = Array("0123456789abcdef".utf8)
-        description = String(
-            decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
+    init(bytes: [UInt8]) { description = bytes.hexadecimal }
 }

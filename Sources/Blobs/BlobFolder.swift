@@ -46,7 +46,7 @@ package final class BlobFolder: Sendable {
         }
     }
 
-    /// A blob's bytes from their beginning; nil when it is not there.
+    /// A blob's bytes; nil when it is not there.
     package func reader(of digest: BlobDigest) async throws(BlobError) -> BlobReader? {
         try await onThread { () throws(BlobError) in
             let fd = open(self.file(digest), O_RDONLY | O_CLOEXEC)
@@ -55,7 +55,13 @@ package final class BlobFolder: Sendable {
                 throw BlobError(errno, "read \(self.file(digest))")
             }
             futimens(fd, nil)
-            return BlobReader(fd, of: self)
+            var status = stat()
+            guard fstat(fd, &status) == 0 else {
+                let code = errno
+                close(fd)
+                throw BlobError(code, "look at \(self.file(digest))")
+            }
+            return BlobReader(fd, count: status.st_size, of: self)
         }
     }
 

@@ -1,14 +1,15 @@
 import Glibc
 
-/// The bytes of a blob, piece by piece; they stay readable when the blob is removed meanwhile.
+/// The bytes of a blob, wherever they are wanted; they stay readable when it is removed meanwhile.
 package final class BlobReader: Sendable {
+    /// How many there are.
+    package let count: Int
     private let fd: Int32
     private let folder: BlobFolder
 
-    private static let pieceBytes = 256 << 10
-
-    init(_ fd: Int32, of folder: BlobFolder) {
+    init(_ fd: Int32, count: Int, of folder: BlobFolder) {
         self.fd = fd
+        self.count = count
         self.folder = folder
     }
 
@@ -17,21 +18,18 @@ package final class BlobReader: Sendable {
         folder.later { close(fd) }
     }
 
-    /// The next bytes; nil at the end.
-    ///
-    /// One call at a time.
-    package func next() async throws(BlobError) -> [UInt8]? {
+    /// At most `most` bytes from an offset on; none at the end.
+    package func read(from offset: Int, _ most: Int) async throws(BlobError) -> [UInt8] {
         let fd = fd
-        let piece = try await folder.onThread { () throws(BlobError) in
+        return try await folder.onThread { () throws(BlobError) in
             var code: Int32 = 0
-            let piece = [UInt8](unsafeUninitializedCapacity: Self.pieceBytes) { buffer, count in
-                let found = read(fd, buffer.baseAddress, Self.pieceBytes)
+            let piece = [UInt8](unsafeUninitializedCapacity: most) { buffer, count in
+                let found = pread(fd, buffer.baseAddress, most, offset)
                 if found < 0 { code = errno }
                 count = max(0, found)
             }
             guard code == 0 else { throw BlobError(code, "read a blob") }
             return piece
         }
-        return piece.isEmpty ? nil : piece
     }
 }

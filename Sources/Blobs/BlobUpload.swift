@@ -1,4 +1,4 @@
-import COpenSSL
+import Digests
 import Glibc
 
 /// Takes the bytes of one blob, one call at a time.
@@ -10,7 +10,7 @@ package final class BlobUpload: @unchecked Sendable {
     private let fd: Int32
     private let draft: String
     private let folder: BlobFolder
-    private let hash = EVP_MD_CTX_new()
+    private let hash = SHA256()
     private var bytes = 0
 
     init(_ digest: BlobDigest, fd: Int32, draft: String, to folder: BlobFolder) {
@@ -18,12 +18,10 @@ package final class BlobUpload: @unchecked Sendable {
         self.fd = fd
         self.draft = draft
         self.folder = folder
-        EVP_DigestInit_ex(hash, EVP_sha256(), nil)
     }
 
     deinit {
         let (fd, draft) = (fd, draft)
-        EVP_MD_CTX_free(hash)
         folder.later {
             close(fd)
             unlink(draft)  // there no more if it was admitted
@@ -33,7 +31,7 @@ package final class BlobUpload: @unchecked Sendable {
     /// Writes the next bytes.
     package func add(_ piece: [UInt8]) async throws(BlobError) {
         try await folder.onThread { () throws(BlobError) in
-            EVP_DigestUpdate(self.hash, piece, piece.count)
+            self.hash.add(piece)
             var rest = piece[...]
             while !rest.isEmpty {
                 let count = rest.withUnsafeBytes { write(self.fd, $0.baseAddress, $0.count) }
@@ -48,9 +46,7 @@ package final class BlobUpload: @unchecked Sendable {
     /// Checks the digest; when it returns, the blob is there and on disk.
     package func finish() async throws(BlobError) {
         try await folder.onThread { () throws(BlobError) in
-            var found = [UInt8](repeating: 0, count: 32)
-            EVP_DigestFinal_ex(self.hash, &found, nil)
-            let actual = BlobDigest(bytes: found)
+            let actual = BlobDigest(bytes: self.hash.finish())
             guard actual == self.digest else { throw BlobError.mismatch(actual: actual) }
             guard fdatasync(self.fd) == 0 else { throw BlobError(errno, "sync \(self.draft)") }
             try self.folder.admit(self.draft, as: self.digest, bytes: self.bytes)

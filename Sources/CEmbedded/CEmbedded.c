@@ -18,6 +18,9 @@ static const unsigned char python_worker[] = {
 static const unsigned char python_reports[] = {
 #embed "../../Python/martlet/reports.py"
 };
+static const unsigned char python_slots[] = {
+#embed "../../Python/martlet/slots.py"
+};
 static const unsigned char python_pickled[] = {
 #embed "../../Python/martlet/pickled.py"
 };
@@ -132,7 +135,7 @@ static const unsigned char dashboard_docs_html[] = {
 
 #define PYTHON(name, bytes) {"martlet/" name ".py", bytes, sizeof bytes}
 
-// What a worker imports is in the first six; the rest is for functions that use the client.
+// What a worker imports is in the first seven; the rest is for functions that use the client.
 static const struct embedded_file python[] = {
     PYTHON("__init__", python_init),
     PYTHON("functions", python_functions),
@@ -140,6 +143,7 @@ static const struct embedded_file python[] = {
     PYTHON("schema", python_schema),
     PYTHON("worker", python_worker),
     PYTHON("reports", python_reports),
+    PYTHON("slots", python_slots),
     PYTHON("blobs", python_blobs),
     PYTHON("pickled", python_pickled),
     PYTHON("errors", python_errors),

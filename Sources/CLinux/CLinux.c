@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <netinet/in.h>
@@ -161,6 +162,13 @@ int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 void clinux_name_thread(const char *name) {
     prctl(PR_SET_NAME, name);  // the kernel cuts it
+}
+
+void clinux_return_large_memory(void) {
+#ifdef M_MMAP_THRESHOLD
+    // Set once, it is not raised to the size of what was freed last.
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
 }
 
 int clinux_affinity_cpus(void) {

@@ -4,7 +4,7 @@ package import ArgumentParser
 package enum ClientCommands {
     package static let all: [any ParsableCommand.Type] = [
         SubmitCommand.self, MapCommand.self, WaitCommand.self, ResultCommand.self,
-        ShowCommand.self, ListCommand.self, CancelCommand.self, RetryCommand.self,
+        ShowCommand.self, LogsCommand.self, ListCommand.self, CancelCommand.self, RetryCommand.self,
         FunctionsCommand.self, QueuesCommand.self, TopCommand.self, BenchCommand.self,
     ]
 }

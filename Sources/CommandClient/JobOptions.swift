@@ -27,11 +27,20 @@ struct JobOptions: ParsableArguments {
     @Option(help: "A tag to find it by. Repeatable.")
     var tag: [String] = []
 
+    @Option(help: "Slots of the pool that a call takes.")
+    var cpus: Int?
+
     @Option(help: "Attempts in all.")
     var maxAttempts: Int?
 
     @Option(help: "Key under which a repeated command finds the first one's job.")
     var idempotencyKey: String?
+
+    @Flag(help: "Answer with a unique job of the same call that waits or runs, if there is one.")
+    var unique = false
+
+    @Option(help: "Answer with a result of the same call not older than so many seconds.")
+    var cache: Double?
 
     /// Appends the members that are given.
     func write(to writer: inout JSONWriter) {
@@ -43,6 +52,9 @@ struct JobOptions: ParsableArguments {
         if let notBefore { writer.member("not_before", notBefore) }
         if let keep { writer.member("keep", keep) }
         if !tag.isEmpty { writer.member("tags", tag) }
+        if let cpus { writer.member("cpus", cpus) }
+        if unique { writer.member("unique", true) }
+        if let cache { writer.member("cache", cache) }
         if let maxAttempts {
             writer.key("retry")
             writer.beginObject()

@@ -13,6 +13,12 @@ struct JobView: Sendable {
 
     func text(_ name: String) -> String { members[name]?.string ?? "" }
 
+    /// A time without its fraction: `2026-01-31T09:30:00Z`.
+    func second(_ name: String) -> String {
+        let time = text(name)
+        return time.contains(".") ? time.prefix { $0 != "." } + "Z" : time
+    }
+
     var id: String { text("id") }
     var state: String { text("state") }
     var isOver: Bool { ["succeeded", "failed", "cancelled"].contains(state) }

@@ -66,8 +66,8 @@ struct ListCommand: ClientCommand {
         for job in jobs {
             let items = job.progress.map { "\($0.done)/\($0.total)" } ?? ""
             rows.append([
-                job.id, job.state, job.text("function"), job.text("queue"), job.text("created_at"),
-                items,
+                job.id, job.state, job.text("function"), job.text("queue"),
+                job.second("created_at"), items,
             ])
         }
         Terminal.write(Terminal.table(rows).utf8)
@@ -97,7 +97,8 @@ struct FunctionsCommand: ClientCommand {
         } else {
             let rows = functions.map { function in
                 [
-                    Self.signature(function), function.member("runtime")?.string ?? "",
+                    Self.cut(Self.signature(function), 48),
+                    function.member("runtime")?.string ?? "",
                     pools(function), summary(function),
                 ]
             }
@@ -136,7 +137,11 @@ struct FunctionsCommand: ClientCommand {
     private func summary(_ function: RawJSON) -> String {
         let text = function.member("doc")?.string ?? ""
         let line = text.split(separator: "\n").first.map(String.init) ?? ""
-        return line.count > 60 ? line.prefix(59) + "…" : line
+        return Self.cut(line, 60)
+    }
+
+    private static func cut(_ text: String, _ width: Int) -> String {
+        text.count > width ? text.prefix(width - 1) + "…" : text
     }
 }
 

@@ -110,7 +110,7 @@ private struct Look {
             + running.elements().map(JobView.init).map { job in
                 [
                     job.id, job.text("function"), job.text("pool"), String(job.attempt),
-                    job.text("started_at"), job.progress.map { "\($0.done)/\($0.total)" } ?? "",
+                    job.second("started_at"), job.progress.map { "\($0.done)/\($0.total)" } ?? "",
                 ]
             }
     }

@@ -2,9 +2,7 @@ import JobEngine
 import Pools
 import Sockets
 
-/// How a server is set up.
-///
-/// `problems` says everything wrong at once.
+/// How a server is set up; `ServerSettings` says how each field is set.
 struct Configuration {
     /// Where the server listens.
     var listen = [ListenAddress.internet(host: "127.0.0.1", port: 8080)]
@@ -29,11 +27,15 @@ struct Configuration {
     var maxBlobBytes = 8 << 30
     /// Bytes that the store may hold: near it the oldest results go, at it submissions are refused
     /// with 507; nil for as many as the disk has.
-    var maxStoreBytes: Int64?
+    var maxStoreBytes: Int?
+    /// Hours for which an `Idempotency-Key` names the same job.
+    var idempotencyHours = 24.0
     /// Streams of events at once; past it they are refused with 503.
     var maxEventStreams = EngineSettings().eventStreams
-    /// Certificate and key of the internet addresses, and whose clients are let in; nil for no TLS.
-    var tls: TLSContext.Files?
+    /// PEM files: certificate and key of the internet addresses, and whose clients are let in.
+    var tlsCertificate: String?
+    var tlsKey: String?
+    var tlsClientAuthorities: String?
     /// Proxies whose word on the client's address is taken.
     var trustedProxies: [AddressRange] = []
     /// File for a line a response, `-` for the standard error; nil for none.
@@ -43,7 +45,10 @@ struct Configuration {
     var http = HTTPBounds()
     /// Wanted from every client but for health checks; nil for none.
     var token: String?
+    /// Where it was read from.
+    var tokenFile: String?
     var fetch = FetchSettings()
+    var tracing = TracingSettings()
     var workers = WorkerRules()
     /// Workers that a job may end before it is given up.
     var maxWorkerDeaths = EngineSettings().workerDeaths
@@ -51,32 +56,37 @@ struct Configuration {
     /// Whether clients may send pickled calls, which can do all that the server's user can.
     var allowsPickle = false
 
-    /// What of the HTTP server can be set; nil for its default.
+    /// What of the HTTP server can be set.
     struct HTTPBounds {
-        var connections: Int?
-        var connectionsPerAddress: Int?
-        var bodyBytes: Int?
-        var idleSeconds: Double?
+        /// At once.
+        var connections = 20_480
+        private var ownPerAddress: Int?
+        /// At once of one address; half of all unless it was set.
+        var connectionsPerAddress: Int {
+            get { ownPerAddress ?? max(1, connections / 2) }
+            set { ownPerAddress = newValue }
+        }
+        var bodyBytes = 64 << 20
+        var idleSeconds = 75.0
     }
 
     /// Folder of the blobs.
     var blobs: String { data + "/blobs" }
 
-    /// Sentences for a person; empty when all is well.
+    /// nil for no TLS.
+    var tls: TLSContext.Files? {
+        guard let tlsCertificate, let tlsKey else { return nil }
+        return TLSContext.Files(
+            certificate: tlsCertificate, key: tlsKey, clientAuthorities: tlsClientAuthorities)
+    }
+
+    /// What is wrong with the settings taken together, each a sentence for a person.
     var problems: [String] {
         var found: [String] = []
-        if !(1...1024).contains(threads) { found.append("--threads must be 1 to 1024") }
-        if !(1...1024).contains(processes) { found.append("--processes must be 1 to 1024") }
-        if !(1...1_000_000).contains(asyncLimit) {
-            found.append("--async-limit must be 1 to 1000000")
+        let files = [tlsCertificate, tlsKey, tlsClientAuthorities]
+        if tls == nil, files.contains(where: { $0 != nil }) {
+            found.append("TLS wants both --tls-cert and --tls-key")
         }
-        if maxQueued < 1 { found.append("--max-queued must be 1 or more") }
-        if maxBlobBytes < 1 { found.append("--max-blob-bytes must be 1 or more") }
-        if let maxStoreBytes, maxStoreBytes < 1 << 20 {
-            found.append("--max-store-bytes must be 1048576 or more")
-        }
-        if maxEventStreams < 1 { found.append("--max-event-streams must be 1 or more") }
-        found += fetch.problems
         for address in listen where !address.isLocal && token == nil {
             found.append(
                 "--listen \(address): open to a network the server wants a token;"
@@ -88,6 +98,6 @@ struct Configuration {
                     + " open to a network it wants a token; give one, or listen on 127.0.0.1")
         }
         if let token, token.utf8.count < 8 { found.append("the token must have 8 bytes or more") }
-        return found
+        return found + tracing.problems
     }
 }

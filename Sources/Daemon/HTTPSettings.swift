@@ -1,16 +1,23 @@
 import HTTPWire
 import JobsAPI
 import Sockets
+import Tracing
 import WebServer
 
 extension HTTPServerConfiguration {
     /// The HTTP server's settings as the program's say; no token is asked for `openPaths` and the
     /// health checks.
-    init(_ configuration: Configuration, tls: TLSContext?, openPaths: Set<String>) throws {
+    ///
+    /// The `workerToken` is as good as the configured one.
+    init(
+        _ configuration: Configuration, tls: TLSContext?, tracer: Tracer?, openPaths: Set<String>,
+        workerToken: String?,
+    ) throws {
         self.init { status, detail in
             Problem(status, "http-\(status)", HTTPStatus.reason(status), detail).response
         }
         self.tls = tls
+        self.tracer = tracer
         trustedProxies = configuration.trustedProxies
         if let path = configuration.accessLog {
             guard let log = AccessLog(path: path) else {
@@ -18,26 +25,23 @@ extension HTTPServerConfiguration {
             }
             accessLog = log
         }
-        let bounds = configuration.http
-        if let most = bounds.connections {
-            connections = most
-            connectionsPerAddress = max(1, most / 2)
-        }
-        if let most = bounds.connectionsPerAddress { connectionsPerAddress = most }
-        if let most = bounds.bodyBytes { limits.bodyBytes = most }
-        if let seconds = bounds.idleSeconds { idleTimeout = .seconds(seconds) }
-        if let token = configuration.token { authorize = Self.check(token, openPaths) }
+        connections = configuration.http.connections
+        connectionsPerAddress = configuration.http.connectionsPerAddress
+        limits.bodyBytes = configuration.http.bodyBytes
+        idleTimeout = .seconds(configuration.http.idleSeconds)
+        let tokens = [configuration.token, workerToken].compactMap(\.self)
+        if configuration.token != nil { authorize = Self.check(tokens, openPaths) }
     }
 
-    /// Lets pass who sends the token, health checks, and what is for all.
+    /// Lets pass who sends a token, health checks, and what is for all.
     private static func check(
-        _ token: String, _ openPaths: Set<String>,
+        _ tokens: [String], _ openPaths: Set<String>,
     ) -> @Sendable (HTTPRequest) -> HTTPResponse? {
-        let wanted = Array("Bearer \(token)".utf8)
+        let wanted = tokens.map { Array("Bearer \($0)".utf8) }
         return { request in
             if request.head.isPath("/healthz") || request.head.isPath("/readyz") { return nil }
-            let sent = request.head.field("authorization") ?? ""
-            if isEqual(Array(sent.utf8), wanted) { return nil }
+            let sent = Array((request.head.field("authorization") ?? "").utf8)
+            if wanted.contains(where: { isEqual(sent, $0) }) { return nil }
             if openPaths.contains(String(request.head.path)) { return nil }
             var refused = Problem(
                 401, "unauthorized", "A token is wanted",

@@ -81,7 +81,15 @@ final class Runtimes: Sendable {
         }
     }
 
+    /// Tells what runs in the pools where the server is reached; nothing if it cannot be from here.
+    func announce(_ home: ServerHome?) async {
+        guard let home else { return }
+        for pool in all { await pool.announce(home) }
+    }
+
     /// Looks once a second whether a file of functions has changed, until the task is cancelled.
+    ///
+    /// It blocks: files are looked at and read.
     func watchFiles() async {
         guard let folder else { return }
         var known = folder.entries()
@@ -109,6 +117,25 @@ private func read(_ hello: RawJSON, into catalogue: FunctionCatalogue) -> [Broke
     return broken
 }
 
+extension ServerHome {
+    /// The first address that is plain, as it is reached from this machine; nil when there is none.
+    ///
+    /// Not by TLS, whose certificate is for the names that others reach the server by.
+    init?(reaching addresses: [ListenAddress], isSecure: Bool, token: String?) {
+        let plain = addresses.first { address in
+            if case .unix = address { true } else { !isSecure }
+        }
+        switch plain {
+        case nil: return nil
+        case .unix(let path): self.init(url: "unix:\(absolute(path))", token: token)
+        case .internet(let host, let port):
+            let near = ["0.0.0.0": "127.0.0.1", "::": "::1"][host] ?? host
+            let address = ListenAddress.internet(host: near, port: port)
+            self.init(url: address.url(isSecure: false), token: token)
+        }
+    }
+}
+
 extension Function {
     /// Reads a function of a Python worker's greeting; nil when it is malformed.
     fileprivate init?(hello: RawJSON) {
@@ -128,7 +155,7 @@ extension Function {
             },
             queue: hello.member("queue")?.string,
             tags: hello.member("tags")?.elements().compactMap(\.string) ?? [],
-            source: hello.member("file")?.string)
+            source: hello.member("file")?.string, version: hello.member("version")?.string)
         limits = CallLimits(hello: hello)
     }
 }

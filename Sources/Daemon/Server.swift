@@ -13,6 +13,7 @@ import RawJSON
 import SQLiteStore
 import Sockets
 import Threads
+import Tracing
 import WebClient
 import WebServer
 
@@ -23,17 +24,25 @@ struct Refusal: Error, CustomStringConvertible {
 
 /// The life of the program: builds the parts, runs them, stops them in order.
 enum Server {
-    static func run(_ configuration: Configuration) async throws {
+    static func run(_ configuration: Configuration, warnings: [String]) async throws {
         signal(SIGPIPE, SIG_IGN)
+        clinux_return_large_memory()
         let logger = configuration.logFormat.logger
+        for warning in warnings { logger.warning("\(warning)") }
         let store = try openStore(configuration, logger)
         let blobs = try BlobFolder(
             at: configuration.blobs, mostBytes: configuration.maxBlobBytes)
         let engineLoop = try EventLoop(name: "engine")
         let catalogue = FunctionCatalogue()
+        let webLoop = try EventLoop(name: "web")
         let web = WebClient(
-            on: try EventLoop(name: "web"), access: try configuration.fetch.access,
+            on: webLoop, access: try configuration.fetch.access,
             limits: configuration.fetch.limits)
+        let exporter = configuration.tracing.target.map { target in
+            SpanExporter(
+                Tracer(ratio: configuration.tracing.ratio), to: target,
+                client: WebClient(on: webLoop, access: WebAccess(.everything)), logger: logger)
+        }
         let natives = NativeCatalogue(web: web)
         catalogue.replace(.native, functions: natives.functions.map(\.function))
 
@@ -47,28 +56,38 @@ enum Server {
         let queue = try await JobQueue.start(
             EngineParts(
                 store: store, pools: runtimes.pools, slots: runtimes.slots, catalogue: catalogue,
-                settings: settings, loop: engineLoop, logger: logger))
+                settings: settings, loop: engineLoop, logger: logger,
+                tracer: exporter?.tracer))
 
         let tls = try configuration.tls.map { try TLSContext($0) }
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
         let watch = HTTPServerWatch()
         let dashboard = DashboardRoutes()
+        let workerToken = configuration.token.map { _ in randomToken() }
         let server = try HTTPServer(
             listen: configuration.listen, loops: loops,
             router: Router(
-                JobRoutes(queue: queue, blobs: blobs, http: watch).routes + dashboard.routes),
+                JobRoutes(queue: queue, blobs: blobs, http: watch, tracer: exporter?.tracer).routes
+                    + dashboard.routes),
             configuration: HTTPServerConfiguration(
-                configuration, tls: tls, openPaths: dashboard.paths))
+                configuration, tls: tls, tracer: exporter?.tracer, openPaths: dashboard.paths,
+                workerToken: workerToken))
         watch.look(at: server)
+        await runtimes.announce(
+            ServerHome(
+                reaching: server.addresses, isSecure: tls != nil,
+                token: workerToken))
         for address in server.addresses {
             logger.notice(
                 "listening", metadata: ["address": "\(address.url(isSecure: tls != nil))"])
         }
         // Care of the store and the functions goes on beside the server, until it stops.
+        let files = ThreadExecutor(name: "function-files", threads: 1)
         let care = Task {
             await withTaskGroup { group in
                 group.addTask { await prune(queue, logger) }
-                group.addTask { await runtimes.watchFiles() }
+                group.addTask(executorPreference: files) { await runtimes.watchFiles() }
+                group.addTask { await exporter?.run() }
             }
         }
 
@@ -77,22 +96,31 @@ enum Server {
         logger.notice("stopping")
         grace.begin(seconds: configuration.drainSeconds)
         care.cancel()
+        files.stop()
         queue.endStreams()
         // Side by side: a request may wait for the end of a job.
         async let requests: Void = server.stop(whenOver: grace.isOver)
         async let jobs: Void = queue.stop(whenOver: grace.isOver)
         _ = await (requests, jobs)
+        await exporter?.finish()
         web.close()
         blobs.stop()
         store.close()
         logger.notice("stopped")
     }
 
+    /// What workers send in place of the server's token, which user code need not know.
+    private static func randomToken() -> String {
+        var random = SystemRandomNumberGenerator()
+        return (0..<4).map { _ in String(random.next(), radix: 36) }.joined()
+    }
+
     private static func openStore(
         _ configuration: Configuration, _ logger: Logger,
     ) throws -> SQLiteJobStore {
         var settings = SQLiteJobStore.Settings()
-        settings.maxBytes = configuration.maxStoreBytes
+        settings.maxBytes = configuration.maxStoreBytes.map(Int64.init)
+        settings.keySeconds = configuration.idempotencyHours * 3600
         do throws(StoreError) {
             return try SQLiteJobStore(
                 directory: configuration.data, settings: settings, logger: logger)

@@ -4,8 +4,16 @@ import SQLiteStore
 
 /// Which store a command is about.
 struct StoreOptions: ParsableArguments {
-    @Option(help: "Folder of the store.")
-    var data = "martlet-data"
+    @Option(
+        name: .customLong("data"), help: "Folder of the store. (default: as of martlet serve)")
+    var given: String?
+
+    /// The one that the server would use.
+    var data: String {
+        let flags = given.map { ["data": [$0]] } ?? [:]
+        return SettingSources(flags: flags, environment: processEnvironment(), file: nil)
+            .configuration.data
+    }
 }
 
 struct CompactCommand: ParsableCommand {

@@ -57,7 +57,8 @@ package struct FunctionFolder: Sendable, Equatable {
                 name: name, runtime: .command, pool: .process, pools: [.process],
                 documentation:
                     "Runs \(file): arguments as JSON on stdin, result as JSON on stdout.",
-                parameters: RawJSON(literal: "{}"), source: entry.path)
+                parameters: RawJSON(literal: "{}"), source: entry.path,
+                version: Fingerprint.ofFile(entry.path))
         }
     }
 }

@@ -1,4 +1,4 @@
-import COpenSSL
+import Digests
 import Glibc
 import Jobs
 import RawJSON
@@ -84,13 +84,10 @@ package struct NativeCatalogue: Sendable {
         [NativeParameter("text", "string")],
         pools: [.thread, .process],
     ) { arguments in
-        let text = Array(try arguments.text("text").utf8)
-        var digest = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_LENGTH))
-        SHA256(text, text.count, &digest)
-        let digits = Array("0123456789abcdef".utf8)
-        let hex = digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+        let hash = SHA256()
+        hash.add(Array(try arguments.text("text").utf8))
         var writer = JSONWriter(capacity: 80)
-        writer.value(String(decoding: hex, as: UTF8.self))
+        writer.value(hash.finish().hexadecimal)
         return RawJSON(trusted: writer.bytes[...])
     }
 

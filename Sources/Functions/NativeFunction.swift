@@ -19,7 +19,8 @@ package struct NativeFunction: Sendable {
     ) {
         function = Function(
             name: name, runtime: .native, pool: pools.first ?? .thread, pools: pools,
-            documentation: documentation, parameters: NativeParameter.schema(parameters))
+            documentation: documentation, parameters: NativeParameter.schema(parameters),
+            version: Release.version)
         names = parameters.map(\.name)
         self.body = body
     }

@@ -1,4 +1,4 @@
-/// A request method (RFC 9110, section 9); those that no RFC 9110 names are `other`.
+/// A request method (RFC 9110, section 9; PATCH: RFC 5789); those that neither names are `other`.
 package enum HTTPMethod: String, Sendable {
     case get = "GET"
     case head = "HEAD"

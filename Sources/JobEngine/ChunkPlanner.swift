@@ -6,40 +6,58 @@ import Jobs
 /// been mapped before, and steers the time of a chunk to about 0.2 s, as
 /// joblib does, at most eightfold at a time; near the end a chunk is no more than a fair share.
 struct ChunkPlanner {
-    private var open: [Range<Int>]
+    /// What was not given out, the next one last.
+    private var open: [Range<Int>] = []
+    private var done: [Range<Int>]
     /// Items whose chunk failed as a whole: run one by one, so that only the guilty is blamed.
     private var singles: [Int] = []
     private let size: ChunkSize
     private let width: Int
     private var steered = 1
-    private(set) var left: Int
+    private(set) var left = 0
 
     private static let targetSeconds = 0.2
 
     /// - Parameters:
-    ///   - count: of the map's items.
     ///   - done: ranges that have ended already, in order.
     ///   - size: what the job asks for.
     ///   - width: how many chunks run at once.
     ///   - itemSeconds: what an item took the last time; nil if that is not known.
-    init(
-        count: Int, done: [Range<Int>], size: ChunkSize, width: Int, itemSeconds: Double? = nil,
-    ) {
-        var open: [Range<Int>] = []
-        var position = 0
-        for range in done {
-            if range.lowerBound > position { open.append(position..<range.lowerBound) }
-            position = max(position, range.upperBound)
-        }
-        if position < count { open.append(position..<count) }
-        self.open = open.reversed()
+    init(done: [Range<Int>], size: ChunkSize, width: Int, itemSeconds: Double? = nil) {
+        self.done = done
         self.size = size
         self.width = max(1, width)
-        left = open.reduce(0) { $0 + $1.count }
         if let itemSeconds {
             // The new items may be longer ones: an eighth of the time that a chunk may take.
             steered = max(1, Int(min(Self.targetSeconds / 8 / max(itemSeconds, 1e-8), 100_000)))
         }
+    }
+
+    /// Adds pieces of the map's items that follow those that there were; no chunk is of two.
+    mutating func add(_ pieces: [Range<Int>]) {
+        let gaps = Self.gaps(in: pieces, between: done)
+        done = []  // what has ended is among the first that come
+        open = gaps.reversed() + open
+        left += gaps.reduce(0) { $0 + $1.count }
+    }
+
+    /// What is left of the pieces without the ranges that are done, all in order.
+    private static func gaps(
+        in pieces: [Range<Int>], between done: [Range<Int>],
+    ) -> [Range<Int>] {
+        var gaps: [Range<Int>] = []
+        var done = done[...]
+        for piece in pieces {
+            var position = piece.lowerBound
+            while let range = done.first, range.lowerBound < piece.upperBound {
+                if range.lowerBound > position { gaps.append(position..<range.lowerBound) }
+                position = max(position, range.upperBound)
+                if range.upperBound > piece.upperBound { break }
+                done.removeFirst()
+            }
+            if position < piece.upperBound { gaps.append(position..<piece.upperBound) }
+        }
+        return gaps
     }
 
     /// The next chunk; nil when all items have been given out.

@@ -7,7 +7,9 @@ import RawJSON
 import Sockets
 import Synchronization
 
-/// Starts jobs when their pool has room, the highest priority first, then the oldest.
+/// Starts jobs when their pool has room, the highest priority first, then the oldest; but before
+/// those what a running job has submitted, the newest first, because that job may wait for it and
+/// keep its worker meanwhile.
 ///
 ///     JobQueue ── add ──► ready jobs, by pool ── a pool has room ──► attempt ──► store, waiters
 ///                            ▲      ▲
@@ -24,10 +26,12 @@ actor Dispatcher {
     private let savedItems: JobWaiters
     private let live: LiveJobs
     private let open: OpenJobs
+    private let uploads: OpenUploads
     private let events: EventFeed
     private let progressEvents: ProgressEvents
     private let journal: JobJournal
     private var metrics = EngineMetrics()
+    private let traces: JobTraces
     private let settings: EngineSettings
     private let loop: EventLoop
     private let logger: Logger
@@ -36,16 +40,24 @@ actor Dispatcher {
     /// Bytes of the submissions of the ready jobs.
     private var readyBytes: [PoolKind: Int] = [:]
     /// When the store is looked into for delayed jobs next.
-    private var nextWake: [PoolKind: Timestamp] = [:]
+    private var nextWake: [PoolKind: (due: Timestamp, timer: LoopTimer)] = [:]
     private var overflowed: Set<PoolKind> = []
     private var refilling: Set<PoolKind> = []
+    /// Readings of the store under way, and the jobs that have left memory meanwhile: such a
+    /// reading may still show them as queued.
+    private var readings = 0
+    private var departed: Set<JobID> = []
+    /// Running jobs whose functions are gone; no pool bounds them.
+    private var homeless: Set<JobID> = []
     private var attempts: [JobID: Task<Void, Never>] = [:]
     private var places: [Int: CheckedContinuation<Void, Never>] = [:]
     private var nextSequence = 0
     /// Attempts whose beginning the store has not been told, in their order.
     private var unnoted = Deque<(id: JobID, attempt: Int, at: Timestamp)>()
-    /// Jobs that are not in memory and are just being cancelled in the store.
+    /// Jobs that do not run and are just being cancelled in the store.
     private var cancelling: Set<JobID> = []
+    /// What the failure of a job that is being cancelled says, if it is not the usual.
+    private var reasons: [JobID: Failure] = [:]
     /// Seconds that an item took when the function was last mapped.
     private var itemSeconds: [String: Double] = [:]
     private var isDraining = false
@@ -54,7 +66,7 @@ actor Dispatcher {
 
     init(
         _ parts: EngineParts, waiters: JobWaiters, savedItems: JobWaiters, live: LiveJobs,
-        open: OpenJobs, events: EventFeed, savedLogs: JobWaiters,
+        open: OpenJobs, uploads: OpenUploads, events: EventFeed, savedLogs: JobWaiters,
     ) {
         store = parts.store
         pools = parts.pools
@@ -63,10 +75,12 @@ actor Dispatcher {
         settings = parts.settings
         loop = parts.loop
         logger = parts.logger
+        traces = JobTraces(tracer: parts.tracer)
         self.waiters = waiters
         self.savedItems = savedItems
         self.live = live
         self.open = open
+        self.uploads = uploads
         self.events = events
         progressEvents = ProgressEvents(events, loop: parts.loop)
         journal = JobJournal(
@@ -78,14 +92,19 @@ actor Dispatcher {
     private struct Entry: Comparable {
         let priority: Int
         let sequence: Int
+        let isNested: Bool
         /// nil for a running map that wants to run another chunk.
         let job: JobID?
         let function: String
+        /// Slots that it takes.
+        let cpus: Int
         /// Of the submission.
         var bytes = 0
 
+        private var turn: Int { isNested ? sequence : -sequence }
+
         static func < (left: Entry, right: Entry) -> Bool {
-            (left.priority, right.sequence) < (right.priority, left.sequence)
+            (left.priority, left.turn) < (right.priority, right.turn)
         }
     }
 
@@ -111,12 +130,21 @@ actor Dispatcher {
             overflowed.insert(job.pool)
             return
         }
-        guard attempts[job.id] == nil, !cancelling.contains(job.id) else { return }
+        // A new job may come by its submission and out of the store.
+        guard live.state(of: job.id) == nil else { return }
+        if cancelling.contains(job.id) {
+            overflowed.insert(job.pool)  // should it not end, the store has it
+            return
+        }
+        var job = job
+        if job.submission.work.isMap { uploads.update(&job) }
         live.put(job)
         push(
             Entry(
-                priority: job.submission.priority, sequence: takeSequence(), job: job.id,
-                function: job.submission.function, bytes: bytes), job.pool)
+                priority: job.submission.priority, sequence: takeSequence(),
+                isNested: job.isNested, job: job.id,
+                function: job.submission.function, cpus: job.submission.cpus, bytes: bytes),
+            job.pool)
     }
 
     /// Whether a job more fits into the memory for those that are ready, or into a part of it.
@@ -142,17 +170,20 @@ actor Dispatcher {
 
     /// Looks into the store when a delayed job is due; one timer at a time serves all.
     private func wake(at due: Timestamp, _ pool: PoolKind) {
-        if let next = nextWake[pool], next <= due { return }
-        nextWake[pool] = due
+        if let next = nextWake[pool] {
+            if next.due <= due { return }
+            next.timer.cancel()
+        }
         let seconds = max(0.001, due.seconds(since: .now()))
-        loop.schedule(after: .microseconds(Int64(min(seconds, 86_400) * 1_000_000))) {
+        let timer = loop.schedule(after: .microseconds(Int64(min(seconds, 86_400) * 1_000_000))) {
             // A task of its own: a timer cannot wait.
             Task(executorPreference: self.loop) { await self.wakeUp(at: due, pool) }
         }
+        nextWake[pool] = (due, timer)
     }
 
     private func wakeUp(at due: Timestamp, _ pool: PoolKind) async {
-        guard nextWake[pool] == due else { return }  // an earlier one has taken its place
+        guard nextWake[pool]?.due == due else { return }  // an earlier one has taken its place
         nextWake[pool] = nil
         await refill(pool)
     }
@@ -161,21 +192,32 @@ actor Dispatcher {
     func refill(_ pool: PoolKind) async {
         overflowed.remove(pool)
         let (live, now) = (live, Timestamp.now())
+        readings += 1
         do throws(StoreError) {
             let jobs = try await store.queued(
                 in: pool, dueAt: now, limit: settings.windowJobs, maxBytes: settings.windowBytes
             ) { live.state(of: $0) != nil }
-            for job in jobs where live.job(job.id) == nil { add(job) }
+            for job in jobs where !departed.contains(job.id) { add(job) }
             if !jobs.isEmpty { overflowed.insert(pool) }  // there may be more
             if let due = try await store.nextDue(after: now) { wake(at: due, pool) }
         } catch {
             logger.error("cannot read the queue", metadata: ["error": "\(error)"])
             wake(at: .now().adding(seconds: 1), pool)
         }
+        readings -= 1
+        if readings == 0 { departed.removeAll() }
         pump(pool)
     }
 
     // MARK: Starting
+
+    /// Looks for work for a pool that has room when nothing of its has ended.
+    func watchPools() async {
+        let loop = self.loop
+        for (kind, pool) in pools {
+            await pool.whenRoom { loop.execute { self.assumeIsolated { $0.pump(kind) } } }
+        }
+    }
 
     /// Starts what the pool has room for.
     private func pump(_ kind: PoolKind) {
@@ -187,7 +229,11 @@ actor Dispatcher {
             }
             if isDraining, entry.job != nil { break }
             let function = catalogue.function(named: entry.function)
-            if let function, !pool.reserve(for: function) { break }
+            if let function {
+                guard pool.reserve(for: function, cpus: entry.cpus) else { break }
+            } else if homeless.count >= Self.homelessLimit {
+                break
+            }
             popReady(kind)
             begin(entry, function)
         }
@@ -196,6 +242,9 @@ actor Dispatcher {
             Task(executorPreference: loop) { await self.refillOnce(kind) }
         }
     }
+
+    /// How many jobs are failed at once because their functions are gone.
+    private static let homelessLimit = 100
 
     private func refillOnce(_ kind: PoolKind) async {
         await refill(kind)
@@ -209,6 +258,7 @@ actor Dispatcher {
             return
         }
         guard let job = live.job(id) else { return }
+        if function == nil { homeless.insert(id) }
         // An attempt is a task of its own: its cancelling is the job's.
         attempts[id] = Task(executorPreference: loop) {
             await JobRun(job: job, function: function, dispatcher: self).run()
@@ -224,15 +274,16 @@ actor Dispatcher {
             places[sequence] = continuation
             push(
                 Entry(
-                    priority: job.submission.priority, sequence: sequence, job: nil,
-                    function: function.name), job.pool)
+                    priority: job.submission.priority, sequence: sequence,
+                    isNested: job.isNested, job: nil,
+                    function: function.name, cpus: job.submission.cpus), job.pool)
             pump(job.pool)
         }
     }
 
-    func giveBack(_ kind: PoolKind, _ function: Function) {
-        pools[kind]?.giveBack(for: function)
-        pump(kind)
+    func giveBackPlace(of job: Job, _ function: Function) {
+        pools[job.pool]?.giveBack(for: function, cpus: job.submission.cpus)
+        pump(job.pool)
     }
 
     func run(_ call: Call, in kind: PoolKind) async -> CallOutcome {
@@ -251,6 +302,7 @@ actor Dispatcher {
     /// once, at its end; but at once of a function in this process, which could take it down.
     func begun(_ job: Job, of function: Function?) {
         metrics.started(job, due: live.job(job.id)?.notBefore)
+        let job = upToDate(job)
         live.put(job)
         events.publish(job)
         let start = job.startedAt ?? .now()
@@ -278,6 +330,15 @@ actor Dispatcher {
             store.noteStarted(id, attempt: attempt, at: start)
         }
         if !unnoted.isEmpty { scheduleNotes() }
+    }
+
+    /// The job with the items that have come since the attempt took it.
+    private func upToDate(_ job: Job) -> Job {
+        guard job.isUploading, let now = live.job(job.id) else { return job }
+        var job = job
+        job.submission = now.submission
+        job.isUploading = now.isUploading
+        return job
     }
 
     func progress(of id: JobID, done: Int, failed: Int, running: Int) {
@@ -330,7 +391,8 @@ actor Dispatcher {
         }
         return MapRun(
             job: job, function: function, timeout: timeout, slots: slots[job.pool] ?? 1,
-            ended: ended, itemSeconds: itemSeconds[function.name], dispatcher: self, loop: loop)
+            ended: ended, itemSeconds: itemSeconds[function.name], dispatcher: self, store: store,
+            uploads: uploads, loop: loop)
     }
 
     func retryPolicy(of job: Job, _ function: Function?) -> RetryPolicy {
@@ -339,7 +401,8 @@ actor Dispatcher {
 
     /// Who hears what the job's calls say.
     nonisolated func source(of job: Job) -> CallSource {
-        CallSource(job: job.id, reporter: journal, traceparent: job.traceparent)
+        CallSource(
+            job: job.id, reporter: journal, traceparent: traces.traceparent(of: job))
     }
 
     /// Workers that a job may end before it is given up.
@@ -350,13 +413,21 @@ actor Dispatcher {
     /// Makes the attempt's outcome durable, then tells whoever waits.
     func ended(_ job: Job, adding segments: [ItemSegment]) async {
         let store = self.store
+        var job = upToDate(job)
+        let reason = reasons.removeValue(forKey: job.id)
+        if job.state == .cancelled, let reason { job.failure = reason }
+        if job.state.isEnd { uploads.forget(job.id) }
         journal.attemptEnds(job.id)
+        let final = job
         await persist(job.id) { () async throws(StoreError) in
-            try await store.update(job, adding: segments)
+            try await store.update(final, adding: segments)
         }
         let hasRun = attempts.removeValue(forKey: job.id) != nil
         metrics.ended(job, hasRun: hasRun)
+        traces.ended(job, hasRun: hasRun)
+        homeless.remove(job.id)
         live.remove(job.id)
+        if readings > 0 { departed.insert(job.id) }
         progressEvents.flush(job.id)
         events.publish(job)
         if job.state.isEnd {
@@ -374,27 +445,40 @@ actor Dispatcher {
 
     /// Cancels a job, in memory or in the store; one that has ended stays as it is.
     ///
+    /// - Parameters:
+    ///   - id: the job's.
+    ///   - reason: what is said of it; nil for the usual.
     /// - Returns: the job as it stands now; nil when there is none.
-    func cancel(_ id: JobID) async throws(StoreError) -> Job? {
+    /// - Throws: when the store cannot be read.
+    func cancel(_ id: JobID, as reason: Failure? = nil) async throws(StoreError) -> Job? {
+        guard let reason else { return try await cancel(id) }
+        reasons[id] = reason
+        let job = try await cancel(id)
+        if job?.state != .cancelling { reasons[id] = nil }
+        return job
+    }
+
+    private func cancel(_ id: JobID) async throws(StoreError) -> Job? {
         if let job = live.job(id) { return await cancelLive(job) }
         guard cancelling.insert(id).inserted else { return try await store.job(id) }
         defer { cancelling.remove(id) }
         guard let job = try await store.job(id), !job.state.isEnd else {
             return try await store.job(id)
         }
-        // It may have come into memory while the store was asked.
-        if let live = live.job(id) { return await cancelLive(live) }
         return await end(job)
     }
 
     private func cancelLive(_ job: Job) async -> Job? {
         guard let attempt = attempts[job.id] else {
-            live.remove(job.id)
+            guard cancelling.insert(job.id).inserted else { return live.job(job.id) }
+            defer { cancelling.remove(job.id) }
+            live.change(job.id) { $0.state = .cancelling }
             return await end(job)
         }
         live.change(job.id) { $0.state = .cancelling }
         if let job = live.job(job.id) { events.publish(job) }
         attempt.cancel()
+        uploads.wake(job.id)
         return live.job(job.id)
     }
 

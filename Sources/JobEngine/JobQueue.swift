@@ -4,6 +4,7 @@ package import Logging
 package import RawJSON
 package import Sockets
 import Synchronization
+package import Tracing
 
 /// Settings of the engine, with units and defaults.
 package struct EngineSettings: Sendable {
@@ -32,11 +33,15 @@ package struct EngineParts: Sendable {
     package var settings: EngineSettings
     package var loop: EventLoop
     package var logger: Logger
+    /// Takes spans of jobs; nil for none.
+    package var tracer: Tracer?
 
     package init(
         store: any JobStore, pools: [PoolKind: any JobPool], slots: [PoolKind: Int],
         catalogue: FunctionCatalogue, settings: EngineSettings, loop: EventLoop, logger: Logger,
+        tracer: Tracer? = nil,
     ) {
+        self.tracer = tracer
         self.store = store
         self.pools = pools
         self.slots = slots
@@ -51,15 +56,19 @@ package struct EngineParts: Sendable {
 package final class JobQueue: Sendable {
     package let catalogue: FunctionCatalogue
     let store: any JobStore
+    private let shelf: ResultShelf
     private let pools: [PoolKind: any JobPool]
+    private let slots: [PoolKind: Int]
     let loop: EventLoop
     let dispatcher: Dispatcher
     private let waiters = JobWaiters()
     /// Those who wait for more results of a running map.
     private let savedItems = JobWaiters()
-    private let live = LiveJobs()
+    let live = LiveJobs()
+    let uploads = OpenUploads()
     private let open: OpenJobs
     private let ids: JobIDGenerator
+    private let keysInUse = KeysInUse()
     let events: EventFeed
     /// Those who wait for more of a log.
     let savedLogs = JobWaiters()
@@ -68,13 +77,15 @@ package final class JobQueue: Sendable {
     ///
     /// - Throws: `StoreError` when the store cannot be read.
     package static func start(_ parts: EngineParts) async throws -> JobQueue {
-        let report = try await parts.store.recover(
+        var report = try await parts.store.recover(
             at: .now(), keepSeconds: parts.settings.keepSeconds)
         if report.requeued > 0 {
             parts.logger.notice(
                 "jobs found unfinished are queued again", metadata: ["jobs": "\(report.requeued)"])
         }
+        report.queued -= try await cutUnfinishedUploads(parts)
         let queue = JobQueue(parts, report)
+        await queue.dispatcher.watchPools()
         for pool in parts.pools.keys { await queue.dispatcher.refill(pool) }
         return queue
     }
@@ -82,14 +93,16 @@ package final class JobQueue: Sendable {
     private init(_ parts: EngineParts, _ report: RecoveryReport) {
         catalogue = parts.catalogue
         store = parts.store
+        shelf = ResultShelf(store: parts.store)
         pools = parts.pools
+        slots = parts.slots
         loop = parts.loop
         ids = JobIDGenerator(after: report.lastSequence)
         open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
         events = EventFeed(limit: parts.settings.eventStreams)
         dispatcher = Dispatcher(
-            parts, waiters: waiters, savedItems: savedItems, live: live, open: open, events: events,
-            savedLogs: savedLogs)
+            parts, waiters: waiters, savedItems: savedItems, live: live, open: open,
+            uploads: uploads, events: events, savedLogs: savedLogs)
         events.beat(on: loop)
     }
 
@@ -118,6 +131,12 @@ package final class JobQueue: Sendable {
                 "\"\(function.name)\" does not run on the \(pool.rawValue) pool; choose \(allowed)."
             )
         }
+        if let slots = slots[pool], submission.cpus > slots {
+            throw SubmissionError(
+                .invalidMember, at: pointer.appending("cpus"),
+                "\"cpus\" must be at most \(slots), which the \(pool.rawValue) pool has, not "
+                    + "\(submission.cpus).")
+        }
         if function.runtime == .native || pool != .process, !submission.limits.isEmpty {
             var names = JSONWriter()
             names.beginObject()
@@ -135,25 +154,80 @@ package final class JobQueue: Sendable {
         for tag in function.tags where !submission.tags.contains(tag) {
             submission.tags.append(tag)
         }
+        // Of all items, so before they are taken out.
+        let keys = CallKeys(submission, of: function)
+        let pieces = submission.takeItems()
         let due = submission.delay.map { now.adding(seconds: $0) } ?? submission.notBefore
         var job = Job(
             id: ids.next(at: now), submission: submission, pool: pool, createdAt: now,
             notBefore: due, idempotencyKey: idempotencyKey)
         job.traceparent = traceparent
+        job.keys = keys
+        job.pieces = pieces
         return job
+    }
+
+    /// Keeps a job durably and lets it run.
+    ///
+    /// - Returns: the job, or the one that answers in its place.
+    /// - Throws: `QueueFull`, `KeyInUse`, or a `StoreError`.
+    package func submit(_ job: Job) async throws -> KeptJob {
+        let outcomes = try await keysInUse.hold(job.idempotencyKey.map { "job " + $0 }) {
+            try await insert([job], batch: nil)
+        }
+        guard case .existing(let existing, let likeness)? = outcomes.first else {
+            return KeptJob(job: job.withoutPieces)
+        }
+        return KeptJob(job: live.job(existing.id) ?? existing, likeness: likeness)
+    }
+
+    /// Submits one job and waits for its end at most `seconds`.
+    package func submit(_ job: Job, waiting seconds: Double) async throws -> KeptJob {
+        let waiter = waiters.register(job.id)
+        defer { waiters.unregister(waiter, job.id) }
+        var kept = try await submit(job)
+        if kept.likeness != nil {
+            kept.job = try await wait(kept.job.id, seconds: seconds) ?? kept.job
+        } else {
+            kept.job = await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? kept.job
+        }
+        return kept
     }
 
     /// Keeps jobs durably, all or none, and lets them run.
     ///
-    /// - Returns: each job, or the one that has its idempotency key already.
-    /// - Throws: `QueueFull`, or a `StoreError`.
-    package func submit(_ jobs: [Job]) async throws -> [Job] {
+    /// - Parameters:
+    ///   - jobs: in their order.
+    ///   - batch: if there was a batch with the same key, its jobs are returned, as new ones.
+    /// - Returns: each job, or the one that answers in its place.
+    /// - Throws: `QueueFull`, `KeyInUse`, `KeyReused`, or a `StoreError`.
+    package func submit(
+        _ jobs: [Job], batch: BatchKey? = nil,
+    ) async throws -> [(id: JobID, state: JobState)] {
+        guard !jobs.isEmpty else { return [] }
+        let outcomes = try await keysInUse.hold(batch.map { "batch " + $0.key }) {
+            try await insert(jobs, batch: batch)
+        }
+        return try zip(jobs, outcomes).map { job, outcome in
+            switch outcome {
+            case .stored: (job.id, job.state)
+            case .existing(let job, _): (job.id, live.state(of: job.id) ?? job.state)
+            case .repeated(let id): (id, .queued)
+            case .keyReused: throw KeyReused()
+            }
+        }
+    }
+
+    private func insert(_ jobs: [Job], batch: BatchKey?) async throws -> [InsertOutcome] {
         try open.admit(jobs.count)
-        let (loop, dispatcher, open, events) = (loop, dispatcher, open, events)
-        let outcomes: [InsertOutcome]
+        let (loop, dispatcher, open, events, live) = (loop, dispatcher, open, events, live)
         do throws(StoreError) {
-            outcomes = try await store.insert(jobs) { outcomes in
-                let fresh = zip(jobs, outcomes).compactMap { $1.isStored ? $0 : nil }
+            return try await store.insert(
+                jobs, batch: batch, leavingOut: { live.state(of: $0) == .cancelling }
+            ) { outcomes in
+                let fresh = zip(jobs, outcomes).compactMap { job, outcome in
+                    outcome.isStored ? job.withoutPieces : nil
+                }
                 open.leave(jobs.count - fresh.count)
                 events.publish(fresh)
                 loop.execute { dispatcher.assumeIsolated { $0.take(fresh) } }
@@ -162,38 +236,52 @@ package final class JobQueue: Sendable {
             open.leave(jobs.count)
             throw error
         }
-        return zip(jobs, outcomes).map { job, outcome in
-            switch outcome {
-            case .stored: job
-            case .existing(let existing): existing
-            }
-        }
-    }
-
-    /// Submits one job and waits for its end at most `seconds`.
-    package func submit(_ job: Job, waiting seconds: Double) async throws -> Job {
-        let waiter = waiters.register(job.id)
-        defer { waiters.unregister(waiter, job.id) }
-        let kept = try await submit([job])[0]
-        if kept.id != job.id { return try await wait(kept.id, seconds: seconds) ?? kept }
-        return await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? job
     }
 
     // MARK: Looking
 
     package func job(_ id: JobID) async throws(StoreError) -> Job? {
         if let job = live.job(id) { return job }
-        return try await store.job(id)
+        var job = try await store.job(id)
+        job?.isUploading = uploads.isOpen(id)
+        return job
     }
 
-    /// The job when it has ended, or as it stands after `seconds`; nil when there is none.
+    /// The job when it has ended, or as it stands after `seconds` or when the task is cancelled;
+    /// nil when there is none.
     package func wait(_ id: JobID, seconds: Double) async throws(StoreError) -> Job? {
+        try await wait(id, seconds: seconds) { () async throws(StoreError) in try await job(id) }
+    }
+
+    /// As `wait`, for who shows the job: without its arguments, and a result over `maxBytes` may be
+    /// left to a `ResultReader`.
+    package func summary(
+        of id: JobID, waiting seconds: Double, resultUpTo maxBytes: Int,
+    ) async throws(StoreError) -> Job? {
+        try await wait(id, seconds: seconds) { () async throws(StoreError) in
+            if let job = live.job(id) { return job }
+            var job = try await store.summary(of: id, resultUpTo: maxBytes)
+            job?.isUploading = uploads.isOpen(id)
+            return job
+        }
+    }
+
+    private func wait(
+        _ id: JobID, seconds: Double, _ look: () async throws(StoreError) -> Job?,
+    ) async throws(StoreError) -> Job? {
+        guard seconds > 0 else { return try await look() }
         let waiter = waiters.register(id)
         defer { waiters.unregister(waiter, id) }
-        guard let job = try await job(id) else { return nil }
-        if job.state.isEnd || seconds <= 0 { return job }
+        guard let job = try await look() else { return nil }
+        if job.state.isEnd { return job }
         if let ended = await waiter.wait(seconds: seconds, on: loop) { return ended }
-        return try await self.job(id)
+        return try await look()
+    }
+
+    /// Reads the result of the attempt that ended at `endedAt`, which has `size` bytes.
+    package func result(of id: JobID, endedAt: Timestamp, size: Int) -> ResultReader {
+        ResultReader(
+            ResultShelf.Key(job: id, endedAt: endedAt), size: size, store: store, shelf: shelf)
     }
 
     /// What is written of a map's items from the cursor on.
@@ -346,3 +434,13 @@ package final class JobQueue: Sendable {
         }
     }
 }
+
+/// A job that was submitted, or the one that answers in its place.
+package struct KeptJob: Sendable {
+    package var job: Job
+    /// Why another job answers; nil for the new one.
+    package var likeness: Likeness?
+}
+
+/// A batch's `Idempotency-Key` has come with another batch.
+package struct KeyReused: Error, Equatable {}

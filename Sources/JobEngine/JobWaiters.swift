@@ -25,9 +25,11 @@ final class JobWaiters: Sendable {
         for waiter in told { waiter.resume(job) }
     }
 
-    /// One who waits; is woken once, by the end or by the clock.
+    /// One who waits; is woken once, by the end, by the clock or by nobody's waiting any more.
     final class Waiter: Sendable {
         private let state = Mutex(State.fresh)
+        /// Used on the loop's thread alone.
+        nonisolated(unsafe) private var clock: LoopTimer?
 
         private enum State {
             case fresh
@@ -35,12 +37,29 @@ final class JobWaiters: Sendable {
             case over(Job?)
         }
 
-        /// Waits for the job's end; nil when `seconds` have passed.
+        /// Waits for the job's end; nil when `seconds` have passed or the task is cancelled.
         func wait(seconds: Double, on loop: EventLoop) async -> Job? {
-            loop.execute {
-                loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) { self.resume(nil) }
+            loop.execute { self.startClock(seconds, on: loop) }
+            // A clock that ran on would hold the job and its result as long as the client meant
+            // to wait.
+            defer { loop.execute { self.clock?.cancel() } }
+            return await withTaskCancellationHandler {
+                await untilOver()
+            } onCancel: {
+                resume(nil)
             }
-            return await withUnsafeContinuation { continuation in
+        }
+
+        private func startClock(_ seconds: Double, on loop: EventLoop) {
+            let isOver = state.withLock { if case .over = $0 { true } else { false } }
+            guard !isOver else { return }
+            clock = loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) {
+                self.resume(nil)
+            }
+        }
+
+        private func untilOver() async -> Job? {
+            await withUnsafeContinuation { continuation in
                 let over: Job?? = state.withLock { state in
                     if case .over(let job) = state { return .some(job) }
                     state = .waiting(continuation)

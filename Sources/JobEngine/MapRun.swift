@@ -9,9 +9,11 @@ actor MapRun {
     private let timeout: Double?
     private let dispatcher: Dispatcher
     private let loop: EventLoop
-    private let items: RawJSON
-    private let ranges: [Range<Int>]
-    private let spread: Bool
+    private let items: MapItems
+    private let uploads: OpenUploads
+    /// Whether more items may come than are known.
+    private var isUploading: Bool
+    private var looking: Task<Void, Never>?
     private var planner: ChunkPlanner
     /// Chunks under way at once: some more than the pool has slots, so that no worker waits for
     /// its next one, unless the job bounds its concurrency.
@@ -24,6 +26,7 @@ actor MapRun {
     private var done: Int
     private var failed = 0
     private var running = 0
+    /// Why no more chunks are begun.
     private var stopped: Failure?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
@@ -35,27 +38,25 @@ actor MapRun {
 
     init(
         job: Job, function: Function, timeout: Double?, slots: Int, ended: [Range<Int>],
-        itemSeconds: Double?, dispatcher: Dispatcher, loop: EventLoop,
+        itemSeconds: Double?, dispatcher: Dispatcher, store: any JobStore, uploads: OpenUploads,
+        loop: EventLoop,
     ) {
         self.job = job
         self.function = function
         self.timeout = timeout
         self.dispatcher = dispatcher
+        self.uploads = uploads
         self.loop = loop
-        guard case .map(let items, _, let spread) = job.submission.work else {
-            preconditionFailure("a map run wants a map")
-        }
-        self.items = items
-        self.spread = spread
-        ranges = items.elementRanges()
+        items = MapItems(of: job, store: store, loop: loop)
+        isUploading = uploads.isOpen(job.id)
+        let slots = max(1, slots / job.submission.cpus)
         let wanted = job.submission.concurrency ?? slots
         // As joblib counts: -1 is all slots, -2 all but one.
         let allowed = wanted > 0 ? min(wanted, slots) : slots + 1 + wanted
-        let width = max(1, min(allowed, ranges.count))
+        let width = max(1, isUploading ? allowed : min(allowed, job.submission.work.itemCount ?? 0))
         flights = width < slots ? width : min(slots * 8, slots + 32)
         planner = ChunkPlanner(
-            count: ranges.count, done: ended, size: job.submission.chunk, width: width,
-            itemSeconds: itemSeconds)
+            done: ended, size: job.submission.chunk, width: width, itemSeconds: itemSeconds)
         done = ended.reduce(0) { $0 + $1.count }
     }
 
@@ -69,6 +70,7 @@ actor MapRun {
 
     /// Runs all items; the caller has a place in the pool for the first chunk.
     func run() async -> Ending {
+        await lookForItems()
         let flights = self.flights
         await withTaskGroup { group in
             for number in 0..<flights {
@@ -86,27 +88,78 @@ actor MapRun {
     /// Takes chunks one after the other until there is none left.
     private func worker(hasPlace: Bool) async {
         var hasPlace = hasPlace
-        while stopped == nil, planner.left > 0 || hasPlace {
-            if !hasPlace { await dispatcher.place(for: job, function) }
-            hasPlace = false
-            guard stopped == nil, !Task.isCancelled, let chunk = planner.next() else {
-                await dispatcher.giveBack(job.pool, function)
-                if Task.isCancelled { stopped = stopped ?? .cancelled }
-                return
+        while true {
+            guard goesOn, planner.left > 0 else {
+                if hasPlace { await dispatcher.giveBackPlace(of: job, function) }
+                hasPlace = false
+                guard await waitForItems() else { return }
+                continue
             }
-            await run(chunk)
+            if !hasPlace { await dispatcher.place(for: job, function) }
+            hasPlace = true
+            guard goesOn, let chunk = planner.next() else { continue }
+            do throws(StoreError) {
+                let part = try await items.items(chunk)
+                hasPlace = false
+                await run(chunk, part)
+            } catch {
+                stop(.unreadable(error))
+            }
         }
-        if hasPlace { await dispatcher.giveBack(job.pool, function) }
     }
 
-    private func run(_ chunk: Range<Int>) async {
-        let first = ranges[chunk.lowerBound].lowerBound
-        let last = ranges[chunk.upperBound - 1].upperBound
+    /// Whether chunks are still wanted.
+    private var goesOn: Bool {
+        if Task.isCancelled { stop(.cancelled) }
+        return stopped == nil
+    }
+
+    /// Begins no more chunks.
+    private func stop(_ failure: Failure) {
+        guard stopped == nil else { return }
+        stopped = failure
+        uploads.wake(job.id)
+    }
+
+    // MARK: Items that are still to come
+
+    /// Waits for more items of an upload; false when there will be none, or none are wanted.
+    private func waitForItems() async -> Bool {
+        guard goesOn, isUploading else { return false }
+        await uploads.wait(for: job.id, past: items.count)
+        await lookForItems()
+        return goesOn
+    }
+
+    private func lookForItems() async {
+        if let looking { return await looking.value }
+        // A task of its own: all that wait for items wait for one reading.
+        let reading = Task(executorPreference: loop) { await self.readRanges() }
+        looking = reading
+        await reading.value
+    }
+
+    private func readRanges() async {
+        // Before the look at what there is: what comes after it is looked for later.
+        let mayGrow = uploads.isOpen(job.id)
+        do throws(StoreError) {
+            planner.add(try await items.readRanges())
+        } catch {
+            stop(.unreadable(error))
+        }
+        isUploading = mayGrow
+        looking = nil
+    }
+
+    // MARK: Chunks
+
+    private func run(_ chunk: Range<Int>, _ part: ArraySlice<UInt8>) async {
         var call = Call(
             function: function,
             payload: .items(
-                items.bytes[first..<last], count: chunk.count, spread: spread,
-                onError: job.submission.onError), timeout: timeout)
+                part, count: chunk.count, spread: items.spread, onError: job.submission.onError),
+            timeout: timeout)
+        call.cpus = job.submission.cpus
         call.limits = job.submission.limits.or(function.limits)
         call.source = dispatcher.source(of: job)
         running += chunk.count
@@ -119,14 +172,16 @@ actor MapRun {
         case .failure(let failure):
             await judge(failure, of: chunk)
         case .result:
-            stopped = Failure(
-                .exception, type: "ProtocolError", message: "A chunk was answered as one call.")
+            stop(
+                Failure(
+                    .exception, type: "ProtocolError", message: "A chunk was answered as one call.")
+            )
         }
     }
 
     private func judge(_ failure: Failure, of chunk: Range<Int>) async {
         switch failure.reason {
-        case .cancelled, .lost, .unavailable: stopped = stopped ?? failure
+        case .cancelled, .lost, .unavailable: stop(failure)
         case .exception, .timeout, .signal, .outOfMemory, .exit, .limit:
             if chunk.count > 1 { return planner.runSingly(chunk) }
             var failure = failure
@@ -146,7 +201,7 @@ actor MapRun {
             placed.index = chunk.lowerBound + (failure.index ?? 0)
             return placed
         }
-        if job.submission.onError == .stop, let first = placed.first { stopped = stopped ?? first }
+        if job.submission.onError == .stop, let first = placed.first { stop(first) }
         failed += placed.count
         done += count
         add(
@@ -199,5 +254,12 @@ actor MapRun {
         saveTimer?.cancel()
         saveTimer = nil
         return joined
+    }
+}
+
+extension Failure {
+    static func unreadable(_ error: StoreError) -> Failure {
+        Failure(
+            .unavailable, type: "StoreError", message: "The items cannot be read: \(error)")
     }
 }

@@ -32,12 +32,14 @@ package struct Function: Sendable, Equatable {
     package var tags: [String]
     /// The file that it comes from, if any.
     package var source: String?
+    /// Changes when the function may give other results; nil when that cannot be told.
+    package var version: String?
 
     package init(
         name: String, runtime: Runtime, pool: PoolKind, pools: [PoolKind],
         documentation: String = "", parameters: RawJSON = .emptyObject, timeout: Double? = nil,
         retry: RetryPolicy? = nil, queue: String? = nil, tags: [String] = [],
-        source: String? = nil,
+        source: String? = nil, version: String? = nil,
     ) {
         self.name = name
         self.runtime = runtime
@@ -50,5 +52,6 @@ package struct Function: Sendable, Equatable {
         self.queue = queue
         self.tags = tags
         self.source = source
+        self.version = version
     }
 }

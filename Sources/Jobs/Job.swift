@@ -3,7 +3,13 @@ package import RawJSON
 /// One submission and what has become of it.
 package struct Job: Sendable {
     package let id: JobID
-    package let submission: JobSubmission
+    package var submission: JobSubmission
+    /// Of a new large map: its items, which a store keeps beside it; nobody else holds on to them.
+    package var pieces: [ItemPiece] = []
+    /// Whether a job submitted it that may wait for it; not kept in the store.
+    package var isNested = false
+    /// Whether more items of the map are to come; a store keeps it of a new job.
+    package var isUploading = false
     /// Where it runs: the submission's choice, else the function's default.
     package let pool: PoolKind
     package var state: JobState
@@ -27,6 +33,8 @@ package struct Job: Sendable {
     package var progress: JobProgress?
     /// Of a call that succeeded, as the function returned it; a map's results are item segments.
     package var result: RawJSON?
+    /// Of a result that was larger than what was to be read with the job, see `JobStore.result`.
+    package var unreadResultBytes: Int?
     /// Of the latest attempt that failed.
     package var failure: Failure?
     /// The attempts that have failed, the latest twenty at most.
@@ -35,6 +43,8 @@ package struct Job: Sendable {
     package let idempotencyKey: String?
     /// The trace that it belongs to, as its client sent it (W3C Trace Context).
     package var traceparent: String?
+    /// What it is compared by when it is stored; not read back.
+    package var keys = CallKeys()
 
     package init(
         id: JobID, submission: JobSubmission, pool: PoolKind, state: JobState = .queued,
@@ -58,6 +68,16 @@ package struct Job: Sendable {
         self.result = result
         self.failure = failure
         self.idempotencyKey = idempotencyKey
+    }
+}
+
+extension Job {
+    /// The job as it is held in memory when its items are stored.
+    package var withoutPieces: Job {
+        guard !pieces.isEmpty else { return self }
+        var job = self
+        job.pieces = []
+        return job
     }
 }
 

@@ -6,14 +6,23 @@ package import RawJSON
 package protocol JobPool: Sendable {
     var kind: PoolKind { get }
 
-    /// Takes a place for a call that will be given to `run`; false when there is none.
+    /// Takes a place for a call that will be given to `run`.
     ///
     /// A pool takes a few calls more than it can run at once, so that no worker idles between two
     /// short ones.
-    func reserve(for function: Function) -> Bool
+    ///
+    /// - Parameters:
+    ///   - function: of the call.
+    ///   - cpus: slots that it takes; all that the pool has if it has fewer.
+    /// - Returns: whether there was a place.
+    func reserve(for function: Function, cpus: Int) -> Bool
 
     /// Gives back a place for which there will be no call.
-    func giveBack(for function: Function)
+    func giveBack(for function: Function, cpus: Int)
+
+    /// Has `body` called, on the loop, when there may be room though no call has ended: a call that
+    /// waits for another job lends its slots.
+    func whenRoom(_ body: @escaping @Sendable () -> Void) async
 
     /// Runs a call to its end; it is over when nothing of it runs any more.
     ///
@@ -39,6 +48,8 @@ package struct Call: Sendable {
     package let payload: Payload
     /// Seconds; nil for no limit.
     package let timeout: Double?
+    /// Slots that it takes.
+    package var cpus = 1
     package var limits = CallLimits()
     /// nil when nobody wants to hear what it says.
     package var source: CallSource?
@@ -75,7 +86,7 @@ package struct PoolStatus: Sendable, Equatable {
     package var kind: PoolKind
     /// Calls that may run at once.
     package var slots: Int
-    /// Calls that run or wait in a worker.
+    /// Slots of the calls that run or wait in a worker, without those that are lent.
     package var running: Int
     /// Worker processes or threads alive.
     package var workers: Int

@@ -2,17 +2,22 @@
 ///
 /// Every method may be called from any thread and suspends instead of blocking. What a method
 /// that changes something has returned is durable: it survives `kill -9` and loss of power.
-package protocol JobStore: LogStore, StoreHealth {
+package protocol JobStore: ItemStore, LogStore, StoreHealth {
     /// Keeps new jobs, all or none, in order.
+    ///
+    /// A job that is like one that is there already, as `Likeness` tells, is not kept.
     ///
     /// - Parameters:
     ///   - jobs: as they are to be stored.
+    ///   - batch: the key of them all; if a batch had it before, none is kept.
+    ///   - isStopping: whether a job that is there is being cancelled, and no answer to others.
     ///   - durable: called with the outcomes, on any thread, as soon as they are durable: before
     ///     the caller is resumed, so that work begins without its detour.
     /// - Returns: one outcome a job.
     /// - Throws: when none was kept; `full` when the disk is.
     func insert(
-        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+        _ jobs: [Job], batch: BatchKey?, leavingOut isStopping: @escaping @Sendable (JobID) -> Bool,
+        durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome]
 
     /// Notes that an attempt has begun, soon but without waiting for it; a short attempt's end may
@@ -34,6 +39,16 @@ package protocol JobStore: LogStore, StoreHealth {
 
     /// The job with its result or failure.
     func job(_ id: JobID) async throws(StoreError) -> Job?
+
+    /// The job as clients are shown it: without what only the submission says, with its result; of
+    /// one over `maxBytes` only how large it is.
+    func summary(of id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job?
+
+    /// The result of a call from an offset on, at most `maxBytes` of it; nil when it is not there
+    /// any more. `endedAt` says whose attempt's result is meant: a retry brings another.
+    func result(
+        of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [UInt8]?
 
     /// Segments from the cursor on, at least one if there is any and no more than about `maxBytes`
     /// of results; with `onlyFailed` those that hold a failed item.
@@ -76,18 +91,22 @@ package protocol JobStore: LogStore, StoreHealth {
 }
 
 extension JobStore {
-    /// Keeps new jobs, all or none, in order; one outcome a job.
-    package func insert(_ jobs: [Job]) async throws(StoreError) -> [InsertOutcome] {
-        try await insert(jobs) { _ in }
+    package func insert(
+        _ jobs: [Job], batch: BatchKey? = nil,
+    ) async throws(StoreError) -> [InsertOutcome] {
+        try await insert(jobs, batch: batch, leavingOut: { _ in false }, durable: { _ in })
     }
 }
 
 /// What became of a job given to `insert`.
 package enum InsertOutcome: Sendable {
     case stored
-    /// A job with the same idempotency key is there already, and the key is not too old; the new
-    /// one was not stored.
-    case existing(Job)
+    /// A job that is there already answers in its place; the new one was not stored.
+    case existing(Job, Likeness)
+    /// An earlier batch with the same key and body has made this job, or was answered with it.
+    case repeated(JobID)
+    /// An earlier batch with the same key had another body.
+    case keyReused
 
     package var isStored: Bool {
         if case .stored = self { true } else { false }

@@ -20,6 +20,41 @@ extension JobSubmission {
         }
         self = try reader.finish(document)
     }
+
+    /// Reads the first line of an upload: a submission without its `map`, whose items follow.
+    ///
+    /// - Throws: the first mistake found, with its JSON Pointer.
+    package init(uploadHead document: RawJSON) throws(SubmissionError) {
+        guard document.kind == .object else {
+            throw SubmissionError(
+                .invalidMember, at: JSONPointer(),
+                "The first line is a JSON object with a \"function\"; items follow, one a line.")
+        }
+        if document.member("map") != nil {
+            throw SubmissionError(
+                .conflictingMembers, at: JSONPointer().appending("map"),
+                "The items follow the first line, one a line; leave \"map\" out.")
+        }
+        if document.member("args") != nil {
+            throw SubmissionError(
+                .conflictingMembers, at: JSONPointer().appending("args"),
+                "The lines that follow are the items, each the argument of a call; leave "
+                    + "\"args\" out, or send one call as application/json.")
+        }
+        for member in ["unique", "cache"] where document.member(member) != nil {
+            throw SubmissionError(
+                .conflictingMembers, at: JSONPointer().appending(member),
+                "\"\(member)\" compares all items, and runs begin before all have come; leave it "
+                    + "out, or send the items in \"map\" as application/json.")
+        }
+        guard document.bytes.count > 2 else {
+            throw SubmissionError(
+                .missingMember, at: JSONPointer(),
+                "The member \"function\" is missing: the name of the function to run.")
+        }
+        let map = Array("{\"map\":[],".utf8)
+        try self.init(parsing: RawJSON(trusted: map + document.bytes.dropFirst()))
+    }
 }
 
 /// Collects the members of one submission.
@@ -35,7 +70,7 @@ private struct SubmissionReader {
 
     private enum Member: String, CaseIterable {
         case function, args, map, spread, pool, concurrency, chunk, queue, priority, delay, timeout
-        case retry, keep, tags
+        case retry, keep, tags, cpus, unique, cache
         case onError = "on_error"
         case notBefore = "not_before"
         case maxMemoryBytes = "max_memory_bytes"
@@ -72,6 +107,7 @@ private struct SubmissionReader {
         case .spread: spread = try bool(value, name)
         case .pool: submission.pool = try choice(value, name)
         case .concurrency: submission.concurrency = try concurrency(value)
+        case .cpus: submission.cpus = try integer(value, name, 1...1_000_000)
         case .chunk: submission.chunk = try chunkSize(value)
         case .onError: submission.onError = try choice(value, name)
         case .queue: submission.queue = try queueName(value)
@@ -82,6 +118,8 @@ private struct SubmissionReader {
         case .retry: submission.retry = try retryPolicy(value)
         case .keep: submission.keep = try seconds(value, name, atLeast: 0)
         case .tags: submission.tags = try tagList(value)
+        case .unique: submission.isUnique = try bool(value, name)
+        case .cache: submission.cache = try seconds(value, name, atLeast: 0)
         case .maxMemoryBytes:
             submission.limits.memoryBytes = try integer(value, name, 1 << 20...1 << 50)
         case .maxCPUSeconds:

@@ -10,6 +10,8 @@ package struct JobSubmission: Sendable {
     /// for one less, and so on.
     package var concurrency: Int?
     package var chunk = ChunkSize.auto
+    /// Slots of the pool that a call takes.
+    package var cpus = 1
     package var onError = OnError.stop
     /// nil for the function's queue, else `default`.
     package var queue: String?
@@ -28,6 +30,12 @@ package struct JobSubmission: Sendable {
     /// Seconds that the result stays after the end; nil for the server's default.
     package var keep: Double?
     package var tags: [String] = []
+    /// Whether a `unique` job that calls the same and has not ended is answered in its place.
+    package var isUnique = false
+    /// A result of the same call not older than so many seconds is answered in its place.
+    ///
+    /// Only results of jobs that said `cache`, too, are looked at; nil for none.
+    package var cache: Double?
     /// The submission as it was sent, without surrounding white space.
     package var document: RawJSON
 }
@@ -45,13 +53,21 @@ package enum JobWork: Sendable {
     /// An array of positional or an object of named arguments.
     case call(arguments: RawJSON)
     /// One call an item of the array; with `spread` an item is itself an array or object of
-    /// arguments.
+    /// arguments. The array is empty where the store keeps the items in pieces (`ItemPiece`).
     case map(items: RawJSON, count: Int, spread: Bool)
 
     package var isMap: Bool {
         switch self {
         case .call: false
         case .map: true
+        }
+    }
+
+    /// Of a map; nil of a call.
+    package var itemCount: Int? {
+        switch self {
+        case .call: nil
+        case .map(_, let count, _): count
         }
     }
 }

@@ -23,6 +23,7 @@ enum JobDocument {
         if let trace = job.traceparent { writer.member("traceparent", trace) }
         if case .map(_, let count, _) = submission.work {
             writer.member("items", count)
+            if job.isUploading { writer.member("uploading", true) }
             writer.key("progress")
             writer.beginObject()
             writer.member("total", count)

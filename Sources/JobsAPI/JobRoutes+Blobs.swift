@@ -41,8 +41,12 @@ extension JobRoutes {
             fields: [
                 ("Content-Type", "application/octet-stream"), ("ETag", "\"\(digest)\""),
                 ("Cache-Control", "private, max-age=31536000, immutable"),
+                ("Accept-Ranges", "bytes"),
             ],
-            .stream { try await reader.next() })
+            .content(
+                HTTPContent(count: reader.count, pieceBytes: 256 << 10) { offset, count in
+                    try await reader.read(from: offset, count)[...]
+                }))
     }
 
     func deleteBlob(_ request: HTTPRequest) async throws -> HTTPResponse {

@@ -8,12 +8,11 @@ import WebServer
 /// Jobs, their results and items, as they stand.
 extension JobRoutes {
     /// The job of the request, at its end or after `?wait=` seconds.
-    func waited(_ request: HTTPRequest) async throws -> Job {
+    func waited(_ request: HTTPRequest, resultUpTo maxBytes: Int = .max) async throws -> Job {
         let id = try id(request)
         let seconds = try number(request, "wait", 0...3600) ?? 0
-        guard let job = try await queue.wait(id, seconds: seconds) else {
-            throw Problem.noJob(id.description)
-        }
+        let job = try await queue.summary(of: id, waiting: seconds, resultUpTo: maxBytes)
+        guard let job else { throw Problem.noJob(id.description) }
         return job
     }
 
@@ -31,11 +30,17 @@ extension JobRoutes {
     func submission(_ request: HTTPRequest) async throws -> HTTPResponse {
         let id = try id(request)
         guard let job = try await queue.job(id) else { throw Problem.noJob(id.description) }
-        return .json(200, Array(job.submission.document.bytes))
+        guard let (head, tail) = job.submission.documentAroundItems else {
+            return .json(200, Array(job.submission.document.bytes))
+        }
+        let items = PieceStream(job: id, head: Array(head), tail: Array(tail), queue: queue)
+        return HTTPResponse(
+            200, fields: [("Content-Type", "application/json")],
+            .stream { try await items.next() })
     }
 
     func result(_ request: HTTPRequest) async throws -> HTTPResponse {
-        let job = try await waited(request)
+        let job = try await waited(request, resultUpTo: Self.wholeBytes)
         let id = job.id
         switch job.state {
         case .queued, .running, .cancelling:
@@ -51,8 +56,8 @@ extension JobRoutes {
         case .succeeded:
             if let expires = job.expiresAt, expires < .now() { throw expired(id) }
             if job.submission.work.isMap { return mapResult(id) }
-            guard let result = job.result else { throw expired(id) }
-            return .json(200, Array(result.bytes))
+            guard let response = callResult(of: job) else { throw expired(id) }
+            return response
         }
     }
 

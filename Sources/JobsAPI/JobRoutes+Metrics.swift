@@ -1,6 +1,7 @@
 import HTTPWire
 import JobEngine
 import Jobs
+import Tracing
 import WebServer
 
 /// `GET /metrics`: what operators watch.
@@ -11,6 +12,7 @@ extension JobRoutes {
         await writePools(&text)
         writeStore(&text)
         writeHTTP(&text)
+        writeSpans(&text)
         writeProcess(&text)
         return HTTPResponse(200, type: "text/plain; version=0.0.4; charset=utf-8", text.bytes)
     }
@@ -92,6 +94,14 @@ extension JobRoutes {
                     ("status", String(answer.status)),
                 ], answer.count)
         }
+        let name = "martlet_http_request_seconds"
+        text.begin(
+            name, .histogram, "From a request's head to the end of its answer, by route.")
+        for route in http.durations {
+            text.histogram(
+                name, [("method", route.method ?? ""), ("route", route.path ?? "")],
+                bounds: RouteDuration.bounds, counts: route.counts, sum: route.seconds)
+        }
         guard let statistics = http.statistics else { return }
         text.single(
             "martlet_http_connections", .gauge, "Connections open.", statistics.open)
@@ -120,6 +130,17 @@ extension JobRoutes {
         ("idle_time", .limitIdleTime), ("write_time", .limitWriteTime),
         ("http2_error", .http2Errors), ("handshake", .handshakeFailures),
     ]
+
+    /// Only of a server that makes spans.
+    private func writeSpans(_ text: inout PrometheusText) {
+        guard let spans = tracer?.statistics else { return }
+        text.single(
+            "martlet_spans_exported_total", .counter, "Spans that the collector took.",
+            spans.exported)
+        text.single(
+            "martlet_spans_dropped_total", .counter,
+            "Spans lost for want of room, or refused by the collector.", spans.dropped)
+    }
 
     private func writeProcess(_ text: inout PrometheusText) {
         let process = ProcessStatistics.current()

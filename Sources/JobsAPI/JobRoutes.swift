@@ -2,9 +2,10 @@ package import Blobs
 import Functions
 import HTTPWire
 package import JobEngine
-import Jobs
+package import Jobs
 import RawJSON
 import Synchronization
+package import Tracing
 package import WebServer
 
 /// The routes of `/v1`: HTTP in, jobs out.
@@ -14,17 +15,21 @@ package struct JobRoutes: Sendable {
     let queue: JobQueue
     let blobs: BlobFolder
     let http: HTTPServerWatch
+    let tracer: Tracer?
 
-    /// The watch is for the metrics of the server that has these routes.
-    package init(queue: JobQueue, blobs: BlobFolder, http: HTTPServerWatch) {
+    /// The watch is for the metrics of the server that has these routes, as is the tracer.
+    package init(
+        queue: JobQueue, blobs: BlobFolder, http: HTTPServerWatch, tracer: Tracer? = nil,
+    ) {
         self.queue = queue
         self.blobs = blobs
         self.http = http
+        self.tracer = tracer
     }
 
     package var routes: [Route] {
         [
-            route("POST", "/v1/jobs", submit),
+            route("POST", "/v1/jobs", body: Self.submissionBody, submit),
             route("POST", "/v1/jobs/batch", submitBatch),
             route("GET", "/v1/jobs", list),
             route("POST", "/v1/jobs/cancel", cancelAll),
@@ -43,9 +48,9 @@ package struct JobRoutes: Sendable {
             route("GET", "/v1/functions/{name}", function),
             route("GET", "/v1/pools", pools),
             route("GET", "/v1/queues", queues),
-            route("GET", "/healthz", health),
-            route("GET", "/readyz", readiness),
-            route("GET", "/metrics", metrics),
+            route("GET", "/healthz", health).untraced,
+            route("GET", "/readyz", readiness).untraced,
+            route("GET", "/metrics", metrics).untraced,
             route("GET", "/openapi.yaml") { _ in
                 HTTPResponse(200, type: "application/yaml", EmbeddedFiles.openAPI)
             },
@@ -60,40 +65,55 @@ package struct JobRoutes: Sendable {
         Route(method, path, body: body) { request in
             do {
                 return try await handler(request)
-            } catch let problem as Problem {
-                return problem.response
-            } catch let error as SubmissionError {
-                return Problem(error).response
-            } catch let error as StoreError {
-                return Problem(error).response
-            } catch let error as BlobError {
-                return Problem(error).response
-            } catch let error as QueueFull {
-                return Problem(error).response
-            } catch let error as TooManyStreams {
-                return Problem(error).response
             } catch {
-                return Problem(500, "internal", "Something went wrong", "\(error)").response
+                return Self.answer(to: error)
             }
+        }
+    }
+
+    /// Apart from the route: a waiting request would hold room for every error of the list.
+    private static func answer(to error: any Error) -> HTTPResponse {
+        switch error {
+        case let problem as Problem: problem.response
+        case let error as SubmissionError: Problem(error).response
+        case let error as StoreError: Problem(error).response
+        case let error as BlobError: Problem(error).response
+        case let error as QueueFull: Problem(error).response
+        case let error as KeyInUse: Problem(error).response
+        case let error as KeyReused: Problem(error).response
+        case let error as TooManyStreams: Problem(error).response
+        default: Problem(500, "internal", "Something went wrong", "\(error)").response
         }
     }
 
     // MARK: Submitting
 
     func submit(_ request: HTTPRequest) async throws -> HTTPResponse {
-        try requireType(request, ["application/json"])
-        let submission = try JobSubmission(parsing: try json(request.body[...]))
-        let job = try queue.prepare(
+        if let items = request.bodyStream { return try await upload(items, request) }
+        let job = try job(submittedBy: request)
+        if let seconds = try preferredWait(request) {
+            let kept = try await queue.submit(job, waiting: seconds)
+            return try await accepted(kept, for: job, status: kept.job.state.isEnd ? 200 : 202)
+        }
+        let kept = try await queue.submit(job)
+        return try await accepted(kept, for: job, status: kept.likeness == .cache ? 200 : 202)
+    }
+
+    /// The job that a request submits; nothing keeps it yet.
+    ///
+    /// - Throws: a `Problem` or a `SubmissionError`.
+    package func job(submittedBy request: HTTPRequest) throws -> Job {
+        try requireType(request, ["application/json", "application/x-ndjson"])
+        return try job(JobSubmission(parsing: try json(request.body[...])), of: request)
+    }
+
+    /// The job of a submission that a request has brought.
+    func job(_ submission: JobSubmission, of request: HTTPRequest) throws -> Job {
+        var job = try queue.prepare(
             submission, idempotencyKey: try idempotencyKey(request),
             traceparent: request.traceparent)
-        if let seconds = try preferredWait(request) {
-            let ended = try await queue.submit(job, waiting: seconds)
-            try checkKey(job, ended)
-            return accepted(ended, status: ended.state.isEnd ? 200 : 202)
-        }
-        let kept = try await queue.submit([job])[0]
-        try checkKey(job, kept)
-        return accepted(kept, status: 202)
+        job.isNested = request.isNested
+        return job
     }
 
     func idempotencyKey(_ request: HTTPRequest) throws -> String? {
@@ -106,18 +126,28 @@ package struct JobRoutes: Sendable {
         return key
     }
 
-    /// The same key with another body is a mistake of the client's.
-    func checkKey(_ sent: Job, _ kept: Job) throws {
-        guard kept.id != sent.id, kept.submission.document != sent.submission.document else {
-            return
+    /// The answer to a submission; the same key with another body is a mistake of the client's.
+    func accepted(_ kept: KeptJob, for sent: Job, status: Int) async throws -> HTTPResponse {
+        if kept.likeness == .idempotencyKey, try await !isSame(kept.job, sent) {
+            throw Problem(
+                422, "idempotency-key-reused",
+                "The Idempotency-Key was used for another submission",
+                "Job \(kept.job.id) has this key. Send a new key with a new submission.",
+                at: JSONPointer())
         }
-        throw Problem(
-            422, "idempotency-key-reused", "The Idempotency-Key was used for another submission",
-            "Job \(kept.id) has this key. Send a new key with a new submission.",
-            at: JSONPointer())
+        var response = accepted(kept.job, status: status)
+        if let likeness = kept.likeness {
+            response.fields.append(("Martlet-Existing", likeness.rawValue))
+        }
+        return response
     }
 
-    func accepted(_ job: Job, status: Int) -> HTTPResponse {
+    private func isSame(_ kept: Job, _ sent: Job) async throws -> Bool {
+        guard kept.submission.document == sent.submission.document else { return false }
+        return try await queue.hasItems(kept, of: sent)
+    }
+
+    package func accepted(_ job: Job, status: Int) -> HTTPResponse {
         var response = HTTPResponse.json(status, JobDocument.bytes(job))
         response.fields.append(("Location", "/v1/jobs/\(job.id)"))
         return response
@@ -126,7 +156,7 @@ package struct JobRoutes: Sendable {
     func submitBatch(_ request: HTTPRequest) async throws -> HTTPResponse {
         try requireType(request, ["application/json", "application/x-ndjson"])
         var documents: [RawJSON] = []
-        if request.head.field("content-type")?.hasPrefix("application/x-ndjson") == true {
+        if Self.isLines(request.head) {
             for line in request.body.split(separator: UInt8(ascii: "\n")) where line != [13] {
                 documents.append(try json(line, at: JSONPointer().appending(documents.count)))
             }
@@ -151,22 +181,32 @@ package struct JobRoutes: Sendable {
         for (index, document) in documents.enumerated() {
             let pointer = JSONPointer().appending(index)
             let submission = try JobSubmission(parsing: document, at: pointer)
-            jobs.append(try queue.prepare(submission, traceparent: trace, at: pointer))
+            var job = try queue.prepare(submission, traceparent: trace, at: pointer)
+            job.isNested = request.isNested
+            jobs.append(job)
         }
-        if !jobs.isEmpty { _ = try await queue.submit(jobs) }
+        let kept = try await queue.submit(jobs, batch: try batchKey(request))
         var writer = JSONWriter(capacity: 80 * jobs.count + 32)
         writer.beginObject()
         writer.key("jobs")
         writer.beginArray()
-        for job in jobs {
+        for (id, state) in kept {
             writer.beginObject()
-            writer.member("id", job.id.description)
-            writer.member("state", job.state.rawValue)
+            writer.member("id", id.description)
+            writer.member("state", state.rawValue)
             writer.endObject()
         }
         writer.endArray()
         writer.endObject()
         return .json(202, writer.bytes)
+    }
+
+    /// The key of a batch, with a fingerprint of its body.
+    private func batchKey(_ request: HTTPRequest) throws -> BatchKey? {
+        guard let key = try idempotencyKey(request) else { return nil }
+        var fingerprint = Fingerprint()
+        fingerprint.add(request.body)
+        return BatchKey(key: key, fingerprint: fingerprint.bytes())
     }
 
     func json(
@@ -242,4 +282,9 @@ package struct JobRoutes: Sendable {
         guard try await queue.delete(id) else { throw Problem.noJob(id.description) }
         return HTTPResponse(204, .bytes([]))
     }
+}
+
+extension HTTPRequest {
+    /// Whether a job sends it, which may wait for those that it submits.
+    var isNested: Bool { head.field("martlet-nested") != nil }
 }

@@ -67,6 +67,19 @@ package struct Problem: Error, Sendable {
         retryAfter = 5
     }
 
+    package init(_ error: KeyInUse) {
+        self.init(
+            409, "idempotency-key-in-use", "The Idempotency-Key is in use",
+            "A submission with this key is being stored. Repeat yours in a moment.")
+        retryAfter = 1
+    }
+
+    package init(_ error: KeyReused) {
+        self.init(
+            422, "idempotency-key-reused", "The Idempotency-Key was used for another submission",
+            "Another batch has this key. Send a new key with a new batch.", at: JSONPointer())
+    }
+
     package static func noJob(_ id: String) -> Problem {
         Problem(404, "no-such-job", "No such job", "There is no job \(id); it may have expired.")
     }

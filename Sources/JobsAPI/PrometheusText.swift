@@ -37,15 +37,29 @@ struct PrometheusText {
     }
 
     mutating func histogram(_ name: String, _ labels: Labels, _ histogram: Histogram) {
-        var sum = 0
-        for (bound, count) in zip(histogram.bounds, histogram.counts) {
-            sum += count
+        self.histogram(
+            name, labels, bounds: histogram.bounds, counts: histogram.counts, sum: histogram.sum)
+    }
+
+    /// - Parameters:
+    ///   - name: of the metric.
+    ///   - labels: without `le`.
+    ///   - bounds: upper ones, inclusive, growing.
+    ///   - counts: of values up to each bound and over the one before; the last are over all.
+    ///   - sum: of the values.
+    mutating func histogram(
+        _ name: String, _ labels: Labels, bounds: [Double], counts: [Int], sum: Double,
+    ) {
+        var total = 0
+        for (bound, count) in zip(bounds, counts) {
+            total += count
             let text = bound.rounded() == bound ? String(Int(bound)) : bound.description
-            line(name + "_bucket", labels + [("le", text)], String(sum))
+            line(name + "_bucket", labels + [("le", text)], String(total))
         }
-        line(name + "_bucket", labels + [("le", "+Inf")], String(histogram.total))
-        line(name + "_sum", labels, histogram.sum.description)
-        line(name + "_count", labels, String(histogram.total))
+        total += counts.last ?? 0
+        line(name + "_bucket", labels + [("le", "+Inf")], String(total))
+        line(name + "_sum", labels, sum.description)
+        line(name + "_count", labels, String(total))
     }
 
     private mutating func line(_ name: String, _ labels: Labels, _ value: String) {

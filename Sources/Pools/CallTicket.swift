@@ -14,6 +14,8 @@ final class CallTicket {
     var stopping: Failure?
     /// Whether the call may keep its worker for longer than others should wait.
     var isLong = true
+    /// Whether it waits for another job, and has lent its slots.
+    var isWaiting = false
     /// Stops a call that runs in or under this server rather than in a fleet.
     private var halt: (() -> Void)?
 
@@ -61,6 +63,7 @@ final class CallTicket {
         writer.beginObject()
         writer.member("call", number)
         writer.member("function", call.function.name)
+        if call.cpus > 1 { writer.member("cpus", call.cpus) }
         if let trace = call.source?.traceparent { writer.member("trace", trace) }
         if !call.limits.isEmpty {
             writer.key("limits")

@@ -14,15 +14,20 @@ struct CommandLane: Sendable {
     let children: ChildProcesses
     let rules: WorkerRules
     let kills: KernelKills
+    /// Slots of the pool.
+    let poolSlots: Int
     /// In bytes; a command that writes more is killed.
     static let outputLimit = 64 << 20
 
-    /// Runs one call; `started` is told the process id, so that the process can be killed.
+    /// Runs one call, which takes a number of `slots` of this lane's; `started` is told the process
+    /// id, so that the process can be killed.
     func run(
-        _ path: String, _ arguments: RawJSON, of call: Call,
+        _ path: String, _ arguments: RawJSON, of call: Call, slots: Int, home: ServerHome?,
         started: @escaping @Sendable (pid_t) -> Void,
     ) async -> Result<RawJSON, Failure> {
         var environment = inheritedEnvironment()
+        home?.add(to: &environment)
+        environment.capThreads(workers: poolSlots, each: slots)
         let (source, limits) = (call.source, call.limits)
         if let trace = source?.traceparent { environment["TRACEPARENT"] = trace }
         var launch = WorkerLaunch(arguments: [path], environment: environment, rules: rules)
@@ -152,13 +157,16 @@ struct CommandLane: Sendable {
     }
 }
 
-/// The server's own environment, without its secret.
+/// What the server keeps from its workers.
+private let secretVariables: Set<Substring> = ["MARTLET_TOKEN", "MARTLET_OTLP_HEADERS"]
+
+/// The server's own environment, without its secrets.
 package func inheritedEnvironment() -> [String: String] {
     var found: [String: String] = [:]
     var entry = environ
     while let text = entry.pointee {
         let parts = String(cString: text).split(separator: "=", maxSplits: 1)
-        if parts.count == 2, parts[0] != "MARTLET_TOKEN" {
+        if parts.count == 2, !secretVariables.contains(parts[0]) {
             found[String(parts[0])] = String(parts[1])
         }
         entry += 1
@@ -169,8 +177,13 @@ package func inheritedEnvironment() -> [String: String] {
 extension [String: String] {
     /// Bounds the threads that numerical libraries start in each of some worker processes, so that
     /// together they have as many as there are CPUs; what the operator has set stays.
-    package mutating func capThreads(workers: Int) {
-        let threads = String(Swift.max(1, HostCapacity.cpus() / Swift.max(1, workers)))
+    ///
+    /// - Parameters:
+    ///   - workers: how many there are.
+    ///   - slots: of them that this one may fill.
+    package mutating func capThreads(workers: Int, each slots: Int = 1) {
+        let threads = String(
+            Swift.max(1, HostCapacity.cpus() / Swift.max(1, workers)) * slots)
         for name in [
             "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
             "VECLIB_MAXIMUM_THREADS",

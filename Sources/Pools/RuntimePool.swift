@@ -26,6 +26,7 @@ package actor RuntimePool: JobPool {
     private var localReserved = 0
     private var running: [Int: CallTicket] = [:]
     private var nextRun = 0
+    private var home: ServerHome?
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         loop.asUnownedSerialExecutor()
@@ -82,14 +83,14 @@ package actor RuntimePool: JobPool {
             ? CommandLane(
                 threads: ThreadExecutor(name: "commands", threads: parts.slots),
                 spawner: parts.spawner, children: parts.children, rules: parts.rules,
-                kills: parts.kills) : nil
+                kills: parts.kills, poolSlots: parts.slots) : nil
         func fleet(_ launch: WorkerLaunch) -> WorkerFleet {
             var launch = launch
             launch.rules = parts.rules
             return WorkerFleet(
                 size: isProcess ? parts.slots : 1, callsPerWorker: isProcess ? 1 : parts.slots,
-                launch: launch, loop: parts.loop, spawner: parts.spawner, children: parts.children,
-                kills: parts.kills, logger: parts.logger)
+                isSerial: isProcess, launch: launch, loop: parts.loop, spawner: parts.spawner,
+                children: parts.children, kills: parts.kills, logger: parts.logger)
         }
         if let python = parts.python { fleets[.python] = fleet(python) }
         if isProcess, let native = parts.native { fleets[.native] = fleet(native) }
@@ -108,23 +109,36 @@ package actor RuntimePool: JobPool {
 
     // MARK: Calls
 
-    package nonisolated func giveBack(for function: Function) {
+    package nonisolated func giveBack(for function: Function, cpus: Int) {
         assumeIsolated { pool in
             if let fleet = pool.fleets[function.runtime] {
-                fleet.giveBack()
+                fleet.giveBack(cpus)
             } else {
-                pool.localReserved = max(0, pool.localReserved - 1)
+                pool.localReserved = max(0, pool.localReserved - min(cpus, pool.slots))
             }
         }
     }
 
-    package nonisolated func reserve(for function: Function) -> Bool {
+    package nonisolated func reserve(for function: Function, cpus: Int) -> Bool {
         assumeIsolated { pool in
-            if let fleet = pool.fleets[function.runtime] { return fleet.reserve(function.name) }
-            guard pool.local + pool.localReserved < pool.slots else { return false }
-            pool.localReserved += 1
+            if let fleet = pool.fleets[function.runtime] {
+                return fleet.reserve(function.name, cpus)
+            }
+            let width = min(cpus, pool.slots)
+            guard pool.local + pool.localReserved + width <= pool.slots else { return false }
+            pool.localReserved += width
             return true
         }
+    }
+
+    package func whenRoom(_ body: @escaping @Sendable () -> Void) {
+        for fleet in fleets.values { fleet.onRoom = body }
+    }
+
+    /// Tells what runs in the pool where this server is reached.
+    package func announce(_ home: ServerHome) {
+        self.home = home
+        fleets[.python]?.announce(home)
     }
 
     package func run(_ call: Call) async -> CallOutcome {
@@ -135,9 +149,10 @@ package actor RuntimePool: JobPool {
         defer { running[number] = nil }
         return await withTaskCancellationHandler {
             if let fleet = fleets[call.function.runtime] { return await fleet.run(ticket) }
-            localReserved = max(0, localReserved - 1)
-            local += 1
-            defer { local -= 1 }
+            let width = min(call.cpus, slots)
+            localReserved = max(0, localReserved - width)
+            local += width
+            defer { local -= width }
             return call.function.runtime == .command
                 ? await runCommand(ticket) : await runNative(ticket)
         } onCancel: {
@@ -249,7 +264,8 @@ package actor RuntimePool: JobPool {
         ticket.stopped(by: { process.end() })
         startClock(ticket)
         let outcome = await commands.run(
-            path, arguments, of: ticket.call, started: { process.started($0) })
+            path, arguments, of: ticket.call, slots: min(ticket.call.cpus, slots), home: home,
+            started: { process.started($0) })
         process.reaped()
         ticket.timer?.cancel()
         if case .failure = outcome, let stopping = ticket.stopping { return .failure(stopping) }

@@ -30,8 +30,9 @@ package struct WorkerLaunch: Sendable {
 /// thread must live as long as the server: the kernel kills the workers when it ends.
 final class WorkerFleet {
     private let size: Int
-    /// 1 for workers that run one call at a time.
     private let callsPerWorker: Int
+    /// Whether a worker runs one call at a time, in the order in which it was given them.
+    private let isSerial: Bool
     private let loop: EventLoop
     private let spawner: ThreadExecutor
     private let children: ChildProcesses
@@ -42,6 +43,8 @@ final class WorkerFleet {
     private var retiring: [WorkerProcess] = []
     private var starting = 0
     private var failedStarts = 0
+    /// Waits before it starts another worker, because the last one could not be started.
+    private var isPausing = false
     private var waiting = Deque<CallTicket>()
     private var reserved = 0
     private var nextNumber = 1
@@ -52,14 +55,24 @@ final class WorkerFleet {
     /// Seconds that a call of a function is expected to take: the latest long one, fading.
     private var estimates: [String: Double] = [:]
 
+    /// Reserved or given, calls that take several slots.
+    private var wideCalls = 0
+    /// Calls that wait for other jobs and have lent their slots.
+    private var waitingCalls = 0
+    private var willTrim = false
+    private var home: ServerHome?
+
     var onHello: ((RawJSON) -> Void)?
+    /// There may be room, though no call has ended.
+    var onRoom: (() -> Void)?
 
     init(
-        size: Int, callsPerWorker: Int, launch: WorkerLaunch, loop: EventLoop,
+        size: Int, callsPerWorker: Int, isSerial: Bool, launch: WorkerLaunch, loop: EventLoop,
         spawner: ThreadExecutor, children: ChildProcesses, kills: KernelKills, logger: Logger,
     ) {
         self.size = size
         self.callsPerWorker = callsPerWorker
+        self.isSerial = isSerial
         self.launch = launch
         self.loop = loop
         self.spawner = spawner
@@ -69,28 +82,38 @@ final class WorkerFleet {
     }
 
     var workerCount: Int { workers.count + retiring.count }
-    /// Calls given to the fleet and not ended.
+    /// Slots of the calls given to the fleet and not ended, without those that are lent.
     private(set) var running = 0
     var slots: Int { size * callsPerWorker }
 
     // MARK: Calls
 
     /// Takes a place for a call that will come by `run`; false when all is busy.
-    func reserve(_ function: String) -> Bool {
+    func reserve(_ function: String, _ cpus: Int) -> Bool {
+        let width = width(cpus)
         let load = running + reserved
-        guard load < slots || load < slots + prefetch(function) else { return false }
-        reserved += 1
+        guard load + width <= slots || width == 1 && load < slots + prefetch(function) else {
+            return false
+        }
+        reserved += width
+        if width > 1 { wideCalls += 1 }
         return true
     }
 
-    func giveBack() { reserved = max(0, reserved - 1) }
+    func giveBack(_ cpus: Int) {
+        reserved = max(0, reserved - width(cpus))
+        if width(cpus) > 1 { wideCalls = max(0, wideCalls - 1) }
+    }
+
+    /// Slots of a call; a fleet that is smaller than when the job came gives it all.
+    private func width(_ cpus: Int) -> Int { min(cpus, slots) }
 
     /// How many calls more than it can run the fleet takes, so that no worker idles between two
     /// short ones: a few milliseconds of work for each worker that is not in a long call.
     private func prefetch(_ function: String) -> Int {
-        guard callsPerWorker == 1, let seconds = estimates[function], seconds < Self.short else {
-            return 0
-        }
+        guard isSerial, wideCalls == 0, let seconds = estimates[function],
+            seconds < Self.short
+        else { return 0 }
         let each = Int(min(Double(Self.lineLimit - 1), 2 * Self.short / max(seconds, 1e-5)))
         return each * workers.count(where: takesAnother)
     }
@@ -102,9 +125,12 @@ final class WorkerFleet {
 
     /// Whether a call may be given to the worker now.
     private func takesAnother(_ worker: WorkerProcess) -> Bool {
-        guard worker.isReady, !worker.isRetiring, !worker.isDoomed else { return false }
-        if callsPerWorker > 1 { return worker.tickets.count < callsPerWorker }
+        guard worker.isReady, !worker.isRetiring, !worker.isDoomed, !worker.hasExited else {
+            return false
+        }
+        if !isSerial { return worker.tickets.count - worker.waits < callsPerWorker }
         if worker.tickets.isEmpty { return true }
+        guard worker.waits == 0 else { return false }
         if let most = launch.rules.maxCalls, worker.answered + worker.tickets.count >= most {
             return false
         }
@@ -114,12 +140,18 @@ final class WorkerFleet {
     }
 
     func run(_ ticket: CallTicket) async -> CallOutcome {
-        reserved = max(0, reserved - 1)
-        running += 1
+        let width = width(ticket.call.cpus)
+        reserved = max(0, reserved - width)
+        running += width
         startWorkers()
         place(ticket)
         let outcome = await ticket.outcome()
-        running -= 1
+        if width > 1 { wideCalls = max(0, wideCalls - 1) }
+        if ticket.isWaiting {
+            waitHasEnded()
+        } else {
+            running -= width
+        }
         note(outcome, of: ticket)
         return outcome
     }
@@ -132,17 +164,32 @@ final class WorkerFleet {
         estimates[name] = max(outcome.seconds, faded)
     }
 
-    /// Gives the call to the worker with the fewest, or lets it wait for one.
+    /// Gives the call to a worker, or lets it wait for one behind those that wait already.
     private func place(_ ticket: CallTicket) {
+        waiting.append(ticket)
+        placeWaiting()
+    }
+
+    /// Gives the calls that wait to the workers that have room.
+    private func placeWaiting() {
+        while let next = waiting.first, give(next) { waiting.removeFirst() }
+    }
+
+    /// Gives the call to the worker with the fewest; false when none has room.
+    private func give(_ ticket: CallTicket) -> Bool {
         var chosen: WorkerProcess?
+        // A worker started for a call that waits is no slot more when that goes on.
+        let active = workers.count { !$0.tickets.isEmpty && $0.waits == 0 }
         for worker in workers where takesAnother(worker) {
+            if isSerial, worker.tickets.isEmpty, active >= size { continue }
             if chosen.map({ worker.tickets.count < $0.tickets.count }) ?? true { chosen = worker }
         }
-        guard let chosen else { return waiting.append(ticket) }
+        guard let chosen else { return false }
         ticket.isLong = (estimates[ticket.call.function.name] ?? 1) >= Self.short
         chosen.send(ticket, number: nextNumber)
         nextNumber += 1
-        startClock(callsPerWorker == 1 ? chosen.first : ticket)
+        startClock(isSerial ? chosen.first : ticket)
+        return true
     }
 
     /// Starts the clock of a call that now runs.
@@ -166,7 +213,7 @@ final class WorkerFleet {
             })
         else { return }
         ticket.stopping = failure
-        if callsPerWorker > 1 {
+        if !isSerial {
             worker.cancel(ticket)
         } else if worker.first === ticket {
             terminate(worker)
@@ -190,11 +237,77 @@ final class WorkerFleet {
             ticket.finish(outcome.blaming(worker.pid))
         }
         recycleIfWorn(worker)
-        if callsPerWorker == 1, let next = worker.first {
+        if isSerial, let next = worker.first {
             if next.stopping != nil { terminate(worker) }
             startClock(next)
         }
-        if let next = waiting.popFirst() { place(next) }
+        placeWaiting()
+    }
+
+    // MARK: Calls that wait for other jobs
+
+    /// Calls that may wait for other jobs at once.
+    ///
+    /// Each keeps its process, or its thread of one. One more fails, so that those that wait for it
+    /// come to an end.
+    private var waitLimit: Int { isSerial ? 16 * size + 64 : max(1000, slots) }
+
+    /// A call lends its slots while it waits for another job, which may need them.
+    private func waits(_ worker: WorkerProcess, _ ticket: CallTicket, _ begins: Bool) {
+        if begins, isSerial {
+            // It may be one of these that the call waits for.
+            for ticket in worker.takeBack().reversed() { waiting.prepend(ticket) }
+        }
+        guard begins != ticket.isWaiting else { return }
+        if begins, waitingCalls >= waitLimit {
+            stop(ticket, as: .tooManyWaits(waitLimit))
+            return
+        }
+        worker.setWaiting(ticket, begins)
+        running += begins ? -width(ticket.call.cpus) : width(ticket.call.cpus)
+        if begins {
+            waitingCalls += 1
+            if !waiting.isEmpty { startWorkers() }
+            placeWaiting()
+            onRoom?()
+        } else {
+            waitHasEnded()
+        }
+    }
+
+    private func waitHasEnded() {
+        waitingCalls -= 1
+        trimLater()
+    }
+
+    private func trimLater() {
+        guard !willTrim, workers.count > size + waitingCalls else { return }
+        willTrim = true
+        loop.schedule(after: Self.trimTime) {
+            self.willTrim = false
+            self.trim()
+        }
+    }
+
+    /// How long a worker that was started for a call that waits stays for the next one.
+    private static let trimTime = Duration.seconds(10)
+
+    /// Ends idle workers that are more than is needed.
+    private func trim() {
+        guard !isStopped else { return }
+        for worker in workers where workers.count > size + waitingCalls {
+            guard worker.isReady, worker.tickets.isEmpty, !worker.hasExited else { continue }
+            workers.removeAll { $0 === worker }
+            retiring.append(worker)
+            worker.retire()
+        }
+        trimLater()  // those that are busy
+    }
+
+    /// Tells the workers where this server is reached.
+    func announce(_ home: ServerHome) {
+        self.home = home
+        for worker in workers + retiring where worker.isReady { worker.tell(home) }
     }
 
     /// Replaces a worker that has run as many calls, or has as much memory, as one may.
@@ -216,8 +329,10 @@ final class WorkerFleet {
     /// Starts what is missing of the fleet.
     func startWorkers() {
         isStarted = true
-        guard !isStopped, failedStarts == 0 else { return }
-        while workers.count + starting < size { startOne() }
+        guard !isStopped, !isPausing else { return }
+        while workers.count + starting < size + (isSerial ? waitingCalls : 0) {
+            startOne()
+        }
     }
 
     private func startOne() {
@@ -230,17 +345,21 @@ final class WorkerFleet {
         }
     }
 
-    private func adopt(_ started: Result<(pid: pid_t, fd: Int32), SocketError>, of: WorkerLaunch) {
+    private func adopt(_ started: Result<StartedWorker, SocketError>, of: WorkerLaunch) {
         starting -= 1
         do throws(SocketError) {
-            let (pid, fd) = try started.get()
-            let worker = try WorkerProcess(pid: pid, fd: fd, loop: loop, children: children)
-            worker.onHello = { [weak self] hello in self?.greeted(hello) }
+            let worker = try WorkerProcess(
+                try started.get(), runsOneCall: callsPerWorker == 1, loop: loop,
+                children: children)
+            worker.onHello = { [weak self, unowned worker] hello in self?.greeted(hello, worker) }
             worker.onAnswer = { [weak self, unowned worker] ticket, outcome in
                 self?.answered(worker, ticket, outcome)
             }
-            worker.onExit = { [weak self, unowned worker] tickets, end in
-                self?.swept { $0.ended(worker, tickets, end) }
+            worker.onWait = { [weak self, unowned worker] ticket, begins in
+                self?.waits(worker, ticket, begins)
+            }
+            worker.onExit = { [weak self, unowned worker] end in
+                self?.swept { $0.ended(worker, end) }
             }
             workers.append(worker)
             if isStopped { worker.kill(SIGKILL) }
@@ -250,12 +369,11 @@ final class WorkerFleet {
         }
     }
 
-    private func greeted(_ hello: RawJSON) {
+    private func greeted(_ hello: RawJSON, _ worker: WorkerProcess) {
         failedStarts = 0
+        if let home { worker.tell(home) }
         onHello?(hello)
-        for _ in 0..<waiting.count {
-            if let next = waiting.popFirst() { place(next) }
-        }
+        placeWaiting()
     }
 
     /// Goes on when nothing is left of what a worker that has ended had started.
@@ -268,15 +386,15 @@ final class WorkerFleet {
         }
     }
 
-    private func ended(_ worker: WorkerProcess, _ tickets: [CallTicket], _ end: ProcessEnd) {
-        let wasReady = worker.isReady
+    private func ended(_ worker: WorkerProcess, _ end: ProcessEnd) {
+        let tickets = worker.tickets.values.sorted { $0.number < $1.number }
         workers.removeAll { $0 === worker }
         retiring.removeAll { $0 === worker }
         // Of a worker that runs one call at a time only the first was running: the others are
         // handed on, first in line, with no attempt counted.
         // So is the first one that has begun when the call to be stopped had just ended by itself.
         let isSpared = worker.isDoomed && tickets.first?.stopping == nil
-        let ran = callsPerWorker == 1 ? tickets.prefix(isSpared ? 0 : 1) : tickets[...]
+        let ran = isSerial ? tickets.prefix(isSpared ? 0 : 1) : tickets[...]
         for ticket in ran {
             var failure = ticket.stopping ?? end.failure(within: ticket.call.limits, kills)
             failure.worker = Int(worker.pid)
@@ -294,8 +412,10 @@ final class WorkerFleet {
             logger.warning(
                 "worker ended", metadata: ["pid": "\(worker.pid)", "how": "\(end.failure.message)"])
         }
-        if wasReady { return startWorkers() }
-        startFailed(end.failure.message)
+        // One that was told to go before it was ready says nothing of the next one.
+        guard worker.isReady || worker.isRetiring else { return startFailed(end.failure.message) }
+        startWorkers()
+        placeWaiting()
     }
 
     /// Tries again after a growing pause; calls that wait are told after the third failure.
@@ -310,9 +430,11 @@ final class WorkerFleet {
                         message: "No worker could be started: \(why)"))
             }
         }
+        guard !isPausing else { return }
+        isPausing = true
         loop.schedule(after: .milliseconds(100 << min(failedStarts, 7))) {
-            guard !self.isStopped, self.workers.count + self.starting < self.size else { return }
-            self.startOne()
+            self.isPausing = false
+            self.startWorkers()
         }
     }
 
@@ -320,6 +442,7 @@ final class WorkerFleet {
     func replaceWorkers() {
         guard isStarted else { return }
         failedStarts = 0
+        isPausing = false
         retiring += workers
         workers = []
         for worker in retiring { worker.retire() }
@@ -365,26 +488,50 @@ struct LoopConfined<Value>: @unchecked Sendable {
 }
 
 extension Failure {
+    static func tooManyWaits(_ limit: Int) -> Failure {
+        Failure(
+            .limit, type: "TooManyWaits",
+            message: "\(limit) calls of the pool wait for other jobs already, which is the most.")
+    }
+
     static let lost = Failure(.lost, type: "Lost", message: "The server stopped during the call.")
+}
+
+/// A process with our ends of its channel and of its standard streams.
+struct StartedWorker {
+    let pid: pid_t
+    let channel: Int32
+    let output: Int32
+    let error: Int32
 }
 
 /// Starts a worker with one end of a socket pair as descriptor 3.
 private func spawnWorker(
     _ launch: WorkerLaunch, _ children: ChildProcesses,
-) -> Result<(pid: pid_t, fd: Int32), SocketError> {
-    var pair: [Int32] = [0, 0]
+) -> Result<StartedWorker, SocketError> {
+    var pair: [Int32] = [-1, -1]
+    var output: [Int32] = [-1, -1]
+    var error: [Int32] = [-1, -1]
     let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-    guard socketpair(AF_UNIX, type, 0, &pair) == 0 else {
-        return .failure(.system("socketpair", errno))
+    var failure = 0 as Int32
+    if socketpair(AF_UNIX, type, 0, &pair) != 0 || clinux_pipe(&output) != 0
+        || clinux_pipe(&error) != 0
+    {
+        failure = errno
     }
-    _ = fcntl(pair[0], F_SETFL, O_NONBLOCK)
-    let pid = spawnProcess(launch, input: -1, output: 2, channel: pair[1], in: children)
-    close(pair[1])
+    var pid: pid_t = -failure
+    if failure == 0 {
+        _ = fcntl(pair[0], F_SETFL, O_NONBLOCK)
+        pid = spawnProcess(
+            launch, input: -1, output: output[1], error: error[1], channel: pair[1], in: children)
+    }
+    for theirs in [pair[1], output[1], error[1]] where theirs >= 0 { close(theirs) }
     guard pid > 0 else {
-        close(pair[0])
+        for ours in [pair[0], output[0], error[0]] where ours >= 0 { close(ours) }
         return .failure(.system("start \(launch.arguments.first ?? "")", -pid))
     }
-    return .success((pid, pair[0]))
+    return .success(
+        StartedWorker(pid: pid, channel: pair[0], output: output[0], error: error[0]))
 }
 
 /// Starts a process in a group of its own; its id, or `-errno`.

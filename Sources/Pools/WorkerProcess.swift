@@ -9,9 +9,9 @@ import Sockets
 ///
 ///     WorkerFleet ── send(ticket) ──► socket ──► worker
 ///                 ◄── onAnswer ────── socket ◄──
-///                 ◄── onExit (tickets that it had, the running one first)
+///                 ◄── onExit (tickets that it had stay in it)
 ///
-/// A worker answers a call before it begins the next, so that the first call in the line is the
+/// `WorkerOutput` listens to its standard streams. A worker answers a call before it begins the next, so that the first call in the line is the
 /// one that ran when the worker dies. Everything here happens on the thread of `loop`.
 final class WorkerProcess: EventHandler {
     let pid: pid_t
@@ -19,6 +19,8 @@ final class WorkerProcess: EventHandler {
     private let pidfd: Int32
     private let loop: EventLoop
     private let exitWatch: ExitWatch
+    /// What it prints past its channel.
+    private var outputs: [WorkerOutput] = []
     private let children: ChildProcesses
     private var inbox: [UInt8] = []
     private var outbox: [UInt8] = []
@@ -27,9 +29,10 @@ final class WorkerProcess: EventHandler {
     private var isWaitingToWrite = false
     private let scratch = UnsafeMutableRawBufferPointer.allocate(
         byteCount: 64 << 10, alignment: 16)
-    private var hasExited = false
+    /// Set when it is reaped, a while before its fleet has done with it: it is given nothing more.
+    private(set) var hasExited = false
 
-    /// Calls given and not answered, by number.
+    /// Calls given and not answered, by number; of one that has ended, those that it left.
     private(set) var tickets: [Int: CallTicket] = [:]
     /// How many of them may take long.
     private(set) var longCalls = 0
@@ -43,16 +46,28 @@ final class WorkerProcess: EventHandler {
     /// Set when it is being killed for the sake of one call; no other call is to suffer for that.
     var isDoomed = false
 
-    var onHello: ((RawJSON) -> Void)?
-    var onAnswer: ((CallTicket, CallOutcome) -> Void)?
-    /// The calls it had not answered, the one it ran first, and how it ended.
-    var onExit: (([CallTicket], ProcessEnd) -> Void)?
+    /// How many of its calls wait for other jobs.
+    private(set) var waits = 0
 
-    /// Takes over a process that has been started with the other end of `fd` as its channel.
-    init(pid: pid_t, fd: Int32, loop: EventLoop, children: ChildProcesses) throws(SocketError) {
-        self.pid = pid
+    var onHello: ((RawJSON) -> Void)?
+    /// A call begins to wait for another job, or goes on.
+    var onWait: ((CallTicket, _ begins: Bool) -> Void)?
+    var onAnswer: ((CallTicket, CallOutcome) -> Void)?
+    /// How it ended; the calls in `tickets` are not answered any more.
+    var onExit: ((ProcessEnd) -> Void)?
+
+    /// - Parameters:
+    ///   - started: taken over with its descriptors.
+    ///   - runsOneCall: whether what it prints is of the first of its calls, however many it has.
+    ///   - loop: on whose thread it lives.
+    ///   - children: of the server, among which it is.
+    /// - Throws: when the loop cannot watch its descriptors.
+    init(
+        _ started: StartedWorker, runsOneCall: Bool, loop: EventLoop, children: ChildProcesses,
+    ) throws(SocketError) {
+        pid = started.pid
+        fd = started.channel
         self.children = children
-        self.fd = fd
         self.loop = loop
         pidfd = clinux_pidfd_open(pid)
         guard pidfd >= 0 else { throw .system("pidfd_open", -pidfd) }
@@ -60,6 +75,16 @@ final class WorkerProcess: EventHandler {
         try loop.watch(fd, Self.events, handler: self)
         exitWatch.action = { [weak self] in self?.exited() }
         try loop.watch(pidfd, EPOLLIN.rawValue, handler: exitWatch)
+        outputs = [
+            try WorkerOutput(started.output, .stdout, loop: loop),
+            try WorkerOutput(started.error, .stderr, loop: loop),
+        ]
+        for output in outputs {
+            output.source = { [weak self] in
+                guard let self, runsOneCall || tickets.count == 1 else { return nil }
+                return first?.call.source
+            }
+        }
     }
 
     deinit { scratch.deallocate() }
@@ -89,9 +114,29 @@ final class WorkerProcess: EventHandler {
         append(Array("{\"cancel\":\(ticket.number)}\n".utf8))
     }
 
+    /// Takes back the calls behind the first one, which the worker will pass over: it reads past
+    /// all that was sent before this.
+    func takeBack() -> [CallTicket] {
+        append(Array("{\"forget\":\(first?.number ?? 0)}\n".utf8))
+        let behind = tickets.values.sorted { $0.number < $1.number }.dropFirst()
+        for ticket in behind {
+            tickets[ticket.number] = nil
+            if ticket.isLong { longCalls -= 1 }
+        }
+        return Array(behind)
+    }
+
+    /// Notes that a call has begun to wait, or goes on.
+    func setWaiting(_ ticket: CallTicket, _ isWaiting: Bool) {
+        ticket.isWaiting = isWaiting
+        waits += isWaiting ? 1 : -1
+    }
+
+    func tell(_ home: ServerHome) { append(home.line) }
+
     func retire() {
         isRetiring = true
-        if tickets.isEmpty { shutdown(fd, Int32(SHUT_RDWR)) }
+        if tickets.isEmpty, !hasExited { shutdown(fd, Int32(SHUT_RDWR)) }
     }
 
     /// Sends a signal to the worker and all its children in its group.
@@ -182,11 +227,20 @@ final class WorkerProcess: EventHandler {
             if let source = tickets[report.call]?.call.source { report.tell(source) }
             return
         }
+        if let first = members.first, first.name == "wait" || first.name == "go_on" {
+            guard let ticket = first.value.int.flatMap({ tickets[$0] }) else { return }
+            onWait?(ticket, first.name == "wait")
+            return
+        }
         guard let number = members.first(where: { $0.name == "call" })?.value.int,
-            let ticket = tickets.removeValue(forKey: number)
+            tickets[number] != nil
         else { return }
+        // What was printed before the answer was sent is in the pipes by now.
+        for output in outputs { output.drain() }
+        guard let ticket = tickets.removeValue(forKey: number) else { return }
         answered += 1
         if ticket.isLong { longCalls -= 1 }
+        if ticket.isWaiting { waits -= 1 }
         headSince = loop.now
         if isRetiring, tickets.isEmpty { shutdown(fd, Int32(SHUT_RDWR)) }
         onAnswer?(ticket, CallOutcome(answer: members))
@@ -198,13 +252,15 @@ final class WorkerProcess: EventHandler {
         let end = children.reap(pid)
         kill(SIGKILL)  // children that it left behind in its group
         hasExited = true
+        for output in outputs {
+            output.drain()
+            output.close()
+        }
         loop.unwatch(fd)
         loop.unwatch(pidfd)
         close(fd)
         close(pidfd)
         exitWatch.action = nil
-        let left = tickets.values.sorted { $0.number < $1.number }
-        tickets = [:]
-        onExit?(left, end)
+        onExit?(end)
     }
 }

@@ -131,6 +131,32 @@ package struct RawJSON: Sendable, Hashable {
         }
     }
 
+    /// Runs of an array's elements of up to `limit` bytes, commas included, or of a single longer
+    /// one: where each lies in `bytes`, as indices of that slice, and how many elements it has.
+    ///
+    /// Empty if this is no array.
+    package func elementRuns(bytes limit: Int) -> [(range: Range<Int>, count: Int)] {
+        guard kind == .array else { return [] }
+        let start = bytes.startIndex
+        return bytes.withUnsafeBufferPointer { buffer in
+            var runs: [(range: Range<Int>, count: Int)] = []
+            var walker = JSONWalker(buffer)
+            walker.position = 1
+            while walker.toNextMember() {
+                let value = walker.value()
+                let place = value.lowerBound + start..<value.upperBound + start
+                if let last = runs.last, place.upperBound - last.range.lowerBound <= limit {
+                    runs[runs.count - 1] = (
+                        last.range.lowerBound..<place.upperBound, last.count + 1
+                    )
+                } else {
+                    runs.append((place, 1))
+                }
+            }
+            return runs
+        }
+    }
+
     /// The elements of an array; empty if this is none.
     package func elements() -> [RawJSON] {
         elementRanges().map { RawJSON(trusted: bytes[$0]) }

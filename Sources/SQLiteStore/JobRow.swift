@@ -12,12 +12,18 @@ enum JobRow {
 
     static let columns = columnsOfList + ", failed_attempts, submission, result"
 
-    /// The columns in their order.
+    /// In place of the submission nothing, a result of at most as many bytes as the statement's
+    /// first value says, then the result's size.
+    static let columnsOfSummary =
+        columnsOfList
+        + ", failed_attempts, NULL, CASE WHEN length(result) <= ? THEN result END, length(result)"
+
+    /// The columns in their order, and the size of the result, which only summaries have.
     fileprivate enum Column: Int32 {
         case id, uuidLow, bucket, state, function, queue, pool, priority, attempt, createdAt
         case notBefore, wakesAt, startedAt, endedAt, expiresAt, itemsDone, itemsFailed
         case itemCount, idempotencyKey, traceparent, tags, failure, failedAttempts, submission,
-            result
+            result, resultBytes
     }
 
     /// Binds a new job's values in the order of `columns`.
@@ -110,10 +116,28 @@ enum JobRow {
             throw StoreError.failed("job \(id(row)) is damaged; see martlet doctor")
         }
         var job = try job(row, submission)
+        if job.submission.work.isMap, let count = row.optionalNumber(.itemCount) {
+            job.submission.setItemCount(Int(count))
+        }
+        readEnds(row, &job)
+        return job
+    }
+
+    /// The result and the failed attempts.
+    private static func readEnds(_ row: RowReader, _ job: inout Job) {
         job.result = row.optionalBytes(.result).map { RawJSON(trusted: $0[...]) }
         if let attempts = row.optionalBytes(.failedAttempts) {
             job.failedAttempts = RawJSON(trusted: attempts[...]).elements().compactMap(
                 FailedAttempt.init(json:))
+        }
+    }
+
+    /// The job of a row with the `columnsOfSummary`.
+    static func summary(_ row: RowReader) throws -> Job {
+        var job = try listed(row)
+        readEnds(row, &job)
+        if job.result == nil {
+            job.unreadResultBytes = row.optionalNumber(.resultBytes).map { Int($0) }
         }
         return job
     }

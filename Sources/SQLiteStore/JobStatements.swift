@@ -20,14 +20,15 @@ final class JobStatements: @unchecked Sendable {
     private let deleteJob: RowStatement
     private let deleteItems: RowStatement
     private let deleteLog: RowStatement
+    let uploads: UploadStatements
 
     init(_ database: Database) throws {
         buckets = try BucketLedger(database)
         insertJob = try RowStatement(
             database,
             """
-            INSERT INTO jobs (\(JobRow.columns))
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO jobs (\(JobRow.columns), unique_key, cache_key)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         insertTag = try RowStatement(
             database, "INSERT OR IGNORE INTO job_tags (tag, bucket, job) VALUES (?, ?, ?)")
@@ -67,14 +68,20 @@ final class JobStatements: @unchecked Sendable {
         deleteJob = try RowStatement(database, "DELETE FROM jobs WHERE id = ?")
         deleteItems = try RowStatement(database, "DELETE FROM items WHERE job = ?")
         deleteLog = try RowStatement(database, "DELETE FROM logs WHERE job = ?")
+        uploads = try UploadStatements(database)
     }
 
     // MARK: Jobs
 
     func insert(_ job: Job) throws {
         let bucket = try buckets.number(of: Bucket(job))
-        try insertJob.run { JobRow.bind(job, bucket: bucket, to: &$0) }
+        try insertJob.run { row in
+            JobRow.bind(job, bucket: bucket, to: &row)
+            row.add(optional: job.keys.unique)
+            row.add(optional: job.keys.cache)
+        }
         buckets.add(1, to: bucket)
+        try uploads.insert(job)
         for tag in job.submission.tags { try insert(tag, bucket, job.id.sequence) }
     }
 
@@ -183,6 +190,7 @@ final class JobStatements: @unchecked Sendable {
         for tag in JobRow.tags(tags) { try delete(tag, bucket, id) }
         try dropItems(id)
         try deleteLog.run { $0.add(id) }
+        try uploads.delete(id)
         return true
     }
 

@@ -152,6 +152,10 @@ struct RowValues {
         }
     }
 
+    mutating func add(optional bytes: [UInt8]?) {
+        if let bytes { add(bytes) } else { addNull() }
+    }
+
     mutating func addNull() {
         count += 1
         sqlite3_bind_null(handle, count)

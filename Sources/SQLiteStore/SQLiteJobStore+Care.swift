@@ -48,8 +48,11 @@ extension SQLiteJobStore {
         expiredBefore time: Timestamp, forgottenBefore: Timestamp,
     ) async throws(StoreError) {
         // In steps, so that the jobs submitted meanwhile do not wait for a long transaction.
+        let keySeconds = settings.keySeconds
         while try await writer.perform({ database, statements in
-            try Self.forget(before: forgottenBefore, database, statements)
+            try Self.forget(
+                before: forgottenBefore, keysFrom: time.adding(seconds: -keySeconds), database,
+                statements)
         }) {}
         try await dropResults(before: time)
         try await makeRoom()
@@ -57,18 +60,29 @@ extension SQLiteJobStore {
             try statements.buckets.flush()
             try database.execute(sql: "DELETE FROM buckets WHERE count = 0")
             if database.changesCount > 0 { statements.buckets.forgetNumbers() }
+            try RowStatement(cached: "DELETE FROM batches WHERE created_at < ?", database).run {
+                $0.add(time.adding(seconds: -keySeconds).microseconds)
+            }
         }
     }
 
     /// How many jobs one transaction may touch.
     static let careStep = 500
 
+    /// Forgets some old jobs, but for those that their keys, younger than `keys`, still name.
     private static func forget(
-        before time: Timestamp, _ database: Database, _ statements: JobStatements,
+        before time: Timestamp, keysFrom keys: Timestamp, _ database: Database,
+        _ statements: JobStatements,
     ) throws -> Bool {
         let old = try RowStatement(
-            cached: "SELECT id FROM jobs WHERE expires_at < ? LIMIT \(careStep)", database
-        ).numbers { $0.add(time.microseconds) }
+            cached: """
+                SELECT id FROM jobs WHERE expires_at < ?
+                    AND (idempotency_key IS NULL OR created_at < ?) LIMIT \(careStep)
+                """, database
+        ).numbers { row in
+            row.add(time.microseconds)
+            row.add(keys.microseconds)
+        }
         for id in old { _ = try statements.delete(id) }
         return old.count == careStep
     }
@@ -134,10 +148,10 @@ extension SQLiteJobStore {
                 """, database)
         let found = try find.first({ $0.add(id) }, { ($0.number(0) == 1, $0.number(1) == 1) })
         guard let (hasResult, isMap) = found else { return false }
-        if hasResult {
-            try RowStatement(cached: "UPDATE jobs SET result = NULL WHERE id = ?", database)
-                .run { $0.add(id) }
-        }
+        // Without its result it is no answer to others.
+        try RowStatement(
+            cached: "UPDATE jobs SET result = NULL, cache_key = NULL WHERE id = ?", database
+        ).run { $0.add(id) }
         guard isMap else { return hasResult }
         try statements.dropItems(id)
         return hasResult || database.changesCount > 0

@@ -6,35 +6,28 @@ import RawJSON
 /// Changes, each durable when its method returns.
 extension SQLiteJobStore {
     package func insert(
-        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+        _ jobs: [Job], batch: BatchKey?, leavingOut isStopping: @escaping @Sendable (JobID) -> Bool,
+        durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome] {
         let keySeconds = settings.keySeconds
         return try await writer.perform(durable: durable) { database, statements in
-            try jobs.map { job in
-                if let key = job.idempotencyKey,
-                    let existing = try Self.job(
-                        database, key: key, since: job.createdAt.adding(seconds: -keySeconds))
-                {
-                    return .existing(existing)
+            let search = LikeJobSearch(database, keySeconds: keySeconds, isStopping: isStopping)
+            if let batch, let first = jobs.first,
+                let earlier = try search.batch(batch, before: first.createdAt)
+            {
+                guard let ids = earlier.ids else { return jobs.map { _ in .keyReused } }
+                return ids.map { .repeated($0) }
+            }
+            let outcomes = try jobs.map { job in
+                if let (twin, likeness) = try search.twin(of: job) {
+                    return InsertOutcome.existing(twin, likeness)
                 }
                 try statements.insert(job)
                 return .stored
             }
+            if let batch { try search.note(batch, jobs, outcomes) }
+            return outcomes
         }
-    }
-
-    /// The job that has the key; one from before `start` loses it.
-    private static func job(
-        _ database: Database, key: String, since start: Timestamp,
-    ) throws -> Job? {
-        let find = try RowStatement(
-            cached: "SELECT \(JobRow.columns) FROM jobs WHERE idempotency_key = ?", database)
-        guard let job = try find.first({ $0.add(key) }, JobRow.job) else { return nil }
-        if job.createdAt > start { return job }
-        try database.execute(
-            sql: "UPDATE jobs SET idempotency_key = NULL WHERE id = ?",
-            arguments: [job.id.sequence])
-        return nil
     }
 
     package func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp) {

@@ -8,8 +8,28 @@ enum Schema {
             try database.execute(sql: version1)
         }
         migrator.registerMigration("2", migrate: BucketMigration.run)
+        migrator.registerMigration("3") { database in
+            try database.execute(sql: itemPieces)
+        }
+        migrator.registerMigration("4") { database in
+            try database.execute(sql: likeness)
+        }
         return migrator
     }
+
+    /// Large maps, whose jobs' submissions have an empty array for them.
+    private static let itemPieces = """
+        -- Consecutive items, with commas between.
+        CREATE TABLE item_pieces (
+            job INTEGER NOT NULL,
+            first INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            items BLOB NOT NULL,
+            UNIQUE (job, first)
+        );
+        -- Maps whose items have not all come.
+        CREATE TABLE uploads (job INTEGER PRIMARY KEY)
+        """
 
     /// `id` is `JobID.sequence`: rows are appended, and newest first is a walk from the end.
     ///
@@ -62,5 +82,23 @@ enum Schema {
         -- What jobs have printed, some lines a row.
         CREATE TABLE logs (id INTEGER PRIMARY KEY, job INTEGER NOT NULL, text BLOB NOT NULL);
         CREATE INDEX logs_job ON logs (job);
+        """
+
+    /// What submissions are compared by; see `Likeness`.
+    private static let likeness = """
+        ALTER TABLE jobs ADD COLUMN unique_key BLOB;
+        ALTER TABLE jobs ADD COLUMN cache_key BLOB;
+        CREATE INDEX jobs_unique ON jobs (unique_key)
+            WHERE unique_key IS NOT NULL AND (state = 'queued' OR state = 'running');
+        CREATE INDEX jobs_cached ON jobs (cache_key, ended_at)
+            WHERE cache_key IS NOT NULL AND state = 'succeeded';
+        -- Idempotency keys of batches, and the ids of their jobs, 16 bytes each.
+        CREATE TABLE batches (
+            key TEXT PRIMARY KEY,
+            created_at INTEGER NOT NULL,
+            fingerprint BLOB NOT NULL,
+            jobs BLOB NOT NULL
+        );
+        CREATE INDEX batches_created ON batches (created_at)
         """
 }

@@ -47,6 +47,8 @@ enum StoreRepair {
 
     private static let parts = """
         DELETE FROM items WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = items.job);
-        DELETE FROM logs WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = logs.job)
+        DELETE FROM logs WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = logs.job);
+        DELETE FROM uploads WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = uploads.job);
+        DELETE FROM item_pieces WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = item_pieces.job)
         """
 }

@@ -29,7 +29,11 @@ package struct LoopInstant: Comparable, Sendable {
     }
 
     package static func - (later: LoopInstant, earlier: LoopInstant) -> Duration {
-        .nanoseconds(later.nanoseconds - earlier.nanoseconds)
+        .nanoseconds(later.nanoseconds(since: earlier))
+    }
+
+    package func nanoseconds(since earlier: LoopInstant) -> Int64 {
+        nanoseconds - earlier.nanoseconds
     }
 
     /// Whole milliseconds until then, rounded up, at least 0 and at most a minute.

@@ -95,3 +95,11 @@ package struct AddressRange: Hashable, Sendable {
         return high == 0 && low == 0
     }
 }
+
+extension AddressRange: CustomStringConvertible {
+    /// The address, and the length of its prefix unless it is a single one.
+    package var description: String {
+        let length = (address.isMappedIPv4 ? 32 : 128) - bits
+        return bits == 0 ? address.description : "\(address)/\(length)"
+    }
+}

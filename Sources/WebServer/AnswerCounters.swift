@@ -66,4 +66,6 @@ package final class HTTPServerWatch: Sendable {
     package var statistics: HTTPServerStatistics? { server.withLock { $0 }?.statistics }
 
     package var answers: [AnswerCount] { server.withLock { $0 }?.answers ?? [] }
+
+    package var durations: [RouteDuration] { server.withLock { $0 }?.durations ?? [] }
 }

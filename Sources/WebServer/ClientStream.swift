@@ -95,9 +95,9 @@ final class ClientStream: @unchecked Sendable {
     }
 
     /// Sends everything and then `bytes`, which are not copied.
-    func write(_ bytes: [UInt8]) async throws(SocketError) {
+    func write(_ bytes: ArraySlice<UInt8>) async throws(SocketError) {
         try await flush()
-        var position = 0
+        var position = bytes.startIndex
         heldBytes = bytes.count
         home.hold(heldBytes)
         defer {
@@ -105,11 +105,11 @@ final class ClientStream: @unchecked Sendable {
             heldBytes = 0
             stopWriteClock()
         }
-        while position < bytes.count {
+        while position < bytes.endIndex {
             let count = try socket.writeNow(bytes[position...])
             home.counters.add(.bytesSent, count)
             position += count
-            if position < bytes.count {
+            if position < bytes.endIndex {
                 if count > 0 || writeDeadline == .never { startWriteClock() }
                 await socket.untilWritable()
             }

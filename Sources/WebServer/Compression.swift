@@ -20,12 +20,14 @@ struct Compression: Sendable {
     func stop() { threads.stop() }
 
     func applied(to response: HTTPResponse, for head: RequestHead) async -> HTTPResponse {
-        guard response.status == 200 || response.status >= 400, isWorthIt(response) else {
+        let isPart = response.status == 206
+        guard response.status == 200 || response.status >= 400 || isPart, isWorthIt(response) else {
             return response
         }
         var response = response
         response.fields.append(("Vary", "Accept-Encoding"))
-        guard let accepted = head.field("accept-encoding"),
+        // Ranges are of the plain content: its tag is the strong one.
+        guard !isPart, let accepted = head.field("accept-encoding"),
             let name = AcceptEncoding.choice(accepted, offered: ContentCoders.names),
             let coder = ContentCoders.all.first(where: { $0.name == name })?.init()
         else { return response }
@@ -33,14 +35,17 @@ struct Compression: Sendable {
         weakenTag(&response)
         switch response.body {
         case .bytes(let bytes): response.body = .bytes(await code(bytes, isLast: true, coder))
-        case .stream(let next): response.body = .stream(coded(next, coder))
+        case .content, .stream:
+            if let next = response.body.pieces { response.body = .stream(coded(next, coder)) }
         }
         return response
     }
 
     /// Text that is not small and not compressed already.
     private func isWorthIt(_ response: HTTPResponse) -> Bool {
-        if case .bytes(let bytes) = response.body, bytes.count < smallest { return false }
+        if response.status != 206, let length = response.body.length, length < smallest {
+            return false
+        }
         let type = response.mediaType
         guard
             type.hasSuffix("json") || type.hasPrefix("text/") || type.hasSuffix("yaml")

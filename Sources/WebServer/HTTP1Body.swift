@@ -13,6 +13,8 @@ final class HTTP1Body: @unchecked Sendable {
     private var awaitsContinue: Bool
     private var received = 0
     private let start: LoopInstant
+    /// Whether it may come as slowly as whatever makes it.
+    private let isLive: Bool
     /// Why the body could not be read; that of the handler is no answer to the request then.
     private(set) var failure: (any Error)?
 
@@ -22,7 +24,8 @@ final class HTTP1Body: @unchecked Sendable {
         case nothing
     }
 
-    init(of head: RequestHead, limit: Int, on connection: HTTP1Connection) {
+    init(of head: RequestHead, limit: Int, isLive: Bool, on connection: HTTP1Connection) {
+        self.isLive = isLive
         settings = connection.home.settings
         switch head.body {
         case .none: rest = .nothing
@@ -123,8 +126,10 @@ final class HTTP1Body: @unchecked Sendable {
         try await stream.flush()
     }
 
-    /// When the body is too slow if nothing more has come: a grace, then a rate on the whole.
+    /// When the body is too slow if nothing more has come: a grace, then a rate on the whole; of a
+    /// live body, whose rate is that of whatever makes it, as long as a connection may be idle.
     private var deadline: LoopInstant {
+        if isLive { return stream.home.loop.now + settings.idleTimeout }
         let seconds = Double(received) / Double(max(1, settings.bodyRate))
         return start + settings.bodyGrace + .seconds(seconds)
     }

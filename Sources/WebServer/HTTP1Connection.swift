@@ -82,7 +82,10 @@ final class HTTP1Connection: @unchecked Sendable {
         case .handle(let route):
             let body =
                 head.body == .none
-                ? nil : HTTP1Body(of: head, limit: home.service.bodyLimit(of: route), on: self)
+                ? nil
+                : HTTP1Body(
+                    of: head, limit: home.service.bodyLimit(of: route), isLive: route.isLive,
+                    on: self)
             let response = try await handle(&request, route, body)
             let closing = closes(after: head) || body?.isUnread == true
             try await send(response, to: request, closing: closing)
@@ -204,16 +207,24 @@ final class HTTP1Connection: @unchecked Sendable {
         switch response.body {
         case .bytes(let bytes):
             let isSent = !isHead && HTTPStatus.hasContent(response.status)
-            home.log(request, status: response.status, bytes: isSent ? bytes.count : 0)
+            home.answered(request, status: response.status, bytes: isSent ? bytes.count : 0)
             guard isSent else { return }
             if bytes.count <= 16 << 10 {
                 stream.output.bytes += bytes
             } else {
-                try await stream.write(bytes)
+                try await stream.write(bytes[...])
+            }
+        case .content(let content):
+            var sent = 0
+            defer { home.answered(request, status: response.status, bytes: sent) }
+            guard !isHead else { return }
+            try await eachPiece(content.pieces) { piece in
+                try await stream.write(piece)
+                sent += piece.count
             }
         case .stream(let next):
             var sent = 0
-            defer { home.log(request, status: response.status, bytes: sent) }
+            defer { home.answered(request, status: response.status, bytes: sent) }
             guard !isHead else { return }
             try await send(next, isChunked: !head.isHTTP10, &sent)
         }
@@ -222,14 +233,13 @@ final class HTTP1Connection: @unchecked Sendable {
     private func writeHead(_ response: HTTPResponse, to request: HTTPRequest, closing: Bool) {
         home.beginHead(response.status, type: response.type, &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
-        switch response.body {
-        case .bytes(let bytes):
+        if let length = response.body.length {
             if HTTPStatus.hasContent(response.status) {
-                stream.output.ownField("Content-Length: ", decimal: bytes.count)
+                stream.output.ownField("Content-Length: ", decimal: length)
             }
-        case .stream:
+        } else if !request.head.isHTTP10 {
             // RFC 9112, section 6.1: not to HTTP/1.0, where the end of the connection ends the body.
-            if !request.head.isHTTP10 { stream.output.ownField("Transfer-Encoding: ", "chunked") }
+            stream.output.ownField("Transfer-Encoding: ", "chunked")
         }
         stream.output.append("X-Request-Id: ")
         request.appendID(to: &stream.output.bytes)
@@ -246,9 +256,7 @@ final class HTTP1Connection: @unchecked Sendable {
     private func send(
         _ next: @Sendable () async throws -> [UInt8]?, isChunked: Bool, _ sent: inout Int,
     ) async throws {
-        stream.isHandling = true
-        defer { stream.isHandling = false }
-        while let piece = try await next() {
+        try await eachPiece(next) { piece in
             if isChunked {
                 stream.output.chunk(piece)
             } else {
@@ -263,6 +271,19 @@ final class HTTP1Connection: @unchecked Sendable {
             throw End.quietly
         }
         stream.output.lastChunk()
+    }
+
+    /// Hands on one piece after the other, until the last or until the client has left: where there
+    /// is something to send, the sending fails; a client that has closed its side may still read.
+    private func eachPiece<Piece: Collection<UInt8>>(
+        _ next: @Sendable () async throws -> Piece?, _ take: (Piece) async throws -> Void,
+    ) async throws {
+        stream.isHandling = true
+        defer { stream.isHandling = false }
+        while let piece = try await next() {
+            if piece.isEmpty { try Task.checkCancellation() }
+            try await take(piece)
+        }
     }
 
     /// Says why the connection ends, so that the client can read it.

@@ -212,6 +212,11 @@ final class HTTP2Connection: @unchecked Sendable {
         open.task = Task(executorPreference: home.loop) { [self] in
             let response = await home.service.answer(request, by: route)
             guard !open.isClosed else { return }
+            if let failure = open.bodyFailure {
+                refuse(failure, open)
+                open.task = nil
+                return
+            }
             answer(response, on: open)
             await sendPieces(of: response, on: open)
             open.task = nil
@@ -244,6 +249,9 @@ final class HTTP2Connection: @unchecked Sendable {
                 open.offer(bytes, isLast: true)
                 session.submit(block, open.id, body: open)
             }
+        case .content(let content):
+            block.own("content-length") { $0.append(contentsOf: String(content.count).utf8) }
+            session.submit(block, open.id, body: isHead ? nil : open)
         case .stream:
             session.submit(block, open.id, body: isHead ? nil : open)
         }
@@ -259,9 +267,7 @@ final class HTTP2Connection: @unchecked Sendable {
     }
 
     private func sendPieces(of response: HTTPResponse, on open: HTTP2Stream) async {
-        guard case .stream(let next) = response.body, open.request?.head.method != .head else {
-            return
-        }
+        guard let next = response.body.pieces, open.request?.head.method != .head else { return }
         do {
             while let piece = try await next() {
                 guard !open.isClosed else { return }
@@ -319,6 +325,12 @@ final class HTTP2Connection: @unchecked Sendable {
                 open.endBody()
                 home.counters.add(.limitBodyRate)
                 answer(home.settings.refusal(408, "The request's body took too long."), on: open)
+            }
+            if open.route?.isLive == true, let since = open.waitsForBodySince,
+                since + home.settings.idleTimeout <= now
+            {
+                home.counters.add(.limitBodyRate)
+                open.failBody(HTTPRefusal(408, "The request's body took too long."))
             }
             if open.unsent > 0, let last = open.lastProgress,
                 last + home.settings.writeTimeout <= now
@@ -413,7 +425,7 @@ extension HTTP2Connection: HTTP2SessionEvents {
             session.consumeConnection(rest.count)
         }
         if let request = closed.request {
-            home.log(request, status: closed.status, bytes: closed.sent)
+            home.answered(request, status: closed.status, bytes: closed.sent)
         }
         closed.close()
         if streams.isEmpty { startIdleClock() }

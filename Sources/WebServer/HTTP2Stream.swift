@@ -24,6 +24,10 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
     private(set) var received = 0
     private(set) var isBodyComplete = false
     private var bodyWaiter: UnsafeContinuation<Void, Never>?
+    /// Since when the handler waits for more of a body that is a stream.
+    private(set) var waitsForBodySince: LoopInstant?
+    /// Why the rest of the body is not waited for; the answer to the request.
+    private(set) var bodyFailure: HTTPRefusal?
     private(set) var isClosed = false
 
     /// Adds data; they are kept until the handler takes them, and the client's window with them if
@@ -50,12 +54,21 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
         precondition(connection.home.loop.isCurrent, "a body is read in the task of its handler")
         while incoming.isEmpty {
             if isClosed { throw CancellationError() }
+            if let bodyFailure { throw bodyFailure }
             if isBodyComplete { return nil }
+            waitsForBodySince = connection.home.loop.now
             await withUnsafeContinuation { bodyWaiter = $0 }
+            waitsForBodySince = nil
         }
         let piece = takeBody()
         connection.consumed(piece.count, of: self)
         return piece
+    }
+
+    /// Has the handler that waits for more fail.
+    func failBody(_ refusal: HTTPRefusal) {
+        bodyFailure = refusal
+        wakeBodyWaiter()
     }
 
     private func wakeBodyWaiter() {

@@ -1,5 +1,6 @@
 package import HTTPWire
 import Sockets
+import Tracing
 
 /// A request as a handler sees it.
 package struct HTTPRequest: Sendable {
@@ -17,12 +18,18 @@ package struct HTTPRequest: Sendable {
     var routeIndex: Int?
     /// When its head was complete.
     let start: LoopInstant
+    /// Its place in a trace; nil when the server does not trace.
+    let trace: TraceContext?
 
-    init(head: RequestHead, client: HTTPClient, number: RequestNumber, start: LoopInstant) {
+    init(
+        head: RequestHead, client: HTTPClient, number: RequestNumber, start: LoopInstant,
+        tracer: Tracer?,
+    ) {
         self.head = head
         self.client = client
         self.number = number
         self.start = start
+        trace = tracer.map { $0.begin(below: head.field("traceparent").flatMap(TraceContext.init)) }
     }
 
     /// The address of who sent it: what a trusted proxy says, else the other end's.
@@ -57,9 +64,11 @@ package struct HTTPRequest: Sendable {
         return sent
     }
 
-    /// The trace that the request belongs to (W3C Trace Context); nil when none or malformed.
+    /// The trace that the request belongs to (W3C Trace Context): its own place in it if the server
+    /// traces, else what the client sent; nil when that is none or malformed.
     package var traceparent: String? {
-        guard let sent = head.field("traceparent"), TraceParent.isValid(sent) else { return nil }
+        if let trace { return trace.text }
+        guard let sent = head.field("traceparent"), TraceContext(sent) != nil else { return nil }
         return sent
     }
 
@@ -105,20 +114,4 @@ package struct HTTPBodyStream: Sendable {
     ///
     /// - Throws: when the client leaves, is too slow or breaks a rule; it is answered by the server.
     package func next() async throws -> [UInt8]? { try await pull() }
-}
-
-/// W3C Trace Context, section 3.2: `00-` trace id `-` parent id `-` flags, in lower-case hexadecimal.
-enum TraceParent {
-    static func isValid(_ text: String) -> Bool {
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 4, parts[0] != "ff" else { return false }
-        let widths = [2, 32, 16, 2]
-        for (part, width) in zip(parts, widths) {
-            guard part.utf8.count == width,
-                part.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
-            else { return false }
-        }
-        // All zeros are no ids.
-        return parts[1].contains { $0 != "0" } && parts[2].contains { $0 != "0" }
-    }
 }

@@ -2,9 +2,31 @@
 package struct HTTPResponse: Sendable {
     package enum Body: Sendable {
         case bytes([UInt8])
+        /// A known number of bytes that are read piece by piece.
+        case content(HTTPContent)
         /// Pieces until nil; each is asked for when the client has taken the one before. An error
         /// cuts the connection, so that the client sees that the answer is not whole.
         case stream(@Sendable () async throws -> [UInt8]?)
+
+        /// Bytes; nil when they are known at the end alone.
+        var length: Int? {
+            switch self {
+            case .bytes(let bytes): bytes.count
+            case .content(let content): content.count
+            case .stream: nil
+            }
+        }
+
+        /// What gives it piece by piece; nil when it is whole.
+        var pieces: (@Sendable () async throws -> [UInt8]?)? {
+            switch self {
+            case .bytes: return nil
+            case .stream(let next): return next
+            case .content(let content):
+                let next = content.pieces
+                return { try await next().map(Array.init) }
+            }
+        }
     }
 
     package var status: Int

@@ -74,6 +74,15 @@ package final class HTTPServer: Sendable {
         }
     }
 
+    /// How long each route has taken to answer.
+    package var durations: [RouteDuration] {
+        RouteDurations.sum(loops.map(\.durations)).map { index, counts, seconds in
+            let route = index < routes.count ? routes[index] : nil
+            return RouteDuration(
+                method: route?.method, path: route?.path, counts: counts, seconds: seconds)
+        }
+    }
+
     /// Takes no new connections, lets requests under way finish, then closes what is left.
     ///
     /// - Parameter isOver: asked now and then whether they have had their time.

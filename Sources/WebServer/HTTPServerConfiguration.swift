@@ -1,5 +1,6 @@
 package import HTTPWire
 package import Sockets
+package import Tracing
 
 /// Settings of an HTTP server, with their units and defaults.
 ///
@@ -47,6 +48,8 @@ package struct HTTPServerConfiguration: Sendable {
     package var trustedProxies: [AddressRange] = []
     /// Takes one line a response; nil for no access log.
     package var accessLog: AccessLog?
+    /// Takes a span of each request; nil for none.
+    package var tracer: Tracer?
     /// Turns an error of the server itself into its answer.
     package var refusal: @Sendable (_ status: Int, _ detail: String) -> HTTPResponse
     /// Looks at a request before its body is read; nil lets it pass.

@@ -32,12 +32,13 @@ final class HTTPService: Sendable {
         if let refused = settings.authorize?(request) { return .answer(refused) }
         let head = request.head
         if head.isAsterisk {
-            return .answer(options(allowed: "GET, HEAD, POST, PUT, DELETE, OPTIONS"))
+            return .answer(options(allowed: router.allowed))
         }
         switch router.find(head) {
         case .route(let route, let parameters):
             request.parameters = parameters
             request.routeIndex = route.index
+            let route = route.taking(head)
             if case .bytes(let count) = head.body, count > bodyLimit(of: route) {
                 return .answer(refusedLength(for: route))
             }
@@ -73,23 +74,8 @@ final class HTTPService: Sendable {
 
     /// Calls the handler; then does to its answer what the client has asked for.
     func answer(_ request: HTTPRequest, by route: Route) async -> HTTPResponse {
-        let response = revalidated(await route.handler(request), for: request)
+        let response = conditioned(await route.handler(request), for: request.head)
         guard let compression else { return response }
         return await compression.applied(to: response, for: request.head)
-    }
-
-    /// `304` if the client holds what would be sent (RFC 9110, section 13.2.2).
-    private func revalidated(_ response: HTTPResponse, for request: HTTPRequest) -> HTTPResponse {
-        var response = response
-        let isRead = request.head.method == .get || request.head.method == .head
-        if response.status == 200, isRead, !response.fields.isEmpty,
-            let held = request.head.field("if-none-match"), let tag = response.field("etag"),
-            EntityTag.isNamed(tag, in: held)
-        {
-            response.status = 304
-            response.type = nil
-            response.body = .bytes([])
-        }
-        return response
     }
 }

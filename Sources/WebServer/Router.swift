@@ -1,4 +1,4 @@
-import HTTPWire
+package import HTTPWire
 
 /// Answers a request; runs on the connection's loop and may suspend, but not block.
 package typealias HTTPHandler = @Sendable (HTTPRequest) async -> HTTPResponse
@@ -7,12 +7,24 @@ package typealias HTTPHandler = @Sendable (HTTPRequest) async -> HTTPResponse
 package struct Route: Sendable {
     package let method: String
     package let path: String
-    let takesBodyAsStream: Bool
+    private let body: BodyMode
+    /// Whether the body is a stream, of the request that the route was found for.
+    private(set) var takesBodyAsStream: Bool
     /// Bytes of a body; nil for the server's own limit.
-    let bodyBytes: Int?
+    private(set) var bodyBytes: Int?
+    /// Whether the body may come as slowly as whatever makes it.
+    private(set) var isLive = false
     /// Its place among the router's routes.
     fileprivate(set) var index = 0
+    private(set) var isTraced = true
     let handler: HTTPHandler
+
+    /// The same without spans: of what is asked again and again by those who watch.
+    package var untraced: Route {
+        var route = self
+        route.isTraced = false
+        return route
+    }
 
     /// How a handler gets the body of a request.
     package enum BodyMode: Sendable {
@@ -20,6 +32,9 @@ package struct Route: Sendable {
         case collected
         /// Piece by piece, while it comes: so many bytes at most.
         case streamed(upTo: Int)
+        /// As a stream, and as slowly as whatever makes it, where the request's head says so; else
+        /// collected.
+        case live(upTo: Int, where: @Sendable (RequestHead) -> Bool)
     }
 
     package init(
@@ -28,11 +43,23 @@ package struct Route: Sendable {
     ) {
         self.method = method
         self.path = path
+        self.body = body
+        self.handler = handler
         switch body {
         case .collected: (takesBodyAsStream, bodyBytes) = (false, nil)
         case .streamed(let most): (takesBodyAsStream, bodyBytes) = (true, most)
+        case .live(let most, _): (takesBodyAsStream, bodyBytes) = (false, most)
         }
-        self.handler = handler
+    }
+
+    /// The route as it answers one request.
+    func taking(_ head: RequestHead) -> Route {
+        guard case .live(_, let isStream) = body else { return self }
+        var route = self
+        route.isLive = isStream(head)
+        route.takesBodyAsStream = route.isLive
+        if !route.isLive { route.bodyBytes = nil }
+        return route
     }
 }
 
@@ -41,6 +68,8 @@ package struct Route: Sendable {
 /// A literal segment goes before a place: `/v1/jobs/batch` is no job called "batch".
 package struct Router: Sendable {
     package let routes: [Route]
+    /// What can be done at one path or another, for `OPTIONS *`.
+    let allowed: String
     private var nodes = [Node()]
 
     private struct Node: Sendable {
@@ -59,6 +88,7 @@ package struct Router: Sendable {
 
     package init(_ routes: [Route]) {
         self.routes = routes
+        allowed = Self.allowed(routes.map(\.method))
         for (index, var route) in routes.enumerated() {
             route.index = index
             insert(route)
@@ -81,9 +111,16 @@ package struct Router: Sendable {
         }
         precondition(places.count <= PathParameters.most, "\(route.path) has too many places")
         nodes[node].endpoints.append(Endpoint(method: method, route: route, places: places))
-        var methods = nodes[node].endpoints.map(\.route.method)
-        if methods.contains("GET") { methods.append("HEAD") }
-        nodes[node].allowed = (methods + ["OPTIONS"]).joined(separator: ", ")
+        nodes[node].allowed = Self.allowed(nodes[node].endpoints.map(\.route.method))
+    }
+
+    private static func allowed(_ methods: [String]) -> String {
+        var allowed: [String] = []
+        for method in methods where !allowed.contains(method) {
+            allowed.append(method)
+            if method == "GET" { allowed.append("HEAD") }
+        }
+        return (allowed + ["OPTIONS"]).joined(separator: ", ")
     }
 
     private mutating func placeNode(below node: Int) -> Int {

@@ -1,6 +1,7 @@
 import Glibc
 import HTTPWire
 import Sockets
+import Tracing
 
 /// One event loop's share of a server: its connections and what they have in common.
 ///
@@ -15,6 +16,7 @@ final class ServerLoop: @unchecked Sendable {
     let service: HTTPService
     let counters = LoopCounters()
     let answers: AnswerCounters
+    let durations: RouteDurations
     let ledger: ConnectionLedger
     /// Room for one read; what it holds is used or copied before the reader suspends.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 64)
@@ -35,6 +37,7 @@ final class ServerLoop: @unchecked Sendable {
         self.service = service
         settings = service.settings
         answers = AnswerCounters(routes: service.router.routes.count)
+        durations = RouteDurations(routes: service.router.routes.count)
         idleTime = LoopTime(settings.idleTimeout)
         headTime = LoopTime(settings.headTimeout)
         self.ledger = ledger
@@ -121,16 +124,27 @@ final class ServerLoop: @unchecked Sendable {
     func request(_ head: RequestHead, _ client: HTTPClient) -> HTTPRequest {
         counters.add(.requests)
         requestNumber = requestNumber.next
-        return HTTPRequest(head: head, client: client, number: requestNumber, start: loop.now)
+        return HTTPRequest(
+            head: head, client: client, number: requestNumber, start: loop.now,
+            tracer: settings.tracer)
     }
 
-    /// Writes down an answer, if there is a log.
-    func log(_ request: HTTPRequest, status: Int, bytes: Int) {
+    /// Takes note of an answer that is complete.
+    func answered(_ request: HTTPRequest, status: Int, bytes: Int) {
+        let nanoseconds = LoopInstant.current().nanoseconds(since: request.start)
+        durations.note(nanoseconds, route: request.routeIndex)
+        if let tracer = settings.tracer {
+            let route = request.routeIndex.map { service.router.routes[$0] }
+            if route?.isTraced != false,
+                let span = Span(request, route: route?.path, status: status, took: nanoseconds)
+            {
+                tracer.record(span)
+            }
+        }
         guard let log = settings.accessLog else { return }
-        let took = LoopInstant.current() - request.start
-        let microseconds = Int(took / .microseconds(1))
         let line = AccessLogLine(
-            request, status: status, bytes: bytes, microseconds: microseconds, date: dateText)
+            request, status: status, bytes: bytes, microseconds: Int(nanoseconds / 1000),
+            date: dateText)
         log.write(line.text)
     }
 

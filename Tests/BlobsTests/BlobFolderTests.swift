@@ -39,7 +39,9 @@ import Testing
     private func read(_ digest: BlobDigest, in folder: BlobFolder) async throws -> [UInt8]? {
         guard let reader = try await folder.reader(of: digest) else { return nil }
         var bytes: [UInt8] = []
-        while let piece = try await reader.next() { bytes += piece }
+        while bytes.count < reader.count {
+            bytes += try await reader.read(from: bytes.count, 1 << 16)
+        }
         return bytes
     }
 

@@ -19,6 +19,15 @@ VENV = ROOT + "/.build/venv"
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "pointer"}
 
 
+def alive(pid):
+    """Whether a process runs; one that has ended and was not reaped does not."""
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def use_packages():
     """Makes what Tests/requirements.txt names importable, installing it the first time."""
     with open(ROOT + "/Tests/requirements.txt") as file:

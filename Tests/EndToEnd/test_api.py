@@ -277,10 +277,100 @@ class IdempotencyTests(unittest.TestCase):
         from concurrent.futures import ThreadPoolExecutor
         with Server(BINARY, FUNCTIONS) as server, ThreadPoolExecutor(16) as threads:
             def submit(_):
-                return json.loads(server.call(
-                    "POST", "/v1/jobs", {"function": "echo", "args": [1]},
-                    {"Idempotency-Key": "once"})[2])["id"]
+                for _ in range(1000):
+                    status, fields, body = server.call(
+                        "POST", "/v1/jobs", {"function": "echo", "args": [1]},
+                        {"Idempotency-Key": "once"})
+                    if status != 409:  # the first one is being stored
+                        return json.loads(body)["id"]
+                    self.assertIn("idempotency-key-in-use", body.decode())
+                    self.assertEqual(fields["Retry-After"], "1")
+                    time.sleep(0.01)
             self.assertEqual(len(set(threads.map(submit, range(64)))), 1)
+
+    def test_a_key_of_a_batch_brings_its_jobs_again(self):
+        with tempfile.TemporaryDirectory() as folder, \
+                Server(BINARY, FUNCTIONS, data=folder + "/data") as server:
+            def submit(*args):
+                status, _, body = server.call(
+                    "POST", "/v1/jobs/batch", [{"function": "square", "args": [n]} for n in args],
+                    {"Idempotency-Key": "all"})
+                return status, json.loads(body)
+
+            status, first = submit(1, 2, 3)
+            self.assertEqual(status, 202)
+            server.kill()
+            server.start()
+            ids = [job["id"] for job in first["jobs"]]
+            self.assertEqual([job["id"] for job in submit(1, 2, 3)[1]["jobs"]], ids)
+            status, problem = submit(1, 2)
+            self.assertEqual((status, problem["type"]), (422, "urn:martlet:problem:idempotency-key-reused"))
+            self.assertEqual(len(json.loads(server.call("GET", "/v1/jobs")[2])["jobs"]), 3)
+
+    def test_a_key_is_free_after_its_hours(self):
+        with Server(BINARY, FUNCTIONS, more=("--idempotency-hours", "0.001")) as server:
+            def submit(args):
+                return server.call("POST", "/v1/jobs", {"function": "square", "args": args},
+                                   {"Idempotency-Key": "k"})[0]
+            self.assertEqual([submit([1]), submit([2])], [202, 422])
+            time.sleep(3.7)
+            self.assertEqual(submit([2]), 202)
+
+
+class LikenessTests(ServiceTestCase):
+    def submit(self, expected, **submission):
+        """The id of the job that answers, and why it does."""
+        status, fields, body = self.server.call("POST", "/v1/jobs", submission)
+        self.assertEqual(status, expected, body)
+        return json.loads(body)["id"], fields["Martlet-Existing"]
+
+    def test_a_unique_job_is_there_once_while_it_waits(self):
+        same = {"function": "echo", "args": [["unique"]], "unique": True, "delay": 3600}
+        first, why = self.submit(202, **same)
+        self.assertIsNone(why)
+        self.assertEqual(self.submit(202, **same), (first, "unique"))
+        self.assertEqual(self.submit(202, **dict(same, tags=["other"])), (first, "unique"))
+        for other in (dict(same, args=[["else"]]), dict(same, unique=False), dict(same, args=[["unique"], 2])):
+            self.assertIsNone(self.submit(202, **other)[1])
+        status, _, body = self.server.call("POST", "/v1/jobs/batch", [same, same])
+        self.assertEqual([job["id"] for job in json.loads(body)["jobs"]], [first, first])
+        self.server.call("POST", "/v1/jobs/%s/cancel" % first)
+        self.assertIsNone(self.submit(202, **same)[1])
+
+    def test_a_result_answers_for_as_long_as_it_is_said(self):
+        same = {"function": "square", "args": [77], "cache": 60}
+        first, why = self.submit(202, **same)
+        self.assertIsNone(why)
+        self.server.wait(first)
+        self.assertEqual(self.submit(200, **same), (first, "cache"))
+        status, _, body = self.server.call("POST", "/v1/jobs", dict(same, args=[77.0]))
+        self.assertEqual(status, 202)
+        self.assertEqual(self.submit(202, function="square", args=[77])[1], None)
+        time.sleep(0.05)
+        self.assertIsNone(self.submit(202, **dict(same, cache=0.01))[1])
+
+    def test_what_failed_is_no_answer(self):
+        same = {"function": "square", "args": ["x"], "cache": 60}
+        first, _ = self.submit(202, **same)
+        self.server.wait(first)
+        self.assertIsNone(self.submit(202, **same)[1])
+
+    def test_a_changed_file_has_no_results_yet(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = folder + "/f.py"
+            def write(number):
+                with open(path, "w") as file:
+                    file.write("import martlet\n\n@martlet.function\ndef number():\n    return %d\n" % number)
+            write(1)
+            with Server(BINARY, folder) as server:
+                def run():
+                    status, _, body = server.call(
+                        "POST", "/v1/jobs", {"function": "number", "args": [], "cache": 600},
+                        {"Prefer": "wait=30"})
+                    return json.loads(body)["result"]
+                self.assertEqual([run(), run()], [1, 1])
+                write(22)
+                self.until(lambda: run() == 22)
 
 
 class MethodTests(ServiceTestCase):
@@ -352,13 +442,13 @@ class MethodTests(ServiceTestCase):
                 with self.subTest(job=job, method=method, part=part):
                     self.problem(method, "/v1/jobs/%s%s" % (job, part), 404, "no-such-job")
 
-    def test_what_runs_cannot_be_retried_and_what_has_ended_can(self):
+    def test_what_has_not_ended_cannot_be_retried_and_what_has_can(self):
         job = self.server.submit(function="later", args=[60])
         self.await_state(job, "running")
         self.problem("POST", "/v1/jobs/%s/retry" % job, 409, "job-not-ended")
         self.server.call("POST", "/v1/jobs/%s/cancel" % job)
         job = self.server.submit(function="echo", args=[1], delay=3600)
-        self.assertEqual(self.server.call("POST", "/v1/jobs/%s/retry" % job)[0], 202)
+        self.problem("POST", "/v1/jobs/%s/retry" % job, 409, "job-not-ended")
         self.assertEqual(self.server.wait(job, 0)["state"], "queued")
         self.assertEqual(self.server.call("POST", "/v1/jobs/%s/cancel" % job)[0], 200)
         problem = self.problem("GET", "/v1/jobs/%s/result" % job, 409, "job-cancelled")

@@ -33,6 +33,10 @@ class BlobTests(ServiceTestCase):
         status, headers, body = self.server.call("GET", place)
         self.assertEqual((status, body), (200, data))
         self.assertEqual(headers["ETag"], '"%s"' % digest)
+        self.assertEqual(headers["Content-Length"], "3000000")
+        status, headers, body = self.server.call(
+            "GET", place, headers={"Range": "bytes=2999000-", "If-Range": '"%s"' % digest})
+        self.assertEqual((status, body), (206, data[2_999_000:]))
         self.assertEqual(
             self.server.call("GET", place, headers={"If-None-Match": '"%s"' % digest})[0], 304)
         self.assertEqual(self.server.call("HEAD", place)[0], 200)

@@ -50,6 +50,36 @@ class CommandTests(unittest.TestCase):
 
     # --- submit, wait, result --------------------------------------------------------------
 
+    def test_an_unknown_command_names_the_near_one(self):
+        _, error = self.run_command("lst", status=64)
+        self.assertEqual(
+            error, 'Error: there is no command "lst". Did you mean list? See martlet --help.\n')
+        self.run_command("help")
+        self.run_command("--version")
+
+    def test_logs_prints_what_a_job_has_printed(self):
+        job = self.out("submit", "say", "one", "two", "thr\u00e9e").strip()
+        self.run_command("wait", job)
+        self.assertEqual(self.out("logs", job), "one\ntwo\nthr\u00e9e\n")
+        self.assertEqual(self.out("logs", job, "-n", "1"), "thr\u00e9e\n")
+        self.assertEqual(self.out("logs", job, "--json"), '"one"\n"two"\n"thr\u00e9e"\n')
+        self.assertEqual(self.out("logs", job, "--follow"), "one\ntwo\nthr\u00e9e\n")
+        self.run_command("logs", "01890a5d-ac96-774b-bcce-b302099a8057", status=5)
+        self.run_command("logs", job, "--tail", "-1", status=64)
+
+    def test_logs_follow_a_job_to_its_end(self):
+        job = self.out("submit", "say_between", "first", "1.5", "last").strip()
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("MARTLET_")}
+        follower = subprocess.Popen(
+            [MARTLET, "logs", "-f", job], stdout=subprocess.PIPE, text=True,
+            env={**clean, "MARTLET_URL": self.url})
+        self.addCleanup(follower.stdout.close)
+        self.addCleanup(follower.kill)
+        self.assertEqual(follower.stdout.readline(), "first\n")
+        self.assertIn("running", self.out("show", job))
+        self.assertEqual(follower.stdout.readline(), "last\n")
+        self.assertEqual(follower.wait(timeout=20), 0)
+
     def test_a_call_is_submitted_waited_for_and_its_result_printed(self):
         job = self.out("submit", "py_square", "12").strip()
         self.assertEqual(self.out("wait", job), "%s succeeded\n" % job)

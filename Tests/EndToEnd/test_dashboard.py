@@ -66,6 +66,37 @@ class DashboardTests(ServiceTestCase):
         sent = self.server.call("GET", "/v1/jobs/%s/submission" % job)[2]
         self.assertEqual(sent, b'{"function":"nap","args":{"seconds":2.50}}')
 
+    def test_a_job_is_submitted_by_the_keyboard_alone(self):
+        def go_to(text):
+            """Presses Tab until what has the focus says so; it must be seen to have it."""
+            for _ in range(60):
+                self.browser.press("Tab", 9)
+                focus = self.browser.evaluate("""(() => {
+                    const element = document.activeElement, style = getComputedStyle(element);
+                    return [element.name || element.innerText.trim(),
+                            element.matches(":focus-visible") && style.outlineStyle !== "none"
+                            && parseFloat(style.outlineWidth) > 0];
+                })()""")
+                if focus[0] == text:
+                    self.assertTrue(focus[1], "%s shows no focus" % text)
+                    return
+            self.fail("the keyboard does not reach %s" % text)
+
+        self.open("/")
+        go_to("Functions")
+        self.browser.press("Enter", 13)
+        self.browser.until_text("nap")
+        go_to("nap")
+        self.browser.press("Enter", 13)
+        self.browser.until_text("Sleeps, holding its worker or thread.")
+        go_to("arg seconds")
+        self.browser.call("Input.insertText", text="0.25")
+        go_to("Submit")
+        self.browser.press("Enter", 13)
+        self.shown_job()
+        self.browser.until(STATE + " === 'succeeded'")
+        self.assertEqual(self.browser.text("section pre.json"), "0.25")
+
     def test_what_cannot_be_submitted_is_said_at_its_field(self):
         self.open("/#/functions/heavy_task")
         self.browser.type("[name='arg n']", "1.5")

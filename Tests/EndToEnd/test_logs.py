@@ -39,7 +39,7 @@ class LogTests(ServiceTestCase):
         for pool in ("process", "thread"):
             with self.subTest(pool=pool):
                 job = self.server.submit(
-                    function="say_between", args=["first", 2, "last"], pool=pool, delay=0.2)
+                    function="say_between", args=["first", 2, "last"], pool=pool, delay=1)
                 with EventSource(self.server, "/v1/jobs/%s/events" % job) as events:
                     told = events.until(lambda name, data: name == "log")
                     self.assertEqual(
@@ -74,8 +74,28 @@ class LogTests(ServiceTestCase):
     def test_what_threads_and_children_of_a_function_print_does_no_harm(self):
         self.assertEqual(
             self.log(self.run_to_its_end(function="say_in_a_thread")), "from a thread\n")
-        self.assertEqual(self.log(self.run_to_its_end(function="fork_and_say")), "the parent's\n")
-        self.assertIn("the child's", self.server.said())
+        self.assertEqual(
+            sorted(self.log(self.run_to_its_end(function="fork_and_say")).splitlines()),
+            ["the child's", "the parent's"])
+
+    def test_what_is_printed_past_python_is_told_of_the_job(self):
+        for pool in ("process", "thread"):
+            with self.subTest(pool=pool):
+                job = self.run_to_its_end(
+                    function="say_past_python", args=[pool], pool=pool)
+                self.assertEqual(sorted(self.log(job).splitlines()), [
+                    "a child: " + pool, "a library: " + pool, "its error"])
+        job = self.run_to_its_end(function="say_past_python", args=["x", True])
+        self.assertIn("a library: x\n", self.log(job))
+        self.assertIn("last words\n", self.log(job))
+        self.assertNotIn("last words", self.server.said())
+
+    def test_what_a_function_prints_past_python_without_end_is_cut(self):
+        started = time.monotonic()
+        job = self.run_to_its_end(function="flood_past_python", args=[20])
+        self.assertLess(len(self.log(job)), 1100 << 10)
+        self.assertEqual(self.server.wait(job)["state"], "succeeded")
+        self.assertLess(time.monotonic() - started, 20)
 
     def test_lines_before_a_crash_are_kept(self):
         job = self.run_to_its_end(function="say_and_die")

@@ -7,9 +7,7 @@ import tempfile
 import time
 import unittest
 
-from service import BINARY, ROOT, Server
-
-FUNCTIONS = ROOT + "/Tests/EndToEnd/functions"
+from service import BINARY, FUNCTIONS, Server
 
 
 class MapTests(unittest.TestCase):
@@ -41,7 +39,7 @@ class MapTests(unittest.TestCase):
             [line["index"] for _, line in self.lines(job, "?from=17")], [17, 18, 19])
 
     def test_items_are_told_in_the_order_of_completion(self):
-        job = self.server.submit(function="nap", map=[0.9, 0.01, 0.01, 0.01], chunk=1)
+        job = self.server.submit(function="rest", map=[0.9, 0.01, 0.01, 0.01], chunk=1)
         indices = [line["index"] for _, line in self.lines(job, "?order=completion")]
         self.assertEqual(sorted(indices), [0, 1, 2, 3])
         self.assertEqual(indices[-1], 0)

@@ -128,6 +128,20 @@ class MetricsTests(ServiceTestCase):
         after = [count("/v1/jobs/{id}", 404), count("", 404, ""), count("/v1/jobs", 202, "POST")]
         self.assertEqual([b - a for a, b in zip(before, after)], [3, 1, 2])
 
+    def test_the_time_of_answers_is_told_by_route(self):
+        name = 'martlet_http_request_seconds_%s{method="GET",route="/v1/jobs/{id}"%s}'
+        def look():
+            found = self.metrics()
+            return [found.get(name % part, 0) for part in (
+                ("count", ""), ("sum", ""), ("bucket", ',le="0.1"'), ("bucket", ',le="1"'))]
+        job = self.server.submit(function="sleep", args=[0.3])
+        before = look()
+        self.server.call("GET", "/v1/jobs/%s?wait=10" % job)
+        self.server.call("GET", "/v1/jobs/%s" % job)
+        count, seconds, short, all_but_long = [b - a for a, b in zip(before, look())]
+        self.assertEqual((count, short, all_but_long), (2, 1, 2))
+        self.assertTrue(0.2 < seconds < 0.9, seconds)
+
     def test_a_name_with_quotes_is_escaped(self):
         with tempfile.TemporaryDirectory() as folder:
             with open(folder + '/a"b\\c.sh', "w") as file:

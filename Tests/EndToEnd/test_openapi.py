@@ -7,6 +7,7 @@ import re
 import subprocess
 import tempfile
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 from description import Description
 from stream import EventSource
@@ -60,6 +61,7 @@ class DescriptionTests(ServiceTestCase):
 
     def test_every_answer_that_it_names_comes_and_is_as_described(self):
         self.ask_of_submissions()
+        self.ask_of_keys_in_use()
         self.ask_of_jobs()
         self.ask_of_events()
         self.ask_of_blobs()
@@ -71,12 +73,32 @@ class DescriptionTests(ServiceTestCase):
         # A full disk has a test of its own.
         self.assertEqual({answer for answer in unseen if answer[2] != 507}, set())
 
+    def ask_of_keys_in_use(self):
+        job = {"function": "square", "args": [3], "delay": 3600}
+        with ThreadPoolExecutor(8) as threads:
+            for path, body in (("/v1/jobs", job), ("/v1/jobs/batch", [job] * 1000)):
+                statuses = set()
+                for number in range(200):
+                    key = {"Idempotency-Key": "%s %d" % (path, number)}
+                    answers = threads.map(lambda _: self.server.call("POST", path, body, key), range(8))
+                    for answer in answers:
+                        self.description.check("POST", path, answer)
+                        statuses.add(answer[0])
+                    if statuses == {202, 409}:
+                        break
+                self.assertEqual(statuses, {202, 409}, path)
+
     def ask_of_submissions(self):
         square = {"function": "square", "args": [3]}
         self.ask("POST", "/v1/jobs", 202, body=square)
         self.ask("POST", "/v1/jobs", 200, body=square, headers={"Prefer": "wait=30"})
         self.ask("POST", "/v1/jobs", 200, body={"function": "fail", "args": ["no"]},
                  headers={"Prefer": "wait=30"})
+        lines = {"Content-Type": "application/x-ndjson"}
+        self.ask("POST", "/v1/jobs", 202, body=b'{"function":"square"}\n1\n2\n', headers=lines)
+        self.ask("POST", "/v1/jobs", 400, body=b'{"function":"square"}\n[\n', headers=lines)
+        self.ask("POST", "/v1/jobs", 413, headers=lines,
+                 body=b'{"function":"square"}\n"' + b"x" * (17 << 20))
         self.ask("POST", "/v1/jobs/batch", 202, body=[square] * 3)
         self.ask("POST", "/v1/jobs/batch", 413, body=[square] * 10_001)
         for path in ("/v1/jobs", "/v1/jobs/batch"):
@@ -106,6 +128,11 @@ class DescriptionTests(ServiceTestCase):
             self.ask("GET", job + "/submission", 200, each)
         self.ask("GET", result, 200, call)
         self.ask("GET", result, 200, map_)
+        tag = self.server.call("GET", "/v1/jobs/%s/result" % call)[1]["ETag"]
+        self.ask("GET", result, 206, call, headers={"Range": "bytes=0-", "If-Range": tag})
+        self.ask("GET", result, 304, call, headers={"If-None-Match": tag})
+        self.ask("GET", result, 412, call, headers={"If-Match": '"other"'})
+        self.ask("GET", result, 416, call, headers={"Range": "bytes=99-"})
         self.ask("GET", result, 202, later)
         self.ask("GET", result, 202, running)
         for each in (failed, killed, stopped):
@@ -152,7 +179,8 @@ class DescriptionTests(ServiceTestCase):
             self.description.check("GET", events, (
                 source.status, source.response.headers, source.response.readline()))
             running = self.server.submit(function="nap", map=[0.01] * 20, chunk=1)
-            told = source.until(lambda name, data: data.get("state") == "succeeded")
+            told = source.until(lambda name, data: (
+                data.get("job"), data.get("state")) == (running, "succeeded"))
             self.assertIn("progress", {name for name, _ in told})
             for name, data in told:
                 self.check_event(data)
@@ -181,6 +209,10 @@ class DescriptionTests(ServiceTestCase):
         self.ask("PUT", blob, 201, sha256=digest, body=data)
         self.ask("PUT", blob, 204, sha256=digest, body=data)
         self.ask("GET", blob, 200, sha256=digest)
+        self.ask("GET", blob, 206, sha256=digest, headers={"Range": "bytes=1-2"})
+        self.ask("GET", blob, 304, sha256=digest, headers={"If-None-Match": '"%s"' % digest})
+        self.ask("GET", blob, 412, sha256=digest, headers={"If-Match": '"other"'})
+        self.ask("GET", blob, 416, sha256=digest, headers={"Range": "bytes=9-"})
         self.ask("DELETE", blob, 204, sha256=digest)
         for method in ("GET", "DELETE"):
             self.ask(method, blob, 404, sha256=digest)

@@ -9,17 +9,7 @@ import threading
 import time
 import unittest
 
-from service import BINARY, ROOT, Server
-
-FUNCTIONS = ROOT + "/Tests/EndToEnd/functions"
-
-
-def alive(pid):
-    try:
-        with open("/proc/%d/stat" % pid) as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+from service import BINARY, FUNCTIONS, ROOT, Server, alive
 
 
 class ServerTests(unittest.TestCase):

@@ -116,6 +116,19 @@ class EndTests(Dialogue):  # RFC 9112, section 9.6
                 answers = read_answers(self.read_to_end(connection))
                 self.assertEqual([answer.status for answer in answers], statuses)
 
+    def test_a_client_that_has_closed_its_side_reads_a_large_result(self):
+        text = "x" * (8 << 20)  # more than the kernel takes at once
+        for work in ({"args": [text]}, {"map": [text]}):
+            with self.subTest(work=list(work)):
+                job = self.server.finished(function="echo", **work)
+                connection = self.connect()
+                connection.sendall(
+                    b"GET /v1/jobs/%s/result HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n")
+                connection.shutdown(socket.SHUT_WR)
+                time.sleep(1)  # two looks of the server at who has left
+                answer, = read_answers(self.read_to_end(connection))
+                self.assertIn(text.encode(), answer.body)
+
     def test_half_a_request_is_no_request(self):  # RFC 9112, section 8
         # The last whole submissions of clients that went away may still be on their way.
         before = None
@@ -150,6 +163,31 @@ class EndTests(Dialogue):  # RFC 9112, section 9.6
         while self.server.descriptors() > before + 5:
             self.assertLess(time.monotonic(), deadline, "descriptors are left")
             self.assertTrue(self.server.is_well())
+
+
+    def test_clients_that_leave_a_long_poll_leave_nothing_behind(self):
+        job = self.server.submit(function="echo", map=[1], delay=3600)
+        self.addCleanup(self.server.call, "DELETE", "/v1/jobs/" + job)
+        poll = b"GET /v1/jobs/%s%s?wait=3600 HTTP/1.1\r\n" + HOST + b"\r\n"
+        submit = POST + b"Prefer: wait=3600\r\nContent-Length: %d\r\n\r\n"
+        later = b'{"function":"echo","args":[1],"delay":3600}'
+        requests = [poll % (job.encode(), b""), poll % (job.encode(), b"/result"),
+                    poll % (job.encode(), b"/items"), submit % len(later) + later]
+        self.assertTrue(self.server.is_well())
+        before = self.server.descriptors()
+        polls = [self.connect() for _ in range(100)]
+        for i, connection in enumerate(polls):
+            connection.sendall(requests[i % len(requests)])
+        self.await_descriptors(lambda held: held >= before + 100)
+        for connection in polls:
+            connection.close()
+        self.await_descriptors(lambda held: held <= before + 5)
+
+    def await_descriptors(self, enough):
+        deadline = time.monotonic() + 10
+        while not enough(self.server.descriptors()):
+            self.assertLess(time.monotonic(), deadline, self.server.descriptors())
+            time.sleep(0.05)
 
 
 class PipelineTests(Dialogue):  # RFC 9112, section 9.3.2
@@ -226,8 +264,9 @@ class SemanticsTests(Dialogue):
     def test_allow_tells_the_methods(self):  # RFC 9110, section 10.2.1
         for path, methods in [(b"/healthz", {"GET", "HEAD", "OPTIONS"}),
                               (b"/v1/jobs", {"GET", "HEAD", "POST", "OPTIONS"}),
-                              (b"/v1/jobs/batch", {"POST", "OPTIONS"})]:
-            for method in (b"OPTIONS", b"PATCH"):
+                              (b"/v1/jobs/batch", {"POST", "OPTIONS"}),
+                              (b"*", {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})]:
+            for method in (b"OPTIONS", b"PATCH")[:1 if path == b"*" else 2]:
                 with self.subTest(path=path, method=method):
                     answer = self.one(method + b" " + path + b" HTTP/1.1\r\n" + HOST + b"\r\n")
                     allowed = answer.value("allow").replace(" ", "").split(",")

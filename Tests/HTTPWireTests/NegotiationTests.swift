@@ -21,6 +21,39 @@ import Testing
         #expect(EntityTag.isNamed("\"a\"", in: field) == isNamed)
     }
 
+    @Test(arguments: [
+        ("\"a\"", true), ("*", true), ("\"b\",\t\"a\" ", true), ("W/\"a\"", false), ("", false),
+        ("\"b\"", false), ("a", false),
+    ])
+    func `what must match is compared strongly`(field: String, matches: Bool) {
+        #expect(EntityTag.isMatched("\"a\"", by: field) == matches)
+    }
+
+    @Test func `a weak tag names no bytes to go on from`() {
+        #expect(EntityTag.isSame("\"a\"", as: "\"a\""))
+        #expect(!EntityTag.isSame("W/\"a\"", as: "W/\"a\""))
+        #expect(!EntityTag.isSame("\"a\"", as: "Sun, 06 Nov 1994 08:49:37 GMT"))
+    }
+
+    @Test(
+        arguments: [
+            ("bytes=0-0", .part(0..<1)), ("bytes=2-", .part(2..<10)), ("bytes=-3", .part(7..<10)),
+            ("bytes=0-9", .part(0..<10)), ("BYTES=4-6", .part(4..<7)),
+            ("bytes=8-99", .part(8..<10)), ("bytes=-99", .part(0..<10)),
+            ("bytes= 1-2 ", .part(1..<3)), ("bytes=,1-2,", .part(1..<3)),
+            ("bytes=9-99999999999999999999", .part(9..<10)),
+            ("bytes=10-", .unsatisfiable), ("bytes=-0", .unsatisfiable),
+            ("bytes=99999999999999999999-", .unsatisfiable),
+            ("bytes=0-1,5-6", .whole), ("items=0-1", .whole), ("bytes=2-1", .whole),
+            ("bytes=", .whole), ("bytes=-", .whole), ("bytes=a-b", .whole), ("bytes=1", .whole),
+            ("bytes=+1-2", .whole), ("bytes=1 -2", .whole), ("bytes=1-2-3", .whole),
+            ("bytes =1-2", .whole), ("0-1", .whole), ("", .whole),
+        ] as [(String, ByteRange)])
+    func `a range is a part, all or nothing of ten bytes`(field: String, wanted: ByteRange) {
+        #expect(ByteRange(field, of: 10) == wanted)
+        #expect(ByteRange(field, of: 0) == .whole)
+    }
+
     @Test(
         arguments: [
             ("/a%20b", "/a b"), ("%41", "A"), ("%4", nil), ("%zz", nil), ("%ff", nil),

@@ -10,6 +10,7 @@ import Testing
         "RawJSON": ["Foundation", "Glibc", "Jobs", "Sockets"],
         "HTTPWire": ["Foundation", "Glibc", "Sockets", "Jobs", "RawJSON"],
         "WebClient": ["Foundation", "Jobs", "RawJSON", "WebServer", "HTTPWire"],
+        "Tracing": ["Foundation", "Jobs", "JobEngine", "WebServer", "HTTPWire"],
         "WebServer": ["Foundation", "Jobs", "JobEngine", "Pools", "RawJSON"],
         "Jobs": ["Foundation", "Sockets", "WebServer", "GRDB"],
         "Functions": ["Foundation", "WebServer", "Pools", "JobEngine"],

@@ -8,10 +8,15 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// A store whose disk is full for its first few writes of results.
-private final class RefusingStore: JobStore {
+/// A store whose disk is full for its first few writes of results, and whose queue may be read
+/// as it was a while ago.
+private final class HinderedStore: JobStore {
     private let inner = MemoryJobStore()
-    private let refusals = Mutex(3)
+    private let refusals: Mutex<Int>
+    /// What one reading of the queue finds instead of what is there.
+    let staleReading = Mutex<(@Sendable () async -> [Job])?>(nil)
+
+    init(refusals: Int = 0) { self.refusals = Mutex(refusals) }
 
     var refusalsLeft: Int { refusals.withLock { $0 } }
 
@@ -24,9 +29,10 @@ private final class RefusingStore: JobStore {
     }
 
     func insert(
-        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+        _ jobs: [Job], batch: BatchKey?, leavingOut isStopping: @escaping @Sendable (JobID) -> Bool,
+        durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome] {
-        try await inner.insert(jobs, durable: durable)
+        try await inner.insert(jobs, batch: batch, leavingOut: isStopping, durable: durable)
     }
     func appendLog(
         _ id: JobID, _ text: [UInt8], limit: Int, saved: @escaping @Sendable () -> Void,
@@ -54,6 +60,14 @@ private final class RefusingStore: JobStore {
     }
     func delete(_ id: JobID) async throws(StoreError) -> Bool { try await inner.delete(id) }
     func job(_ id: JobID) async throws(StoreError) -> Job? { try await inner.job(id) }
+    func summary(of id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job? {
+        try await inner.summary(of: id, resultUpTo: maxBytes)
+    }
+    func result(
+        of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [UInt8]? {
+        try await inner.result(of: id, endedAt: endedAt, from: offset, maxBytes: maxBytes)
+    }
     func items(
         _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
     ) async throws(StoreError) -> ItemPage {
@@ -62,12 +76,32 @@ private final class RefusingStore: JobStore {
     func itemRanges(_ id: JobID) async throws(StoreError) -> [Range<Int>] {
         try await inner.itemRanges(id)
     }
+    func appendItems(_ piece: ItemPiece, to id: JobID) async throws(StoreError) -> Bool {
+        try await inner.appendItems(piece, to: id)
+    }
+    func endUpload(_ id: JobID) async throws(StoreError) { try await inner.endUpload(id) }
+    func unfinishedUploads() async throws(StoreError) -> [JobID] {
+        try await inner.unfinishedUploads()
+    }
+    func pieceRanges(
+        _ id: JobID, from first: Int,
+    ) async throws(StoreError) -> [Range<Int>] {
+        try await inner.pieceRanges(id, from: first)
+    }
+    func piece(_ id: JobID, at first: Int) async throws(StoreError) -> ItemPiece? {
+        try await inner.piece(id, at: first)
+    }
     func list(_ query: JobQuery) async throws(StoreError) -> [Job] { try await inner.list(query) }
     func queued(
         in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
         leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
     ) async throws(StoreError) -> [Job] {
-        try await inner.queued(
+        let stale = staleReading.withLock { reading in
+            defer { reading = nil }
+            return reading
+        }
+        if let stale { return await stale() }
+        return try await inner.queued(
             in: pool, dueAt: time, limit: limit, maxBytes: maxBytes, leavingOut: isKnown)
     }
     func nextDue(after time: Timestamp) async throws(StoreError) -> Timestamp? {
@@ -87,8 +121,9 @@ private final class RefusingStore: JobStore {
 /// A pool that returns its items as they came.
 private struct EchoPool: JobPool {
     let kind = PoolKind.thread
-    func reserve(for function: Function) -> Bool { true }
-    func giveBack(for function: Function) {}
+    func reserve(for function: Function, cpus: Int) -> Bool { true }
+    func giveBack(for function: Function, cpus: Int) {}
+    func whenRoom(_ body: @escaping @Sendable () -> Void) async {}
     func run(_ call: Call) async -> CallOutcome {
         switch call.payload {
         case .arguments(let arguments): CallOutcome(.result(arguments))
@@ -120,19 +155,54 @@ private struct EchoPool: JobPool {
         return try queue.prepare(try JobSubmission(parsing: try RawJSON(validating: text)))
     }
 
+    @Test(.timeLimit(.minutes(1)))
+    func `who is not waited for any more does not wait`() async throws {
+        let queue = try await queue(MemoryJobStore())
+        let later = try job(queue, "\"args\":[1],\"delay\":3600")
+        _ = try await queue.submit([later])
+        let waiting = Task { try await queue.wait(later.id, seconds: 3600) }
+        let submitting = Task {
+            try await queue.submit(try job(queue, "\"args\":[1],\"delay\":3600"), waiting: 3600)
+        }
+        waiting.cancel()
+        submitting.cancel()
+        #expect(try await waiting.value?.state == .queued)
+        #expect(try await submitting.value.job.state == .queued)
+    }
+
     @Test func `results that the store refuses at first are not lost`() async throws {
-        let store = RefusingStore()
+        let store = HinderedStore(refusals: 3)
         let queue = try await queue(store)
         // Over the bytes that a run keeps in memory, so that both ways of writing are refused.
         let item = "\"" + String(repeating: "x", count: 1000) + "\""
         let items = Array(repeating: item, count: 2000).joined(separator: ",")
         let ended = try await queue.submit(
-            try job(queue, "\"map\":[\(items)],\"chunk\":100"), waiting: 30)
+            try job(queue, "\"map\":[\(items)],\"chunk\":100"), waiting: 30
+        ).job
         #expect(ended.state == .succeeded)
         #expect(store.refusalsLeft == 0)
         let ranges = try await store.itemRanges(ended.id)
         #expect(ranges.reduce(0) { $0 + $1.count } == 2000)
         #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
+    }
+
+    @Test func `a job that ends while the queue is read does not run again`() async throws {
+        let store = HinderedStore()
+        let queue = try await queue(store)
+        let delayed = try job(queue, "\"args\":[1],\"delay\":0.05")
+        let quick = try job(queue, "\"args\":[2]")
+        let end = Mutex<Timestamp?>(nil)
+        store.staleReading.withLock { reading in
+            reading = {
+                let ended = try? await queue.submit(quick, waiting: 30)
+                end.withLock { $0 = ended?.job.endedAt }
+                return [quick, delayed]
+            }
+        }
+        _ = try await queue.submit(delayed, waiting: 30)
+        let last = try await store.job(quick.id)?.endedAt
+        #expect(last != nil)
+        #expect(last == end.withLock { $0 })
     }
 
     @Test func `ended jobs make room below the bound`() async throws {
@@ -142,7 +212,7 @@ private struct EchoPool: JobPool {
         let third = try job(queue, "\"args\":[1]")
         await #expect(throws: QueueFull.self) { try await queue.submit([third]) }
         _ = try await queue.cancel(later[0].id)
-        #expect(try await queue.submit(third, waiting: 30).state == .succeeded)
+        #expect(try await queue.submit(third, waiting: 30).job.state == .succeeded)
         #expect(try await queue.delete(later[1].id))
         _ = try await queue.submit([try job(queue, "\"args\":[2]")])
     }

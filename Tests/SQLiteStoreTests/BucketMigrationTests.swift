@@ -88,7 +88,8 @@ import Testing
                 #expect(try await store.list(JobQuery(tag: tag, limit: 5)).map(\.id) == [old.id])
             }
             let again = try make.job(#"{"function":"f"}"#, key: "k")
-            guard case .existing(let same) = try await store.insert([again])[0] else {
+            guard case .existing(let same, .idempotencyKey) = try await store.insert([again])[0]
+            else {
                 Issue.record("the key is lost")
                 return
             }

@@ -29,7 +29,7 @@ import Testing
         try await kind.withStore { store in
             let jobs = [try make.job(key: "k"), try make.job(key: "k"), try make.job()]
             let outcomes = try await store.insert(jobs)
-            guard case .existing(let first) = outcomes[1] else {
+            guard case .existing(let first, .idempotencyKey) = outcomes[1] else {
                 Issue.record("the second job was stored")
                 return
             }
@@ -98,6 +98,51 @@ import Testing
             _ = try await store.insert([try make.job()])
             #expect(try await store.job(ended.id)?.state == .failed)
             #expect(try await store.job(begun.id)?.state == .queued)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a large result is left where it is and read in pieces`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            // Over many pages of a database, no two of which are alike.
+            let text = "[" + (0..<30_000).map(String.init).joined(separator: ",") + "]"
+            let whole = Array(text.utf8)
+            var job = try make.job()
+            _ = try await store.insert([job])
+            #expect(try await store.summary(of: job.id, resultUpTo: 0)?.unreadResultBytes == nil)
+            let end = make.start.adding(seconds: 1)
+            job.state = .succeeded
+            job.endedAt = end
+            job.result = RawJSON(trusted: whole[...])
+            try await store.update(job, adding: [])
+
+            let small = try await store.summary(of: job.id, resultUpTo: whole.count)
+            #expect(small?.result?.bytes.count == whole.count)
+            #expect(small?.unreadResultBytes == nil)
+            let large = try await store.summary(of: job.id, resultUpTo: whole.count - 1)
+            #expect(large?.result == nil)
+            #expect(large?.unreadResultBytes == whole.count)
+            #expect(large?.state == .succeeded)
+            #expect(try await store.job(job.id)?.result?.bytes.count == whole.count)
+
+            func piece(_ id: JobID, _ offset: Int, _ maxBytes: Int) async throws -> [UInt8]? {
+                try await store.result(of: id, endedAt: end, from: offset, maxBytes: maxBytes)
+            }
+            var read: [UInt8] = []
+            while let next = try await piece(job.id, read.count, 10_007), !next.isEmpty {
+                read += next
+            }
+            #expect(read == whole)
+            #expect(try await piece(job.id, whole.count - 3, 99) == whole.suffix(3))
+            #expect(try await piece(job.id, whole.count, 99) == [])
+            let stranger = JobID(high: job.id.high, low: job.id.low ^ 1)
+            #expect(try await piece(stranger, 0, 9) == nil)
+            let other = make.start
+            #expect(
+                try await store.result(of: job.id, endedAt: other, from: 0, maxBytes: 9) == nil)
+            job.result = nil
+            try await store.update(job, adding: [])
+            #expect(try await piece(job.id, 0, 9) == nil)
         }
     }
 
@@ -341,5 +386,78 @@ import Testing
         let results = Array(repeating: "null", count: count).joined(separator: ",")
         return ItemSegment(
             first: first, count: count, results: Array(results.utf8), failures: failures)
+    }
+}
+
+/// When a job that is there answers in the place of a new one.
+@Suite struct LikenessTests {
+    private let make = JobMaker()
+
+    private func job(_ document: String, _ keys: CallKeys, at seconds: Double = 0) throws -> Job {
+        var job = try make.job(document, createdAt: make.start.adding(seconds: seconds))
+        job.keys = keys
+        return job
+    }
+
+    private func likeness(_ outcomes: [InsertOutcome]) -> [Likeness?] {
+        outcomes.map { if case .existing(_, let likeness) = $0 { likeness } else { nil } }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a unique job answers until it ends or is stopped`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let keys = CallKeys(unique: [1])
+            let text = #"{"function":"f","unique":true}"#
+            var first = try job(text, keys)
+            let outcomes = try await store.insert([first, try job(text, keys)])
+            #expect(likeness(outcomes) == [nil, .unique])
+            let stopping = first.id
+            let late = try job(text, keys)
+            let third = try await store.insert(
+                [late], batch: nil, leavingOut: { $0 == stopping }, durable: { _ in })
+            #expect(likeness(third) == [nil])
+            #expect(try await store.delete(late.id))
+            first.state = .failed
+            try await store.update(first, adding: [])
+            #expect(likeness(try await store.insert([try job(text, keys)])) == [nil])
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a result answers while it is young and there`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let keys = CallKeys(cache: [2])
+            let text = #"{"function":"f","cache":60}"#
+            var first = try job(text, keys)
+            _ = try await store.insert([first])
+            #expect(likeness(try await store.insert([try job(text, keys)])) == [nil])
+            first.state = .succeeded
+            first.result = RawJSON(literal: "1")
+            first.endedAt = make.start
+            first.expiresAt = make.start.adding(seconds: 50)
+            try await store.update(first, adding: [])
+            #expect(likeness(try await store.insert([try job(text, keys, at: 49)])) == [.cache])
+            #expect(likeness(try await store.insert([try job(text, keys, at: 51)])) == [nil])
+            let strict = try job(#"{"function":"f","cache":10}"#, keys, at: 11)
+            #expect(likeness(try await store.insert([strict])) == [nil])
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a batch's key brings its jobs again`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let jobs = [try make.job(), try make.job()]
+            let key = BatchKey(key: "b", fingerprint: [1])
+            #expect(try await store.insert(jobs, batch: key).allSatisfy(\.isStored))
+            let again = try await store.insert([try make.job(), try make.job()], batch: key)
+            let ids = again.compactMap { if case .repeated(let id) = $0 { id } else { nil } }
+            #expect(ids == jobs.map(\.id))
+            let other = BatchKey(key: "b", fingerprint: [2])
+            guard case .keyReused = try await store.insert([try make.job()], batch: other)[0] else {
+                Issue.record("another batch with the same key was taken")
+                return
+            }
+            #expect(try await store.list(JobQuery()).count == 2)
+        }
     }
 }

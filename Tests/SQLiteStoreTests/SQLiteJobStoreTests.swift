@@ -69,7 +69,7 @@ import Testing
         let first = try job(key: "k")
         _ = try await store.insert([first])
         let outcome = try #require(try await store.insert([try job(key: "k")]).first)
-        guard case .existing(let existing) = outcome else {
+        guard case .existing(let existing, .idempotencyKey) = outcome else {
             Issue.record("a second job was stored")
             return
         }

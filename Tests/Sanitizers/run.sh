@@ -18,7 +18,7 @@ trap 'rm -rf "$TMPDIR"' EXIT
 export TMPDIR
 
 export TSAN_OPTIONS="suppressions=$here/thread.txt"
-export ASAN_OPTIONS=detect_leaks=1
+export ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS="suppressions=$here/leak.txt print_suppressions=0"
 [ "$kind" = address ] || export LD_PRELOAD=$PWD/$build/mutex.so
 # There are no tests for XCTest, which leaks what it is made of.
 swift test --skip-build --disable-xctest --sanitize="$kind" --scratch-path "$build"

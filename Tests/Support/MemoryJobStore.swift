@@ -9,6 +9,30 @@ package final class MemoryJobStore: JobStore {
         /// In the order of writing.
         var items: [JobID: [ItemSegment]] = [:]
         var logs: [JobID: [[UInt8]]] = [:]
+        var batches: [String: (batch: BatchKey, ids: [JobID])] = [:]
+        var pieces: [JobID: [ItemPiece]] = [:]
+        var uploads: Set<JobID> = []
+
+        func twin(of job: Job, _ isStopping: (JobID) -> Bool) -> (Job, Likeness)? {
+            let keyed = jobs.values.first {
+                $0.idempotencyKey != nil && $0.idempotencyKey == job.idempotencyKey
+                    && $0.createdAt > job.createdAt.adding(seconds: -JobStoreDefaults.keySeconds)
+            }
+            if let keyed { return (keyed, .idempotencyKey) }
+            if let key = job.keys.cache, let seconds = job.submission.cache {
+                let cached = jobs.values.filter {
+                    $0.keys.cache == key && $0.state == .succeeded
+                        && $0.endedAt.map { $0 >= job.createdAt.adding(seconds: -seconds) } ?? false
+                        && $0.expiresAt.map { $0 > job.createdAt } ?? false
+                }.max { $0.endedAt ?? $0.createdAt < $1.endedAt ?? $1.createdAt }
+                if let cached { return (cached, .cache) }
+            }
+            guard let key = job.keys.unique else { return nil }
+            return jobs.values.first {
+                $0.keys.unique == key && ($0.state == .queued || $0.state == .running)
+                    && !isStopping($0.id)
+            }.map { ($0, .unique) }
+        }
 
         mutating func save(_ segments: [ItemSegment], of id: JobID) {
             for segment in segments {
@@ -29,25 +53,35 @@ package final class MemoryJobStore: JobStore {
     // MARK: Changes
 
     package func insert(
-        _ jobs: [Job], durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+        _ jobs: [Job], batch: BatchKey?, leavingOut isStopping: @escaping @Sendable (JobID) -> Bool,
+        durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome] {
         let outcomes: [InsertOutcome]? = contents.withLock { contents in
+            if let batch, let (earlier, ids) = contents.batches[batch.key] {
+                return earlier == batch ? ids.map { .repeated($0) } : jobs.map { _ in .keyReused }
+            }
             let before = contents.jobs
             var outcomes: [InsertOutcome] = []
             for job in jobs {
-                let twin = contents.jobs.values.first {
-                    $0.idempotencyKey != nil && $0.idempotencyKey == job.idempotencyKey
-                        && $0.createdAt
-                            > job.createdAt.adding(seconds: -JobStoreDefaults.keySeconds)
-                }
-                if let twin {
-                    outcomes.append(.existing(twin))
+                if let (twin, likeness) = contents.twin(of: job, isStopping) {
+                    outcomes.append(.existing(twin, likeness))
                 } else if contents.jobs.updateValue(job, forKey: job.id) == nil {
                     outcomes.append(.stored)
                 } else {
                     contents.jobs = before
                     return nil
                 }
+            }
+            if let batch {
+                let ids = zip(jobs, outcomes).map { job, outcome in
+                    if case .existing(let twin, _) = outcome { twin.id } else { job.id }
+                }
+                contents.batches[batch.key] = (batch, ids)
+            }
+            for (job, outcome) in zip(jobs, outcomes) where outcome.isStored {
+                contents.jobs[job.id] = job.withoutPieces
+                contents.pieces[job.id] = job.pieces
+                if job.isUploading { contents.uploads.insert(job.id) }
             }
             return outcomes
         }
@@ -77,7 +111,9 @@ package final class MemoryJobStore: JobStore {
     package func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError) {
         contents.withLock { contents in
             guard contents.jobs[job.id] != nil else { return }
+            let count = contents.jobs[job.id]?.submission.work.itemCount
             contents.jobs[job.id] = job
+            if let count { contents.jobs[job.id]?.submission.setItemCount(count) }
             contents.save(segments, of: job.id)
         }
     }
@@ -94,6 +130,8 @@ package final class MemoryJobStore: JobStore {
         contents.withLock { contents in
             contents.items[id] = nil
             contents.logs[id] = nil
+            contents.pieces[id] = nil
+            contents.uploads.remove(id)
             return contents.jobs.removeValue(forKey: id) != nil
         }
     }
@@ -139,6 +177,39 @@ package final class MemoryJobStore: JobStore {
         }
     }
 
+    // MARK: Items of large maps
+
+    package func appendItems(
+        _ piece: ItemPiece, to id: JobID,
+    ) async throws(StoreError) -> Bool {
+        contents.withLock { contents in
+            guard contents.jobs[id] != nil else { return false }
+            contents.jobs[id]?.submission.setItemCount(piece.range.upperBound)
+            contents.pieces[id, default: []].append(piece)
+            return true
+        }
+    }
+
+    package func endUpload(_ id: JobID) async throws(StoreError) {
+        contents.withLock { _ = $0.uploads.remove(id) }
+    }
+
+    package func unfinishedUploads() async throws(StoreError) -> [JobID] {
+        contents.withLock { Array($0.uploads) }
+    }
+
+    package func pieceRanges(
+        _ id: JobID, from first: Int,
+    ) async throws(StoreError) -> [Range<Int>] {
+        contents.withLock { contents in
+            (contents.pieces[id] ?? []).map(\.range).filter { $0.lowerBound >= first }
+        }
+    }
+
+    package func piece(_ id: JobID, at first: Int) async throws(StoreError) -> ItemPiece? {
+        contents.withLock { contents in contents.pieces[id]?.first { $0.first == first } }
+    }
+
     // MARK: Logs
 
     package func appendLog(
@@ -171,6 +242,25 @@ package final class MemoryJobStore: JobStore {
 
     package func job(_ id: JobID) async throws(StoreError) -> Job? {
         contents.withLock { $0.jobs[id] }
+    }
+
+    package func summary(
+        of id: JobID, resultUpTo maxBytes: Int,
+    ) async throws(StoreError) -> Job? {
+        var job = contents.withLock { $0.jobs[id] }
+        if let size = job?.result?.bytes.count, size > maxBytes {
+            job?.result = nil
+            job?.unreadResultBytes = size
+        }
+        return job
+    }
+
+    package func result(
+        of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> [UInt8]? {
+        let job = contents.withLock { $0.jobs[id] }
+        guard let job, job.endedAt == endedAt, let result = job.result else { return nil }
+        return Array(result.bytes.dropFirst(offset).prefix(maxBytes))
     }
 
     package func items(

@@ -87,6 +87,51 @@ import WebServer
         await server.stop()
     }
 
+    /// A route whose body is a stream if it is of lines.
+    private static func live() -> Route {
+        let body = Route.BodyMode.live(upTo: 100) { $0.field("content-type") == "text/lines" }
+        return Route("POST", "/live", body: body) { request in
+            guard let stream = request.bodyStream else {
+                return HTTPResponse(200, type: "text/plain", request.body)
+            }
+            while (try? await stream.next()) != nil {}
+            return HTTPResponse(200, type: "text/plain", [])
+        }
+    }
+
+    private let liveHead = "POST /live HTTP/1.1\r\nHost: x\r\nContent-Type: text/lines\r\n"
+
+    @Test func `a live body may be slow, and is live where its head says so`() async throws {
+        let server = try ServerUnderTest([Self.live()]) {
+            $0.bodyGrace = .milliseconds(50)
+            $0.limits.bodyBytes = 10
+        }
+        let slow = RawClient(port: server.port)
+        slow.send(
+            liveHead + "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        // Past the grace that a body has that is no stream, and more bytes than such a one may have.
+        try await Task.sleep(for: .milliseconds(700))
+        #expect(
+            slow.exchange("f\r\n123456789012345\r\n0\r\n\r\n").hasPrefix("HTTP/1.1 200"))
+        let long = RawClient(port: server.port)
+        #expect(
+            long.exchange(liveHead + "Content-Length: 101\r\n\r\n").hasPrefix("HTTP/1.1 413"))
+        let plain = "POST /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: "
+        #expect(RawClient(port: server.port).exchange(plain + "3\r\n\r\nabc").hasSuffix("abc"))
+        #expect(
+            RawClient(port: server.port).exchange(plain + "11\r\n\r\n").hasPrefix("HTTP/1.1 413"))
+        await server.stop()
+    }
+
+    @Test func `a live body that is silent ends the request`() async throws {
+        let server = try ServerUnderTest([Self.live()]) { $0.idleTimeout = .milliseconds(300) }
+        let silent = RawClient(port: server.port)
+        #expect(
+            silent.exchange(liveHead + "Content-Length: 20\r\n\r\n1").hasPrefix("HTTP/1.1 408"))
+        #expect(server.server.statistics[.limitBodyRate] == 1)
+        await server.stop()
+    }
+
     @Test func `a handler whose client has left is cancelled`() async throws {
         let cancelled = Mutex(false)
         let poll = Route("GET", "/poll") { _ in
@@ -124,6 +169,85 @@ import WebServer
         #expect(await server.holds { server.server.statistics.open == 0 })
         // What the kernel's buffers hold, and no more.
         #expect(made.withLock { $0 } < 200)
+        await server.stop()
+    }
+
+    /// The small letters over and over, a million of them, read in pieces of a thousand.
+    private static func letters(upTo limit: Int = 1_000_000) -> Route {
+        Route("GET", "/letters") { _ in
+            let content = HTTPContent(count: 1_000_000, pieceBytes: 1000) { offset, count in
+                (offset..<min(offset + count, limit)).map { UInt8(0x61 + $0 % 26) }[...]
+            }
+            return HTTPResponse(
+                200, fields: [("Accept-Ranges", "bytes"), ("ETag", "\"a\"")], .content(content))
+        }
+    }
+
+    private func ask(_ port: Int, _ fields: String, method: String = "GET") -> String {
+        RawClient(port: port).exchange(
+            "\(method) /letters HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\(fields)\r\n")
+    }
+
+    @Test func `content in pieces comes whole, with its length`() async throws {
+        let server = try ServerUnderTest([Self.letters()])
+        let answer = ask(server.port, "")
+        #expect(answer.contains("\r\nContent-Length: 1000000\r\n"))
+        #expect(!answer.contains("Transfer-Encoding"))
+        #expect(answer.count(of: "abcdefghijklmnopqrstuvwxyz") == 1_000_000 / 26)
+        let head = ask(server.port, "Range: bytes=0-1\r\n", method: "HEAD")
+        #expect(head.hasPrefix("HTTP/1.1 200"))
+        #expect(head.contains("\r\nContent-Length: 1000000\r\n"))
+        #expect(head.hasSuffix("\r\n\r\n"))
+        await server.stop()
+    }
+
+    @Test func `a part of content is read alone`() async throws {
+        let server = try ServerUnderTest([Self.letters()])
+        let part = ask(server.port, "Range: bytes=26-28\r\n")
+        #expect(part.hasPrefix("HTTP/1.1 206"))
+        #expect(part.contains("\r\nContent-Range: bytes 26-28/1000000\r\n"))
+        #expect(part.contains("\r\nContent-Length: 3\r\n"))
+        #expect(part.hasSuffix("\r\n\r\nabc"))
+        let long = ask(server.port, "Range: bytes=-2599\r\nIf-Range: \"a\"\r\n")
+        #expect(long.contains("\r\nContent-Length: 2599\r\n"))
+        #expect(long.count(of: "abcdefghijklmnopqrstuvwxy") == 99)
+        let changed = ask(server.port, "Range: bytes=0-1\r\nIf-Range: \"b\"\r\n")
+        #expect(changed.hasPrefix("HTTP/1.1 200"))
+        let none = ask(server.port, "Range: bytes=1000000-\r\n")
+        #expect(none.hasPrefix("HTTP/1.1 416"))
+        #expect(none.contains("\r\nContent-Range: bytes */1000000\r\n"))
+        #expect(ask(server.port, "If-Match: \"b\"\r\n").hasPrefix("HTTP/1.1 412"))
+        await server.stop()
+    }
+
+    @Test func `content that ends early cuts the connection`() async throws {
+        let server = try ServerUnderTest([Self.letters(upTo: 2500)])
+        let answer = ask(server.port, "")
+        #expect(answer.contains("\r\nContent-Length: 1000000\r\n"))
+        #expect(answer.split(separator: "\r\n\r\n").last?.utf8.count == 2500)
+        await server.stop()
+    }
+
+    @Test func `a stream in which nothing comes ends when its client leaves`() async throws {
+        let asked = Mutex(0)
+        let silent = Route("GET", "/silent") { _ in
+            HTTPResponse(
+                200,
+                .stream {
+                    asked.withLock { $0 += 1 }
+                    // As a reader does that is woken by the clock or by its task's cancelling.
+                    try? await Task.sleep(for: .seconds(60))
+                    return []
+                })
+        }
+        let server = try ServerUnderTest([silent]) { $0.lingerTimeout = .milliseconds(40) }
+        do {
+            let client = RawClient(port: server.port)
+            client.send("GET /silent HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(await server.holds { asked.withLock { $0 } == 1 })
+        }
+        #expect(await server.holds { server.server.statistics.open == 0 })
+        #expect(asked.withLock { $0 } == 1)
         await server.stop()
     }
 

@@ -17,6 +17,7 @@ func readRequests(_ input: [UInt8], cut: Int) -> [String] {
             start += length
             found.append(
                 "\(head.methodText) \(head.path) \(head.query) \(head.fields) \(head.body)")
+            for (_, value) in head.fields { found.append(readConditions(value)) }
             switch head.body {
             case .none: break
             case .bytes(let count): start = min(input.count, start + count)
@@ -29,6 +30,19 @@ func readRequests(_ input: [UInt8], cut: Int) -> [String] {
         found.append("\(error.status)")
     }
     return found
+}
+
+/// Reads a field as those that are lists of tags, ranges and codings are read.
+func readConditions(_ value: String) -> String {
+    let range = ByteRange(value, of: 10)
+    if case .part(let part) = range {
+        precondition(!part.isEmpty && part.upperBound <= 10, "a part of what is not there")
+    }
+    let isMatched = EntityTag.isMatched("\"a\"", by: value)
+    let isNamed = EntityTag.isNamed("\"a\"", in: value)
+    precondition(isNamed || !isMatched, "the same bytes, and not the same meaning")
+    let coding = AcceptEncoding.choice(value, offered: ["zstd", "gzip"])
+    return "\(range) \(isMatched) \(isNamed) \(coding ?? "")"
 }
 
 func readChunks(

@@ -65,6 +65,10 @@ int clinux_pipe(int ends[2]);
 /// Names the calling thread; longer than 15 bytes is cut.
 void clinux_name_thread(const char *name);
 
+/// Has allocations over a mebibyte go back to the system when they are freed; the C library would
+/// soon keep some tens of megabytes of them for each thread.
+void clinux_return_large_memory(void);
+
 /// Number of CPUs in this process's affinity mask, at least 1.
 int clinux_affinity_cpus(void);
 

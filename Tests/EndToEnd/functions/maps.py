@@ -13,12 +13,28 @@ def slow_square(x):
 
 
 @martlet.function
+def rest(seconds):
+    """For one test alone: a function that is known as short has its calls given out ahead."""
+    time.sleep(seconds)
+    return seconds
+
+
+@martlet.function
 def fail_unless_there(x, path):
     """Fails for odd numbers until the file is there; notes each call."""
     with open(path + ".calls", "a") as file:
         file.write("%d\n" % x)
     if x % 2 and not os.path.exists(path):
         raise ValueError("odd")
+    return x
+
+
+@martlet.function
+def note_item(x, path):
+    """Returns its argument after two milliseconds, and notes that it ran."""
+    time.sleep(0.002)
+    with open(path, "a") as file:
+        file.write("%d\n" % x)
     return x
 
 

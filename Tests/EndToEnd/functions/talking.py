@@ -104,3 +104,18 @@ async def step_later(count, pause):
         martlet.progress(done + 1, count)
         await asyncio.sleep(pause)
     return martlet.traceparent()
+
+
+@martlet.function(pools=["process", "thread"])
+def say_past_python(text, fail=False):
+    os.system("echo 'a child: %s'; echo 'its error' >&2" % text)
+    os.write(1, ("a library: %s" % text).encode())  # no line feed
+    if fail:
+        os.write(2, b"last words")
+        os.kill(os.getpid(), 9)
+
+
+@martlet.function
+def flood_past_python(megabytes):
+    for _ in range(megabytes):
+        os.write(2, b"0123456789abcde\n" * (1 << 16))

@@ -1,0 +1,51 @@
+// decode-server PORT FOLDER: Martlet's HTTP server, which reads submissions, makes jobs of them and
+// answers as Martlet does, but keeps nothing, like the peers that it is measured beside.
+import Blobs
+import Functions
+import Glibc
+import HTTPWire
+import JobEngine
+import Jobs
+import JobsAPI
+import Logging
+import Pools
+import Sockets
+import TestSupport
+import WebServer
+
+@main
+struct DecodeServer {
+    static func main() async throws {
+        signal(SIGPIPE, SIG_IGN)
+        let arguments = CommandLine.arguments
+        let catalogue = FunctionCatalogue()
+        catalogue.replace(
+            .native,
+            functions: [Function(name: "echo", runtime: .native, pool: .thread, pools: [.thread])])
+        let queue = try await JobQueue.start(
+            EngineParts(
+                store: MemoryJobStore(), pools: [:], slots: [:], catalogue: catalogue,
+                settings: EngineSettings(), loop: try EventLoop(name: "engine"),
+                logger: Logger(label: "decode-server")))
+        let jobs = JobRoutes(
+            queue: queue, blobs: try BlobFolder(at: arguments[2], mostBytes: 0),
+            http: HTTPServerWatch())
+        let submit = Route("POST", "/v1/jobs") { request in
+            do {
+                return jobs.accepted(try jobs.job(submittedBy: request), status: 202)
+            } catch {
+                return HTTPResponse(422, type: "text/plain", Array("\(error)".utf8))
+            }
+        }
+        let server = try HTTPServer(
+            listen: [.internet(host: "127.0.0.1", port: Int(arguments[1]) ?? 0)],
+            loops: try (0..<HostCapacity.cpus()).map { try EventLoop(name: "http-\($0)") },
+            router: Router([submit]),
+            configuration: HTTPServerConfiguration { status, detail in
+                HTTPResponse(status, type: "text/plain", Array(detail.utf8))
+            })
+        // Until it is killed.
+        while true { try await Task.sleep(for: .seconds(3600)) }
+        withExtendedLifetime(server) {}
+    }
+}

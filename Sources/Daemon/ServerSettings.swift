@@ -1,0 +1,157 @@
+import Functions
+import Glibc
+import Sockets
+import WebClient
+
+/// Every setting of the server.
+///
+/// To add one, add a field to `Configuration` and a line here, then `make settings manual`: flag,
+/// variable, key of the file, `martlet config` and the documents come of it.
+enum ServerSettings {
+    static let all =
+        JobSettings.settings + WorkerSettings.settings + HTTPServerSettings.settings
+        + FetchFunctionSettings.settings + TraceSettings.settings
+}
+
+/// Of jobs and of the program as a whole.
+enum JobSettings: SettingTable {
+    static let settings: [Setting] = [
+        .text("data", \.data, unit: "folder", "Where the store is; made if absent.", shape: .path),
+        .file(
+            "functions", \.functions, unit: "path",
+            "Folder or file of functions; changes are picked up."),
+        .count(
+            "processes", \.processes, 1...1024, unit: "workers", "Size of the process pool.",
+            standard: "CPUs"),
+        .count(
+            "threads", \.threads, 1...1024, unit: "threads", "Size of the thread pool.",
+            standard: "CPUs, at least 4"),
+        .count(
+            "async-limit", \.asyncLimit, 1...1_000_000, unit: "calls",
+            "Calls at once on the async pool."),
+        .text(
+            "python", \.python, unit: "program", "Python 3.9 or later, to run functions with.",
+            shape: .path),
+        .toggle(
+            "allow-pickle", \.allowsPickle,
+            "Offer martlet.call, which runs calls that Python clients send as pickles: any code."),
+        .count(
+            "max-queued", \.maxQueued, 1...Int.max, unit: "jobs",
+            "Waiting and running in all; past it 503."),
+        .count(
+            "max-blob-bytes", \.maxBlobBytes, 1...Int.max, unit: "bytes",
+            "Of all blobs together; past it those used longest ago go."),
+        .limit(
+            "max-store-bytes", \.maxStoreBytes, (1 << 20)...Int.max, unit: "bytes",
+            "Of the store: near it the oldest results go, at it 507."),
+        .count(
+            "max-event-streams", \.maxEventStreams, 1...Int.max, unit: "streams",
+            "Streams of events at once; past it 503."),
+        .number(
+            "idempotency-hours", \.idempotencyHours, 0.001...8784, unit: "hours",
+            "For which an Idempotency-Key names the same job."),
+        .seconds(
+            "drain-seconds", \.drainSeconds, 0...86_400,
+            "For open requests and running jobs when the server stops; a second SIGTERM hurries."),
+        .choice("log-format", \.logFormat, "How the server's log on stderr is written."),
+    ]
+}
+
+/// Of connections and requests.
+enum HTTPServerSettings: SettingTable {
+    static let settings: [Setting] = [
+        .list(
+            "listen", \.listen, unit: "address",
+            "HOST:PORT, [IPv6]:PORT or unix:/path; port 0 lets the system choose. Repeatable.",
+            read: { text throws(SettingError) in
+                guard let address = ListenAddress(text) else {
+                    throw SettingError(
+                        "takes HOST:PORT, [IPv6]:PORT or unix:/path, not \"\(text)\"")
+                }
+                return address
+            }, show: \.description),
+        .optional(
+            "token", \.token, unit: "token", "Wanted of clients as Authorization: Bearer.",
+            shape: .secret),
+        tokenFile,
+        .file(
+            "tls-cert", \.tlsCertificate,
+            "PEM, the certificate chain; internet addresses then speak TLS. Read anew on SIGHUP."),
+        .file("tls-key", \.tlsKey, "PEM, the certificate's key."),
+        .file(
+            "tls-client-ca", \.tlsClientAuthorities,
+            "PEM, authorities of one of which clients must have a certificate."),
+        .list(
+            "trusted-proxy", \.trustedProxies, unit: "address",
+            "Address or network of a proxy whose Forwarded fields are believed. Repeatable.",
+            read: { text throws(SettingError) in
+                guard let range = AddressRange(text) else {
+                    throw SettingError("takes an address or network, not \"\(text)\"")
+                }
+                return range
+            }, show: \.description),
+        .optional(
+            "access-log", \.accessLog, unit: "file",
+            "Gets a line of JSON a response; - for stderr.", shape: .path),
+        .count(
+            "max-connections", \.http.connections, 1...Int.max, unit: "connections",
+            "At once; past it they wait."),
+        .count(
+            "max-connections-per-address", \.http.connectionsPerAddress, 1...Int.max,
+            unit: "connections", "At once of one address; past it they are closed.",
+            standard: "half of all"),
+        .count(
+            "max-body-bytes", \.http.bodyBytes, 1...Int.max, unit: "bytes",
+            "Of a request's body; past it 413."),
+        .seconds(
+            "idle-seconds", \.http.idleSeconds, 0.001...86_400,
+            "That a connection may wait for its next request."),
+    ]
+
+    /// Its token goes before that of the environment.
+    private static let tokenFile = Setting(
+        name: "token-file", shape: .path, unit: "file", meaning: "File with the token.",
+        standard: "",
+        apply: { texts, configuration throws(SettingError) in
+            guard let file = fopen(texts[0], "r") else {
+                throw SettingError(
+                    "cannot be read: \(texts[0]): \(String(cString: strerror(errno)))")
+            }
+            defer { fclose(file) }
+            var bytes = [UInt8](repeating: 0, count: 4096)
+            let count = fread(&bytes, 1, bytes.count, file)
+            configuration.tokenFile = texts[0]
+            configuration.token = String(
+                decoding: bytes.prefix(count).prefix { $0 > 32 }, as: UTF8.self)
+        }, show: { $0.tokenFile ?? "" })
+}
+
+/// Of the function `fetch` alone.
+enum FetchFunctionSettings: SettingTable {
+    static let settings: [Setting] = [
+        .list(
+            "allow-targets", \.fetch.targets, unit: "targets",
+            "What may be fetched from beside public addresses: blocks (10.0.0.0/8), addresses,"
+                + " names, .example.org for all below; commas between. Repeatable.",
+            read: { text throws(SettingError) in
+                let complaints = text.split(separator: ",").compactMap { target in
+                    do throws(WebError) {
+                        _ = try TargetRules(allowing: [String(target)])
+                        return nil as String?
+                    } catch {
+                        return "is wrong: \(error)"
+                    }
+                }
+                guard complaints.isEmpty else { throw SettingError(all: complaints) }
+                return text
+            }, show: \.self),
+        .count(
+            "fetch-connections", \.fetch.limits.total, 1...100_000, unit: "transfers", "At once."),
+        .count(
+            "fetch-per-host", \.fetch.limits.perHost, 1...100_000, unit: "transfers",
+            "At once with one host."),
+        .file(
+            "fetch-ca", \.fetch.authorities,
+            "PEM, the authorities to trust instead of the system's."),
+    ]
+}

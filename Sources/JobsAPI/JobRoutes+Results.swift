@@ -1,0 +1,41 @@
+import JobEngine
+import Jobs
+import RawJSON
+import WebServer
+
+/// The results of calls, which may be large: in pieces, and in parts for those who ask for one.
+extension JobRoutes {
+    /// Up to so many bytes a result is read and sent whole; a larger one piece by piece.
+    static let wholeBytes = 64 << 10
+
+    /// The answer with the result of a call that has succeeded; nil when it is gone.
+    func callResult(of job: Job) -> HTTPResponse? {
+        guard let endedAt = job.endedAt,
+            let size = job.result?.bytes.count ?? job.unreadResultBytes
+        else { return nil }
+        var response = HTTPResponse.json(200, [])
+        // A retry brings another result, at another time.
+        response.fields = [
+            ("ETag", "\"\(String(endedAt.microseconds, radix: 36))-\(String(size, radix: 36))\""),
+            ("Accept-Ranges", "bytes"),
+        ]
+        if let result = job.result, size <= Self.wholeBytes {
+            response.body = .bytes(Array(result.bytes))
+        } else {
+            response.body = .content(content(of: job.id, endedAt: endedAt, size: size))
+        }
+        return response
+    }
+
+    private func content(of id: JobID, endedAt: Timestamp, size: Int) -> HTTPContent {
+        let reader = queue.result(of: id, endedAt: endedAt, size: size)
+        // The store walks through a large value to where a piece begins: the larger the result,
+        // the fewer pieces.
+        let pieceBytes = min(max(size / 32, Self.wholeBytes), 1 << 20)
+        return HTTPContent(count: size, pieceBytes: pieceBytes) { offset, count in
+            // Dropped, or run again, while it was read: the client sees an answer cut short.
+            guard let piece = try await reader.read(from: offset, count) else { throw expired(id) }
+            return piece
+        }
+    }
+}

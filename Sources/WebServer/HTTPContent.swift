@@ -1,0 +1,61 @@
+import Synchronization
+
+/// Content of a known length that is read piece by piece, so that no more of it than a piece is in
+/// memory for a client.
+package struct HTTPContent: Sendable {
+    /// Reads at least one byte and no more than `count`, from an offset of the whole on.
+    package typealias Reader =
+        @Sendable (_ offset: Int, _ count: Int) async throws -> ArraySlice<UInt8>
+
+    /// What is to be sent of the whole.
+    let range: Range<Int>
+    private let pieceBytes: Int
+    private let read: Reader
+
+    package init(count: Int, pieceBytes: Int, read: @escaping Reader) {
+        range = 0..<count
+        self.pieceBytes = pieceBytes
+        self.read = read
+    }
+
+    private init(_ whole: HTTPContent, _ range: Range<Int>) {
+        self.range = range
+        pieceBytes = whole.pieceBytes
+        read = whole.read
+    }
+
+    var count: Int { range.count }
+
+    /// A part, in offsets of the whole.
+    func part(_ range: Range<Int>) -> HTTPContent { HTTPContent(self, range) }
+
+    /// The pieces in order, then nil; each is asked for when the one before was taken.
+    var pieces: @Sendable () async throws -> ArraySlice<UInt8>? {
+        let place = Place(range.lowerBound)
+        return {
+            let offset = place.offset
+            guard offset < range.upperBound else { return nil }
+            let piece = try await read(offset, min(pieceBytes, range.upperBound - offset))
+            guard !piece.isEmpty else { throw HTTPContentError.endedEarly }
+            place.offset += piece.count
+            return piece
+        }
+    }
+
+    private final class Place: Sendable {
+        private let value: Atomic<Int>
+
+        init(_ offset: Int) { value = Atomic(offset) }
+
+        var offset: Int {
+            get { value.load(ordering: .relaxed) }
+            set { value.store(newValue, ordering: .relaxed) }
+        }
+    }
+}
+
+/// Why content could not be sent to its end.
+enum HTTPContentError: Error {
+    /// There is less of it than was said.
+    case endedEarly
+}
