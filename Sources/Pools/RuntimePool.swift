@@ -87,10 +87,13 @@ package actor RuntimePool: JobPool {
         func fleet(_ launch: WorkerLaunch) -> WorkerFleet {
             var launch = launch
             launch.rules = parts.rules
+            let (size, callsPerWorker) = isProcess ? (parts.slots, 1) : (1, parts.slots)
+            let crew = WorkerCrew(
+                size: size, runsOneCall: callsPerWorker == 1, launch: launch, loop: parts.loop,
+                spawner: parts.spawner, children: parts.children, logger: parts.logger)
             return WorkerFleet(
-                size: isProcess ? parts.slots : 1, callsPerWorker: isProcess ? 1 : parts.slots,
-                isSerial: isProcess, launch: launch, loop: parts.loop, spawner: parts.spawner,
-                children: parts.children, kills: parts.kills, logger: parts.logger)
+                size: size, callsPerWorker: callsPerWorker, isSerial: isProcess, crew: crew,
+                kills: parts.kills)
         }
         if let python = parts.python { fleets[.python] = fleet(python) }
         if isProcess, let native = parts.native { fleets[.native] = fleet(native) }
