@@ -51,6 +51,7 @@ enum Server {
         await runtimes.start()
         var settings = EngineSettings()
         settings.openJobs = configuration.maxQueued
+        settings.openJobsPerQueue = configuration.maxQueuedPerQueue ?? .max
         settings.workerDeaths = configuration.maxWorkerDeaths
         settings.eventStreams = configuration.maxEventStreams
         let queue = try await JobQueue.start(

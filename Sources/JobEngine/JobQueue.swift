@@ -14,6 +14,8 @@ package struct EngineSettings: Sendable {
     package var windowBytes = 64 << 20
     /// Jobs waiting and running in all; past it submissions are refused.
     package var openJobs = 1_000_000
+    /// The same of one queue.
+    package var openJobsPerQueue = Int.max
     /// Workers that a job may end before it is given up, whatever its retry policy says.
     package var workerDeaths = 3
     /// Streams of events at once.
@@ -77,28 +79,31 @@ package final class JobQueue: Sendable {
     ///
     /// - Throws: `StoreError` when the store cannot be read.
     package static func start(_ parts: EngineParts) async throws -> JobQueue {
-        var report = try await parts.store.recover(
+        let report = try await parts.store.recover(
             at: .now(), keepSeconds: parts.settings.keepSeconds)
         if report.requeued > 0 {
             parts.logger.notice(
                 "jobs found unfinished are queued again", metadata: ["jobs": "\(report.requeued)"])
         }
-        report.queued -= try await cutUnfinishedUploads(parts)
-        let queue = JobQueue(parts, report)
+        try await cutUnfinishedUploads(parts)
+        let open = OpenJobs(
+            limit: parts.settings.openJobs, limitPerQueue: parts.settings.openJobsPerQueue,
+            stored: try await parts.store.counts())
+        let queue = JobQueue(parts, open: open, lastSequence: report.lastSequence)
         await queue.dispatcher.watchPools()
         for pool in parts.pools.keys { await queue.dispatcher.refill(pool) }
         return queue
     }
 
-    private init(_ parts: EngineParts, _ report: RecoveryReport) {
+    private init(_ parts: EngineParts, open: OpenJobs, lastSequence: Int64) {
         catalogue = parts.catalogue
         store = parts.store
         shelf = ResultShelf(store: parts.store)
         pools = parts.pools
         slots = parts.slots
         loop = parts.loop
-        ids = JobIDGenerator(after: report.lastSequence)
-        open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
+        ids = JobIDGenerator(after: lastSequence)
+        self.open = open
         events = EventFeed(limit: parts.settings.eventStreams)
         dispatcher = Dispatcher(
             parts, waiters: waiters, savedItems: savedItems, live: live, open: open,
@@ -219,21 +224,20 @@ package final class JobQueue: Sendable {
     }
 
     private func insert(_ jobs: [Job], batch: BatchKey?) async throws -> [InsertOutcome] {
-        try open.admit(jobs.count)
+        try open.admit(jobs)
         let (loop, dispatcher, open, events, live) = (loop, dispatcher, open, events, live)
         do throws(StoreError) {
             return try await store.insert(
                 jobs, batch: batch, leavingOut: { live.state(of: $0) == .cancelling }
             ) { outcomes in
-                let fresh = zip(jobs, outcomes).compactMap { job, outcome in
-                    outcome.isStored ? job.withoutPieces : nil
-                }
-                open.leave(jobs.count - fresh.count)
+                let kept = zip(jobs, outcomes)
+                let fresh = kept.compactMap { $1.isStored ? $0.withoutPieces : nil }
+                open.leave(kept.lazy.filter { !$1.isStored }.map { $0.0 })
                 events.publish(fresh)
                 loop.execute { dispatcher.assumeIsolated { $0.take(fresh) } }
             }
         } catch {
-            open.leave(jobs.count)
+            open.leave(jobs)
             throw error
         }
     }
@@ -355,7 +359,7 @@ package final class JobQueue: Sendable {
         job.expiresAt = nil
         job.notBefore = nil
         try await store.update(job, adding: [])
-        open.reopen()
+        open.reopen(job)
         events.publish(job)
         await dispatcher.add([job])
         return (job, true)

@@ -158,7 +158,9 @@ struct CommandLane: Sendable {
 }
 
 /// What the server keeps from its workers.
-private let secretVariables: Set<Substring> = ["MARTLET_TOKEN", "MARTLET_OTLP_HEADERS"]
+private let secretVariables: Set<Substring> = [
+    "MARTLET_TOKEN", "MARTLET_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS",
+]
 
 /// The server's own environment, without its secrets.
 package func inheritedEnvironment() -> [String: String] {
