@@ -73,7 +73,9 @@ struct InputLines: Sendable {
     }
 
     /// All that is left if it looks like one array: it begins with a bracket, and its first line is
-    /// not whole or the only one. Waits for the second line of lines that are arrays.
+    /// not whole or the only one.
+    ///
+    /// Waits for the second line of lines that are arrays.
     mutating func allIfArray() throws(ClientFailure) -> [UInt8]? {
         while true {
             if let start = rest.firstIndex(where: { !Self.isBlank($0) }) {

@@ -15,7 +15,9 @@ struct ItemFeed: Sendable {
         self.items = items
     }
 
-    /// Reads to the end, or until the items are not wanted any more. It blocks its thread.
+    /// Reads to the end, or until the items are not wanted any more.
+    ///
+    /// It blocks its thread.
     func run() async throws(ClientFailure) {
         var input = input
         var last = ContinuousClock.now

@@ -17,7 +17,8 @@ struct MapItems: Sendable {
 
     /// The items of an input that is known whole: one array, if it may be, or lines.
     func array(of bytes: [UInt8], areLines: Bool) throws(ClientFailure) -> RawJSON {
-        if !areStrings, !areLines, let whole = try? RawJSON(validating: bytes), whole.kind == .array {
+        if !areStrings, !areLines, let whole = try? RawJSON(validating: bytes), whole.kind == .array
+        {
             return whole
         }
         var writer = JSONWriter(capacity: bytes.count + 64)

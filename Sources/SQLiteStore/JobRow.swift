@@ -27,8 +27,8 @@ enum JobRow {
     fileprivate enum Column: Int32 {
         case id, uuidLow, bucket, state, function, queue, pool, priority, attempt, createdAt
         case notBefore, wakesAt, startedAt, endedAt, expiresAt, itemsDone, itemsFailed
-        case itemCount, idempotencyKey, traceparent, tags, cpus, failure, failedAttempts, submission,
-            result, resultBytes, resultFile
+        case itemCount, idempotencyKey, traceparent, tags, cpus, failure
+        case failedAttempts, submission, result, resultBytes, resultFile
     }
 
     /// Binds a new job's values in the order of `columns`.

@@ -118,7 +118,8 @@ package struct HTTPBodyStream: Sendable {
     /// - Throws: when the client leaves, is too slow or breaks a rule; it is answered by the server.
     package func next() async throws -> [UInt8]? { try await pull() }
 
-    /// Tells the client, which still sends, fields that the answer will have: `103 Early Hints`
-    /// (RFC 8297). By HTTP/1.1 it has to say that it is the next hop itself: `Connection: Prefer`.
+    /// Tells the client, which still sends, fields that the answer will have.
+    ///
+    /// `103 Early Hints` of RFC 8297. By HTTP/1.1 it has to say that it is the next hop itself: `Connection: Prefer`.
     package func hint(_ fields: [HTTPField]) async { await tell(fields) }
 }
