@@ -51,10 +51,10 @@ class Registration:
     """One marked function and the options that it was given."""
 
     __slots__ = ("name", "target", "pool", "pools", "timeout", "retry", "queue", "tags",
-                 "cpus", *LIMITS)
+                 "cpus", "unique", "cache", *LIMITS)
 
     def __init__(self, name, target, pool, pools, timeout, retry, queue, tags, cpus=None,
-                 limits=()):
+                 limits=(), unique=None, cache=None):
         self.name = name
         self.target = target
         self.pool = pool
@@ -64,6 +64,8 @@ class Registration:
         self.queue = queue
         self.tags = tags
         self.cpus = cpus
+        self.unique = unique
+        self.cache = cache
         for option in LIMITS:
             setattr(self, option, dict(limits).get(option))
 
@@ -133,7 +135,8 @@ registered = []
 
 
 def function(target=None, *, name=None, pool=None, pools=None, timeout=None, retry=None,
-             queue=None, tags=None, cpus=None, max_memory_bytes=None, max_cpu_seconds=None,
+             queue=None, tags=None, cpus=None, unique=None, cache=None,
+             max_memory_bytes=None, max_cpu_seconds=None,
              max_output_bytes=None):
     """Marks a function as one that jobs may call; the function itself stays as it is.
 
@@ -150,6 +153,9 @@ def function(target=None, *, name=None, pool=None, pools=None, timeout=None, ret
     tags     list of strings that its jobs bear
     cpus     slots of the pool that a call takes, for a function that uses several threads itself;
              no more than the pool has
+    unique   True: a job with the same arguments that waits or runs answers in the place of another
+    cache    seconds for which the result of a job with the same arguments answers in the place of
+             another, until the file of the function changes
     max_memory_bytes  memory of the worker during a call, its imports included; beyond it a
              MemoryError, and the job fails as out_of_memory
     max_cpu_seconds  CPU time of a call, or of an item of a map; beyond it the worker is ended
@@ -177,7 +183,8 @@ def function(target=None, *, name=None, pool=None, pools=None, timeout=None, ret
                              % (called, next(iter(limits)), " and ".join(allowed)))
         registered.append(Registration(
             called, target, own_pool, allowed, _timeout(called, timeout), _retry(called, retry),
-            _queue(called, queue), _tags(called, tags), _cpus(called, cpus), limits))
+            _queue(called, queue), _tags(called, tags), _cpus(called, cpus), limits,
+            _unique(called, unique), _cache(called, cache)))
         return target
 
     return mark if target is None else mark(target)
@@ -311,6 +318,16 @@ def _queue(called, queue):
         raise ValueError("%s: queue %r must be 1 to 100 letters (of ASCII), digits, '_', '.' or '-'"
                          % (called, queue))
     return queue
+
+
+def _unique(called, unique):
+    if unique is not None and not isinstance(unique, bool):
+        raise TypeError("%s: unique must be True or False, not %r" % (called, unique))
+    return unique
+
+
+def _cache(called, cache):
+    return None if cache is None else _number(called, "cache", cache, 0, 1_000_000_000)
 
 
 def _tags(called, tags):
