@@ -73,10 +73,7 @@ enum Server {
                 configuration, tls: tls, tracer: exporter?.tracer, openPaths: dashboard.paths,
                 workerToken: workerToken))
         watch.look(at: server)
-        await runtimes.announce(
-            ServerHome(
-                reaching: server.addresses, isSecure: tls != nil,
-                token: workerToken))
+        await runtimes.announce(server.addresses, isSecure: tls != nil, token: workerToken)
         for address in server.addresses {
             logger.notice(
                 "listening", metadata: ["address": "\(address.url(isSecure: tls != nil))"])
