@@ -70,8 +70,10 @@ package struct Sandbox: Sendable {
         "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
     ]
 
-    /// Of `/etc` what programs read to run, and nothing that is secret or of others; and what CPUs
-    /// there are. Debian's Python has a part of itself there, by its version.
+    /// Of `/etc` what programs read to run, and nothing that is secret or of others.
+    ///
+    /// Debian's Python has a part of itself there, by its version. From `/sys` programs learn what
+    /// CPUs there are.
     private static let systemFiles =
         ["/sys/devices/system"]
         + ([
