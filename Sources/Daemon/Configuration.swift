@@ -23,11 +23,15 @@ struct Configuration {
     var drainSeconds = 10.0
     /// Jobs waiting and running in all; past it submissions are refused with 503.
     var maxQueued = EngineSettings().openJobs
+    /// The same of one queue; nil for no bound but that of all.
+    var maxQueuedPerQueue: Int?
     /// Bytes of all blobs together; past it those used longest ago are removed.
     var maxBlobBytes = 8 << 30
     /// Bytes that the store may hold: near it the oldest results go, at it submissions are refused
     /// with 507; nil for as many as the disk has.
     var maxStoreBytes: Int?
+    /// Bytes of arguments or a result up to which they are in the database; larger ones are files.
+    var maxInlineBytes = 1 << 20
     /// Hours for which an `Idempotency-Key` names the same job.
     var idempotencyHours = 24.0
     /// Streams of events at once; past it they are refused with 503.

@@ -51,6 +51,7 @@ enum Server {
         await runtimes.start()
         var settings = EngineSettings()
         settings.openJobs = configuration.maxQueued
+        settings.openJobsPerQueue = configuration.maxQueuedPerQueue ?? .max
         settings.workerDeaths = configuration.maxWorkerDeaths
         settings.eventStreams = configuration.maxEventStreams
         let queue = try await JobQueue.start(
@@ -117,6 +118,7 @@ enum Server {
     ) throws -> SQLiteJobStore {
         var settings = SQLiteJobStore.Settings()
         settings.maxBytes = configuration.maxStoreBytes.map(Int64.init)
+        settings.inlineBytes = configuration.maxInlineBytes
         settings.keySeconds = configuration.idempotencyHours * 3600
         do throws(StoreError) {
             return try SQLiteJobStore(

@@ -53,12 +53,18 @@ enum JobSettings: SettingTable {
         .count(
             "max-queued", \.maxQueued, 1...Int.max, unit: "jobs",
             "Waiting and running in all; past it 503."),
+        .limit(
+            "max-queued-per-queue", \.maxQueuedPerQueue, 1...Int.max, unit: "jobs",
+            "Waiting and running of one queue; past it 503."),
         .count(
             "max-blob-bytes", \.maxBlobBytes, 1...Int.max, unit: "bytes",
             "Of all blobs together; past it those used longest ago go."),
         .limit(
             "max-store-bytes", \.maxStoreBytes, (1 << 20)...Int.max, unit: "bytes",
             "Of the store: near it the oldest results go, at it 507."),
+        .count(
+            "max-inline-bytes", \.maxInlineBytes, 65_536...(512 << 20), unit: "bytes",
+            "Of a job's arguments or result in the database; larger ones are files beside it."),
         .count(
             "max-event-streams", \.maxEventStreams, 1...Int.max, unit: "streams",
             "Streams of events at once; past it 503."),

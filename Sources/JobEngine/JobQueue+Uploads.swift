@@ -55,18 +55,20 @@ extension JobQueue {
         try await store.piece(id, at: first)
     }
 
-    /// Whether a stored job has the items of another one that is not stored.
-    package func hasItems(_ kept: Job, of sent: Job) async throws(StoreError) -> Bool {
+    /// Whether a stored job was submitted as another one that is not stored; it may be forgotten
+    /// meanwhile, and is not told apart then.
+    package func isSame(_ id: JobID, as sent: Job) async throws(StoreError) -> Bool {
+        guard let kept = try await job(id) else { return true }
+        guard kept.submission.document == sent.submission.document else { return false }
         guard !sent.pieces.isEmpty else { return true }
         for piece in sent.pieces {
-            guard try await store.piece(kept.id, at: piece.first) == piece else { return false }
+            guard try await store.piece(id, at: piece.first) == piece else { return false }
         }
         return kept.submission.work.itemCount == sent.submission.work.itemCount
     }
 
     /// Cancels what an earlier server has left without its end.
-    static func cutUnfinishedUploads(_ parts: EngineParts) async throws(StoreError) -> Int {
-        var cut = 0
+    static func cutUnfinishedUploads(_ parts: EngineParts) async throws(StoreError) {
         for id in try await parts.store.unfinishedUploads() {
             if var job = try await parts.store.job(id), !job.state.isEnd {
                 job.state = .cancelled
@@ -75,11 +77,9 @@ extension JobQueue {
                 job.expiresAt = job.endedAt?.adding(
                     seconds: job.submission.keep ?? parts.settings.keepSeconds)
                 try await parts.store.update(job, adding: [])
-                cut += 1
             }
             try await parts.store.endUpload(id)
         }
-        return cut
     }
 }
 

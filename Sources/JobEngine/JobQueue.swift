@@ -14,6 +14,8 @@ package struct EngineSettings: Sendable {
     package var windowBytes = 64 << 20
     /// Jobs waiting and running in all; past it submissions are refused.
     package var openJobs = 1_000_000
+    /// The same of one queue.
+    package var openJobsPerQueue = Int.max
     /// Workers that a job may end before it is given up, whatever its retry policy says.
     package var workerDeaths = 3
     /// Streams of events at once.
@@ -77,28 +79,31 @@ package final class JobQueue: Sendable {
     ///
     /// - Throws: `StoreError` when the store cannot be read.
     package static func start(_ parts: EngineParts) async throws -> JobQueue {
-        var report = try await parts.store.recover(
+        let report = try await parts.store.recover(
             at: .now(), keepSeconds: parts.settings.keepSeconds)
         if report.requeued > 0 {
             parts.logger.notice(
                 "jobs found unfinished are queued again", metadata: ["jobs": "\(report.requeued)"])
         }
-        report.queued -= try await cutUnfinishedUploads(parts)
-        let queue = JobQueue(parts, report)
+        try await cutUnfinishedUploads(parts)
+        let open = OpenJobs(
+            limit: parts.settings.openJobs, limitPerQueue: parts.settings.openJobsPerQueue,
+            stored: try await parts.store.counts())
+        let queue = JobQueue(parts, open: open, lastSequence: report.lastSequence)
         await queue.dispatcher.watchPools()
         for pool in parts.pools.keys { await queue.dispatcher.refill(pool) }
         return queue
     }
 
-    private init(_ parts: EngineParts, _ report: RecoveryReport) {
+    private init(_ parts: EngineParts, open: OpenJobs, lastSequence: Int64) {
         catalogue = parts.catalogue
         store = parts.store
         shelf = ResultShelf(store: parts.store)
         pools = parts.pools
         slots = parts.slots
         loop = parts.loop
-        ids = JobIDGenerator(after: report.lastSequence)
-        open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
+        ids = JobIDGenerator(after: lastSequence)
+        self.open = open
         events = EventFeed(limit: parts.settings.eventStreams)
         dispatcher = Dispatcher(
             parts, waiters: waiters, savedItems: savedItems, live: live, open: open,
@@ -154,6 +159,10 @@ package final class JobQueue: Sendable {
         for tag in function.tags where !submission.tags.contains(tag) {
             submission.tags.append(tag)
         }
+        if !submission.itemsFollow {
+            submission.isUnique = submission.isUnique ?? function.isUnique
+            submission.cache = submission.cache ?? function.cache
+        }
         // Of all items, so before they are taken out.
         let keys = CallKeys(submission, of: function)
         let pieces = submission.takeItems()
@@ -170,15 +179,17 @@ package final class JobQueue: Sendable {
     /// Keeps a job durably and lets it run.
     ///
     /// - Returns: the job, or the one that answers in its place.
-    /// - Throws: `QueueFull`, `KeyInUse`, or a `StoreError`.
+    /// - Throws: `QueueFull`, `KeyInUse`, `KeyReused`, or a `StoreError`.
     package func submit(_ job: Job) async throws -> KeptJob {
-        let outcomes = try await keysInUse.hold(job.idempotencyKey.map { "job " + $0 }) {
+        let outcomes = try await keysInUse.hold(job.idempotencyKey) {
             try await insert([job], batch: nil)
         }
-        guard case .existing(let existing, let likeness)? = outcomes.first else {
-            return KeptJob(job: job.withoutPieces)
+        switch outcomes.first {
+        case .existing(let existing, let likeness):
+            return KeptJob(job: live.job(existing.id) ?? existing, likeness: likeness)
+        case .keyReused: throw KeyReused()
+        case .stored, .repeated, nil: return KeptJob(job: job.withoutPieces)
         }
-        return KeptJob(job: live.job(existing.id) ?? existing, likeness: likeness)
     }
 
     /// Submits one job and waits for its end at most `seconds`.
@@ -191,6 +202,8 @@ package final class JobQueue: Sendable {
         } else {
             kept.job = await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? kept.job
         }
+        kept.job = try await leavingLargeResult(
+            kept.job, over: JobStoreDefaults.wholeResultBytes)
         return kept
     }
 
@@ -205,7 +218,7 @@ package final class JobQueue: Sendable {
         _ jobs: [Job], batch: BatchKey? = nil,
     ) async throws -> [(id: JobID, state: JobState)] {
         guard !jobs.isEmpty else { return [] }
-        let outcomes = try await keysInUse.hold(batch.map { "batch " + $0.key }) {
+        let outcomes = try await keysInUse.hold(batch?.key) {
             try await insert(jobs, batch: batch)
         }
         return try zip(jobs, outcomes).map { job, outcome in
@@ -219,21 +232,20 @@ package final class JobQueue: Sendable {
     }
 
     private func insert(_ jobs: [Job], batch: BatchKey?) async throws -> [InsertOutcome] {
-        try open.admit(jobs.count)
+        try open.admit(jobs)
         let (loop, dispatcher, open, events, live) = (loop, dispatcher, open, events, live)
         do throws(StoreError) {
             return try await store.insert(
                 jobs, batch: batch, leavingOut: { live.state(of: $0) == .cancelling }
             ) { outcomes in
-                let fresh = zip(jobs, outcomes).compactMap { job, outcome in
-                    outcome.isStored ? job.withoutPieces : nil
-                }
-                open.leave(jobs.count - fresh.count)
+                let kept = zip(jobs, outcomes)
+                let fresh = kept.compactMap { $1.isStored ? $0.withoutPieces : nil }
+                open.leave(kept.lazy.filter { !$1.isStored }.map { $0.0 })
                 events.publish(fresh)
                 loop.execute { dispatcher.assumeIsolated { $0.take(fresh) } }
             }
         } catch {
-            open.leave(jobs.count)
+            open.leave(jobs)
             throw error
         }
     }
@@ -258,12 +270,23 @@ package final class JobQueue: Sendable {
     package func summary(
         of id: JobID, waiting seconds: Double, resultUpTo maxBytes: Int,
     ) async throws(StoreError) -> Job? {
-        try await wait(id, seconds: seconds) { () async throws(StoreError) in
+        let job = try await wait(id, seconds: seconds) { () async throws(StoreError) in
             if let job = live.job(id) { return job }
             var job = try await store.summary(of: id, resultUpTo: maxBytes)
             job?.isUploading = uploads.isOpen(id)
             return job
         }
+        guard let job else { return nil }
+        return try await leavingLargeResult(job, over: maxBytes)
+    }
+
+    /// A job that has just ended without its result, if that is large: it is on the disk, and
+    /// nobody is to hold it in memory for as long as a client takes.
+    private func leavingLargeResult(
+        _ job: Job, over maxBytes: Int,
+    ) async throws(StoreError) -> Job {
+        guard let result = job.result, result.bytes.count > maxBytes else { return job }
+        return try await store.summary(of: job.id, resultUpTo: maxBytes) ?? job
     }
 
     private func wait(
@@ -279,9 +302,19 @@ package final class JobQueue: Sendable {
     }
 
     /// Reads the result of the attempt that ended at `endedAt`, which has `size` bytes.
-    package func result(of id: JobID, endedAt: Timestamp, size: Int) -> ResultReader {
+    package func result(
+        of id: JobID, endedAt: Timestamp, size: Int, inFile: Bool,
+    ) -> ResultReader {
         ResultReader(
-            ResultShelf.Key(job: id, endedAt: endedAt), size: size, store: store, shelf: shelf)
+            ResultShelf.Key(job: id, endedAt: endedAt), size: size, store: store,
+            shelf: inFile ? nil : shelf)
+    }
+
+    /// Some of the submission of a call as it was sent; nil when there is no such job.
+    package func submission(
+        of id: JobID, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> SubmissionPart? {
+        try await store.submission(of: id, from: offset, maxBytes: maxBytes)
     }
 
     /// What is written of a map's items from the cursor on.
@@ -341,24 +374,7 @@ package final class JobQueue: Sendable {
     package func retry(
         _ id: JobID, onlyFailed: Bool = false,
     ) async throws(StoreError) -> (job: Job, isQueuedAgain: Bool)? {
-        guard var job = try await job(id) else { return nil }
-        guard job.state.isEnd else { return (job, false) }
-        if job.state == .succeeded, !onlyFailed {
-            try await store.dropItems(id, onlyFailed: false)
-            job.itemsDone = 0
-        }
-        job.state = .queued
-        job.result = nil
-        job.failure = nil
-        job.itemsFailed = 0
-        job.endedAt = nil
-        job.expiresAt = nil
-        job.notBefore = nil
-        try await store.update(job, adding: [])
-        open.reopen()
-        events.publish(job)
-        await dispatcher.add([job])
-        return (job, true)
+        try await dispatcher.requeue(id, onlyFailed: onlyFailed)
     }
 
     /// Stops all jobs that the query finds.
@@ -442,5 +458,5 @@ package struct KeptJob: Sendable {
     package var likeness: Likeness?
 }
 
-/// A batch's `Idempotency-Key` has come with another batch.
+/// A batch's `Idempotency-Key` has come with another batch or a job, or a job's with a batch.
 package struct KeyReused: Error, Equatable {}

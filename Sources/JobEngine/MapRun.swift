@@ -95,7 +95,7 @@ actor MapRun {
                 guard await waitForItems() else { return }
                 continue
             }
-            if !hasPlace { await dispatcher.place(for: job, function) }
+            if !hasPlace { await dispatcher.place(for: job) }
             hasPlace = true
             guard goesOn, let chunk = planner.next() else { continue }
             do throws(StoreError) {

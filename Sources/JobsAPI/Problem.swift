@@ -56,7 +56,10 @@ package struct Problem: Error, Sendable {
     package init(_ error: QueueFull) {
         self.init(
             503, "queue-full", "Too many jobs are waiting",
-            "\(error.limit) jobs wait or run, the bound of --max-queued. Try again later.")
+            error.queue.map {
+                "\(error.limit) jobs of the queue \"\($0)\" wait or run, the bound of"
+                    + " --max-queued-per-queue. Try again later."
+            } ?? "\(error.limit) jobs wait or run, the bound of --max-queued. Try again later.")
         retryAfter = 5
     }
 
@@ -77,7 +80,8 @@ package struct Problem: Error, Sendable {
     package init(_ error: KeyReused) {
         self.init(
             422, "idempotency-key-reused", "The Idempotency-Key was used for another submission",
-            "Another batch has this key. Send a new key with a new batch.", at: JSONPointer())
+            "Another batch or job has this key. Send a new key with a new submission.",
+            at: JSONPointer())
     }
 
     package static func noJob(_ id: String) -> Problem {

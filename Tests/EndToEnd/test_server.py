@@ -360,6 +360,24 @@ class DurabilityTests(unittest.TestCase):
             server.submit(**later)
             self.assertEqual(server.call("POST", "/v1/jobs", later)[0], 503)
 
+    def test_a_full_queue_leaves_the_others_open_also_after_a_restart(self):
+        server = Server(BINARY, FUNCTIONS, more=["--max-queued-per-queue", "2"])
+        try:
+            later = {"function": "echo", "args": [1], "delay": 3600, "queue": "bulk"}
+            ids = [server.submit(**later) for _ in range(2)]
+            self.assertEqual(server.stop(), 0)
+            server.start()
+            status, headers, body = server.call("POST", "/v1/jobs", later)
+            self.assertEqual(status, 503)
+            self.assertIn("Retry-After", headers)
+            self.assertIn('"bulk"', json.loads(body)["detail"])
+            self.assertIn("--max-queued-per-queue", json.loads(body)["detail"])
+            server.submit(function="echo", args=[1], delay=3600)
+            server.call("DELETE", "/v1/jobs/%s" % ids[0])
+            server.submit(**later)
+        finally:
+            server.__exit__()
+
     def test_changed_files_are_picked_up(self):
         with tempfile.TemporaryDirectory() as folder:
             path = folder + "/f.py"

@@ -13,6 +13,8 @@ import Testing
 private final class HinderedStore: JobStore {
     private let inner = MemoryJobStore()
     private let refusals: Mutex<Int>
+    /// What happens once, when a job has been written as queued.
+    let onQueued = Mutex<(@Sendable () async -> Void)?>(nil)
     /// What one reading of the queue finds instead of what is there.
     let staleReading = Mutex<(@Sendable () async -> [Job])?>(nil)
 
@@ -54,6 +56,12 @@ private final class HinderedStore: JobStore {
     func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError) {
         try refuse()
         try await inner.update(job, adding: segments)
+        guard job.state == .queued else { return }
+        let onQueued = onQueued.withLock { action in
+            defer { action = nil }
+            return action
+        }
+        await onQueued?()
     }
     func dropItems(_ id: JobID, onlyFailed: Bool) async throws(StoreError) {
         try await inner.dropItems(id, onlyFailed: onlyFailed)
@@ -67,6 +75,11 @@ private final class HinderedStore: JobStore {
         of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
     ) async throws(StoreError) -> [UInt8]? {
         try await inner.result(of: id, endedAt: endedAt, from: offset, maxBytes: maxBytes)
+    }
+    func submission(
+        of id: JobID, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> SubmissionPart? {
+        try await inner.submission(of: id, from: offset, maxBytes: maxBytes)
     }
     func items(
         _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
@@ -136,13 +149,16 @@ private struct EchoPool: JobPool {
 }
 
 @Suite struct JobQueueTests {
-    private func queue(_ store: any JobStore, openJobs: Int = 100) async throws -> JobQueue {
+    private func queue(
+        _ store: any JobStore, openJobs: Int = 100, perQueue: Int = .max,
+    ) async throws -> JobQueue {
         let catalogue = FunctionCatalogue()
         catalogue.replace(
             .native,
             functions: [Function(name: "echo", runtime: .native, pool: .thread, pools: [.thread])])
         var settings = EngineSettings()
         settings.openJobs = openJobs
+        settings.openJobsPerQueue = perQueue
         return try await JobQueue.start(
             EngineParts(
                 store: store, pools: [.thread: EchoPool()], slots: [.thread: 2],
@@ -205,6 +221,39 @@ private struct EchoPool: JobPool {
         #expect(last == end.withLock { $0 })
     }
 
+    @Test func `a cancel while a job is queued again comes before that or after`() async throws {
+        let store = HinderedStore()
+        let queue = try await queue(store)
+        let job = try await queue.submit(try job(queue, "\"args\":[1]"), waiting: 30).job
+        let cancelling = Mutex<Task<Job?, any Error>?>(nil)
+        store.onQueued.withLock { action in
+            action = {
+                cancelling.withLock { $0 = Task { try await queue.cancel(job.id) } }
+                // Time for a cancel that does not wait for its turn.
+                for _ in 0..<1000 { await Task.yield() }
+            }
+        }
+        #expect(try await queue.retry(job.id)?.isQueuedAgain == true)
+        let cancelled = try await cancelling.withLock { $0 }?.value
+        let ended = try await queue.wait(job.id, seconds: 30)
+        // What runs already may succeed before it is stopped, but is not said to be cancelled.
+        #expect(cancelled?.state != .cancelled || ended?.state == .cancelled)
+        #expect(ended?.state.isEnd == true)
+    }
+
+    @Test func `of two retries at once one queues the job again`() async throws {
+        let queue = try await queue(MemoryJobStore(), openJobs: 1)
+        for _ in 0..<20 {
+            let job = try await queue.submit(try job(queue, "\"args\":[1]"), waiting: 30).job
+            async let first = queue.retry(job.id)
+            async let second = queue.retry(job.id)
+            let queued = try await [first, second].count { $0?.isQueuedAgain == true }
+            #expect(queued >= 1)  // the second may come when the first has ended already
+            #expect(try await queue.wait(job.id, seconds: 30)?.state == .succeeded)
+            #expect(try await queue.delete(job.id))
+        }
+    }
+
     @Test func `ended jobs make room below the bound`() async throws {
         let queue = try await queue(MemoryJobStore(), openJobs: 2)
         let later = try (0..<2).map { _ in try job(queue, "\"args\":[],\"delay\":3600") }
@@ -215,5 +264,26 @@ private struct EchoPool: JobPool {
         #expect(try await queue.submit(third, waiting: 30).job.state == .succeeded)
         #expect(try await queue.delete(later[1].id))
         _ = try await queue.submit([try job(queue, "\"args\":[2]")])
+    }
+
+    @Test func `a full queue leaves the others open, and a refused batch takes no room`()
+        async throws
+    {
+        let queue = try await queue(MemoryJobStore(), openJobs: 5, perQueue: 2)
+        let (full, other) = (
+            "\"args\":[],\"delay\":3600,\"queue\":\"a\"",
+            "\"args\":[],\"delay\":3600,\"queue\":\"b\""
+        )
+        let first = try job(queue, full)
+        _ = try await queue.submit([first])
+        let batch = try [job(queue, other), job(queue, full), job(queue, full)]
+        await #expect(throws: QueueFull(limit: 2, queue: "a")) { try await queue.submit(batch) }
+        _ = try await queue.submit(Array(batch[..<2]))
+        await #expect(throws: QueueFull(limit: 2, queue: "a")) {
+            try await queue.submit([batch[2]])
+        }
+        _ = try await queue.submit([try job(queue, other)])
+        _ = try await queue.cancel(first.id)
+        _ = try await queue.submit([try job(queue, full)])
     }
 }
