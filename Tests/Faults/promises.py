@@ -34,7 +34,7 @@ class Promises:
         # Jobs seen as succeeded, with how often they had run then.
         self.succeeded = {}
         self.server = Server(BINARY, FUNCTIONS, data=self.folder.name + "/data", processes=2,
-                             threads=4)
+                             threads=4, more=("--max-inline-bytes", "65536"))
 
     def warm_up(self):
         """Uses every pool once, and notes what the server then holds."""
@@ -53,8 +53,11 @@ class Promises:
             name = "job-%d" % len(self.ids)
             function, pool = self.random.choice(
                 [("work", "process"), ("work", "thread"), ("work_async", "async")])
+            # Of some jobs arguments and results are files beside the database.
+            ballast = "x" * self.random.choice([0, 0, 0, 100_000])
             # A killed worker must not fail what it ran.
-            body = {"function": function, "pool": pool, "args": [name, self.notes, seconds],
+            body = {"function": function, "pool": pool,
+                    "args": [name, self.notes, seconds, ballast],
                     "retry": {"max_attempts": 20, "initial": 0}}
             try:
                 status, _, answer = self.server.call("POST", "/v1/jobs", body, timeout=20)
@@ -77,6 +80,7 @@ class Promises:
                 continue
             document = self.server.wait(self.ids[name], 60)
             check(document.get("state") == "succeeded", name, document)
+            check(document["result"].rstrip("x") == name, name, "has the result of another")
             check(self.runs()[name] >= 1, name, "succeeded and has not run")
             self.succeeded[name] = None
         runs = self.runs()

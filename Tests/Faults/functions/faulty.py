@@ -15,18 +15,18 @@ def note(path, text):
 
 
 @martlet.function(pools=["process", "thread"])
-def work(name, path, seconds):
+def work(name, path, seconds, ballast=""):
     """Notes that it ran to its end."""
     time.sleep(seconds)
     note(path, name)
-    return name
+    return name + ballast
 
 
 @martlet.function
-async def work_async(name, path, seconds):
+async def work_async(name, path, seconds, ballast=""):
     await asyncio.sleep(seconds)
     note(path, name)
-    return name
+    return name + ballast
 
 
 @martlet.function
