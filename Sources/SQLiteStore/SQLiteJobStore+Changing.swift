@@ -9,7 +9,7 @@ extension SQLiteJobStore {
         _ jobs: [Job], batch: BatchKey?, leavingOut isStopping: @escaping @Sendable (JobID) -> Bool,
         durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome] {
-        let files = try await keepLarge("submission", of: jobs, \.submission.document)
+        let files = try await keepLarge("submission", of: jobs) { $0.submission.document }
         let outcomes = try await givingUp(files) { () async throws(StoreError) in
             try await insert(jobs, files, batch: batch, isStopping, durable)
         }
@@ -73,7 +73,7 @@ extension SQLiteJobStore {
     }
 
     package func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError) {
-        let files = try await keepLarge("result", of: [job], \.result)
+        let files = try await keepLarge("result", of: [job]) { $0.result }
         let isThere = try await givingUp(files) { () async throws(StoreError) in
             try await writer.perform { _, statements in
                 let isThere = try statements.update(job, result: files[job.id])
@@ -91,10 +91,12 @@ extension SQLiteJobStore {
     private func keepLarge(
         _ part: String, of jobs: [Job], _ text: (Job) -> RawJSON?,
     ) async throws(StoreError) -> [JobID: PayloadFile] {
+        let limit = settings.inlineBytes
+        guard jobs.contains(where: { text($0)?.bytes.count ?? 0 > limit }) else { return [:] }
         var files: [JobID: PayloadFile] = [:]
         var texts: [(file: PayloadFile, text: RawJSON)] = []
         for job in jobs {
-            guard let text = text(job), text.bytes.count > settings.inlineBytes else { continue }
+            guard let text = text(job), text.bytes.count > limit else { continue }
             let file = PayloadFile(part, of: job.id, bytes: text.bytes.count)
             files[job.id] = file
             texts.append((file, text))
