@@ -76,10 +76,7 @@ enum Server {
                 workerToken: workerToken))
         watch.look(at: server)
         // Calls may submit jobs: they know where before the first of them runs.
-        await runtimes.announce(
-            ServerHome(
-                reaching: server.addresses, isSecure: tls != nil,
-                token: workerToken))
+        await runtimes.announce(server.addresses, isSecure: tls != nil, token: workerToken)
         await queue.begin()
         server.open()
         for address in server.addresses where address != door?.address {

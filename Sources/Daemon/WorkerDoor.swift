@@ -18,7 +18,8 @@ struct WorkerDoor {
         let isByTLSOnly = configuration.listen.allSatisfy { address in
             if case .unix = address { false } else { true }
         }
-        guard configuration.tls != nil, isByTLSOnly else { return nil }
+        // A sandbox shows it to nobody.
+        guard configuration.tls != nil, isByTLSOnly, !configuration.isSandboxed else { return nil }
         let inData = absolute(configuration.data) + "/workers"
         let fits = (inData + Self.name).utf8.count <= Self.longestPath
         folder = fits ? try Self.makePrivate(inData) : try Self.makeTemporary()

@@ -243,9 +243,10 @@ package final class JobQueue: Sendable {
             return try await store.insert(
                 jobs, batch: batch, leavingOut: { live.state(of: $0) == .cancelling }
             ) { outcomes in
-                let kept = zip(jobs, outcomes)
-                let fresh = kept.compactMap { $1.isStored ? $0.withoutPieces : nil }
-                open.leave(kept.lazy.filter { !$1.isStored }.map { $0.0 })
+                let fresh = Self.fresh(jobs, outcomes)
+                if fresh.count < jobs.count {
+                    open.leave(zip(jobs, outcomes).lazy.filter { !$1.isStored }.map { $0.0 })
+                }
                 events.publish(fresh)
                 loop.execute { dispatcher.assumeIsolated { $0.take(fresh) } }
             }
@@ -253,6 +254,12 @@ package final class JobQueue: Sendable {
             open.leave(jobs)
             throw error
         }
+    }
+
+    /// The jobs that were stored, as they are held in memory; of most batches the very array.
+    private static func fresh(_ jobs: [Job], _ outcomes: [InsertOutcome]) -> [Job] {
+        if outcomes.allSatisfy(\.isStored), jobs.allSatisfy({ $0.pieces.isEmpty }) { return jobs }
+        return zip(jobs, outcomes).compactMap { $1.isStored ? $0.withoutPieces : nil }
     }
 
     // MARK: Looking
