@@ -70,6 +70,7 @@ package final class JobQueue: Sendable {
     let events: EventFeed
     /// Those who wait for more of a log.
     let savedLogs = JobWaiters()
+    let lastAnswer = LastAnswer()
 
     /// Recovers what an earlier server has left and begins to run it.
     ///
