@@ -48,7 +48,7 @@ package struct JobRoutes: Sendable {
             route("GET", "/v1/functions/{name}", function),
             route("GET", "/v1/pools", pools),
             route("GET", "/v1/queues", queues),
-            route("GET", "/healthz", health).untraced,
+            route("GET", "/healthz", health).quickly(healthAtOnce).untraced,
             route("GET", "/readyz", readiness).untraced,
             route("GET", "/metrics", metrics).untraced,
             route("GET", "/openapi.yaml") { _ in
