@@ -20,6 +20,7 @@ test: setup ## Run all tests: Swift's, the Python worker's, then end to end agai
 	.build/client-venv/bin/python -m unittest discover -v -s Python/tests
 	python3 -m unittest discover -v -s Tests/EndToEnd
 	python3 -m unittest discover -s Tests/HTTPConformance
+	MINUTES=1 $(MAKE) -s faults
 
 # What the tests of the Python client use from PyPI.
 .build/client-venv/ready: Python/tests/requirements.txt
@@ -60,6 +61,18 @@ bench-http: build ## Measure the HTTP server beside nginx, Hummingbird and Flyin
 	Benchmarks/http/setup.sh
 	python3 Benchmarks/http/bench.py --runs $(or $(RUNS),5)
 
+faults: setup ## Faults at random moments and the promises after each, SEED=1 MINUTES=1.5; prints the counts.
+	swift build --product martlet
+	SEED=$(SEED) MINUTES=$(MINUTES) python3 Tests/Faults/faults.py
+
+# What still lives when a test process ends is no fault: leaks are left out.
+sanitize: setup ## Run Swift's tests under the thread and the address sanitizer, each in a build folder of its own.
+	for kind in thread address; do \
+	  swift build --build-tests --sanitize=$$kind --scratch-path .build/sanitize-$$kind || exit 1; \
+	  TSAN_OPTIONS=suppressions=$$PWD/Tests/thread-sanitizer.txt \
+	  ASAN_OPTIONS=detect_leaks=0 swift test --skip-build --sanitize=$$kind --scratch-path .build/sanitize-$$kind || exit 1; \
+	done
+
 soak: build ## Run good, bad and slow clients at once for SECONDS=300; fails on growth or a wrong answer.
 	python3 Tests/HTTPConformance/soak.py $(or $(SECONDS),300)
 
@@ -88,4 +101,4 @@ check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test conformance demo manual settings bench bench-http soak fuzz image-test api-reference lint check
+.PHONY: help setup build test conformance demo manual settings bench bench-http faults sanitize soak fuzz image-test api-reference lint check

@@ -15,20 +15,24 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 class Server:
     """A server on a free port with a data folder of its own; use it with `with`."""
 
-    def __init__(self, binary, functions, data=None, processes=2, threads=8, more=()):
+    def __init__(self, binary, functions, data=None, processes=2, threads=8, more=(),
+                 environment=None):
         self.folder = None if data else tempfile.TemporaryDirectory()
         self.data = data or os.path.join(self.folder.name, "data")
         self.command = [
             os.path.join(ROOT, binary), "serve", "--listen", "127.0.0.1:0", "--data", self.data,
             *(["--functions", functions] if functions else []), "--processes", str(processes),
             "--threads", str(threads), *more]
+        self.environment = environment
         self.start()
 
     def start(self):
         if hasattr(self, "log"):
             self.log.close()
         self.log = tempfile.TemporaryFile("a+")  # the server's writes go to its end, always
-        self.process = subprocess.Popen(self.command, stderr=self.log, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            env=self.environment)
         deadline = time.time() + 20
         while time.time() < deadline:
             found = re.search(r'address[=:"]+https?://127.0.0.1:(\d+)', self.said())

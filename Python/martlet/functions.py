@@ -10,6 +10,12 @@ RETRY_LIMITS = {
     "jitter": (0, 1),
 }
 BACKOFFS = ("constant", "exponential")
+# Least and greatest value of what one call may use.
+LIMITS = {
+    "max_memory_bytes": (1 << 20, 1 << 50),
+    "max_cpu_seconds": (1, 1_000_000_000),
+    "max_output_bytes": (1, 1 << 40),
+}
 
 # Flags of a code object (documented in `inspect`, whose import costs more than all of this package).
 HAS_VARIADIC_POSITIONAL = 0x04
@@ -44,9 +50,10 @@ class Raised(Exception):
 class Registration:
     """One marked function and the options that it was given."""
 
-    __slots__ = ("name", "target", "pool", "pools", "timeout", "retry", "queue", "tags")
+    __slots__ = ("name", "target", "pool", "pools", "timeout", "retry", "queue", "tags",
+                 *LIMITS)
 
-    def __init__(self, name, target, pool, pools, timeout, retry, queue, tags):
+    def __init__(self, name, target, pool, pools, timeout, retry, queue, tags, limits=()):
         self.name = name
         self.target = target
         self.pool = pool
@@ -55,6 +62,8 @@ class Registration:
         self.retry = retry
         self.queue = queue
         self.tags = tags
+        for option in LIMITS:
+            setattr(self, option, dict(limits).get(option))
 
     @property
     def is_async(self):
@@ -122,7 +131,8 @@ registered = []
 
 
 def function(target=None, *, name=None, pool=None, pools=None, timeout=None, retry=None,
-             queue=None, tags=None):
+             queue=None, tags=None, max_memory_bytes=None, max_cpu_seconds=None,
+             max_output_bytes=None):
     """Marks a function as one that jobs may call; the function itself stays as it is.
 
     Works bare (`@martlet.function`) and with options:
@@ -136,6 +146,11 @@ def function(target=None, *, name=None, pool=None, pools=None, timeout=None, ret
              "exponential"), initial, factor, max_delay, jitter
     queue    the queue of its jobs
     tags     list of strings that its jobs bear
+    max_memory_bytes  memory of the worker during a call, its imports included; beyond it a
+             MemoryError, and the job fails as out_of_memory
+    max_cpu_seconds  CPU time of a call, or of an item of a map; beyond it the worker is ended
+    max_output_bytes  bytes of a result as JSON, or of an item's
+             The three hold on the process pool, which is then the only one.
 
     A wrong option raises a TypeError or a ValueError.
     """
@@ -147,10 +162,18 @@ def function(target=None, *, name=None, pool=None, pools=None, timeout=None, ret
         if isinstance(target, type) or not callable(target):
             raise TypeError("@martlet.function marks functions, not %r" % (target,))
         called = _name(target, name)
-        own_pool, allowed = _pools(called, is_coroutine_function(target), pool, pools)
+        limits = _limits(called, {
+            "max_memory_bytes": max_memory_bytes, "max_cpu_seconds": max_cpu_seconds,
+            "max_output_bytes": max_output_bytes})
+        is_async = is_coroutine_function(target)
+        held = ["process"] if limits and pools is None and not is_async else pools
+        own_pool, allowed = _pools(called, is_async, pool, held)
+        if limits and allowed != ["process"]:
+            raise ValueError("%s: %s holds on the process pool alone, not on %s"
+                             % (called, next(iter(limits)), " and ".join(allowed)))
         registered.append(Registration(
             called, target, own_pool, allowed, _timeout(called, timeout), _retry(called, retry),
-            _queue(called, queue), _tags(called, tags)))
+            _queue(called, queue), _tags(called, tags), limits))
         return target
 
     return mark if target is None else mark(target)
@@ -236,6 +259,15 @@ def _number(called, option, value, least, most):
 
 def _timeout(called, timeout):
     return None if timeout is None else _number(called, "timeout", timeout, 0.001, 31_536_000)
+
+
+def _limits(called, limits):
+    given = {option: value for option, value in limits.items() if value is not None}
+    for option, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError("%s: %s must be a whole number, not %r" % (called, option, value))
+        _number(called, option, value, *LIMITS[option])
+    return given
 
 
 def _retry(called, retry):

@@ -17,6 +17,8 @@ encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=F
 decode = json.JSONDecoder().raw_decode
 TRACEBACK_BYTES = 16384
 MESSAGE_BYTES = 4096
+# The module of that name, once a call has come that has limits.
+limits = None
 
 
 # --- Functions -------------------------------------------------------------------------------
@@ -78,7 +80,8 @@ def describe(registration):
         "file": registration.file, "line": registration.line,
         "version": versions.get(registration.file),
     }
-    for name in ("retry", "queue", "tags"):
+    for name in ("retry", "queue", "tags", "max_memory_bytes", "max_cpu_seconds",
+                 "max_output_bytes"):
         value = getattr(registration, name)
         if value:
             member[name] = value
@@ -112,6 +115,10 @@ def failure(error):
     made = {"type": type(error).__name__, "message": message, "traceback": trace(error)}
     if isinstance(error, functions.Cancelled):
         made["code"] = "cancelled"
+    elif isinstance(error, MemoryError):
+        made["code"] = "out_of_memory"
+    elif limits is not None and isinstance(error, limits.OutputLimit):
+        made["code"] = "limit"
     if isinstance(error, functions.Permanent):
         made["permanent"] = True
     if isinstance(error, functions.Retry) and error.after is not None:
@@ -153,13 +160,27 @@ def bind(target, arguments):
 
 def answer_call(number, name, call, *arguments):
     """Runs `call` and makes the line that answers it."""
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     try:
         body = '"result":' + encoded(call(*arguments), name)
     except BaseException as error:
-        body = '"error":' + encode(failure(error))
+        body = '"error":' + encode(dict(used(cpu), **failure(error)))
     return ('{"call":%d,"seconds":%.9f,%s}\n' % (number, time.perf_counter() - start, body)).encode(
         "utf-8", "surrogatepass")
+
+
+def used(cpu):
+    """What the call has used, where no other ran beside it in this process; `cpu` at its start."""
+    if not is_alone:
+        return {}
+    spent = time.process_time() - cpu
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"cpu_seconds": spent, "max_memory_bytes": peak}
+
+
+# Whether this process runs one call at a time.
+is_alone = False
 
 
 def answer_chunk(number, name, results, errors, start):
@@ -179,9 +200,22 @@ def answer_chunk(number, name, results, errors, start):
         number, time.perf_counter() - start, text, tail)).encode("utf-8", "surrogatepass")
 
 
+def held(registration, message):
+    """The function, within the limits that the message has."""
+    asked = message.get("limits")
+    if not asked:
+        return registration.target
+    global limits
+    from . import limits
+    name = registration.name
+    return limits.within(
+        asked, registration.target,
+        lambda result: len(encoded(result, name).encode("utf-8", "surrogatepass")))
+
+
 def run_chunk(number, registration, message):
     start = time.perf_counter()
-    target, results, errors = registration.target, [], {}
+    target, results, errors = held(registration, message), [], {}
     spread, stop = message.get("spread"), message.get("on_error") != "continue"
     for item in message["map"]:
         try:
@@ -218,7 +252,7 @@ class Worker:
             return answer_call(number, name, missing, name)
         if "map" in message:
             return run_chunk(number, registration, message)
-        return answer_call(number, name, bind, registration.target, message.get("args", ()))
+        return answer_call(number, name, bind, held(registration, message), message.get("args", ()))
 
     def messages(self):
         """Messages as they come; returns at the end of the stream."""
@@ -288,6 +322,8 @@ WAITING_THREADS = 1000
 
 
 def serve_process(worker):
+    global is_alone
+    is_alone = True
     call, lock, send = NO_CALL, worker.lock, worker.channel.sendall
     worker.capture(lambda: call, send)
     said, finish, waits = worker.reports.open, worker.reports.finish, worker.waits

@@ -6,6 +6,9 @@ static const unsigned char python_init[] = {
 static const unsigned char python_functions[] = {
 #embed "../../Python/martlet/functions.py"
 };
+static const unsigned char python_limits[] = {
+#embed "../../Python/martlet/limits.py"
+};
 static const unsigned char python_schema[] = {
 #embed "../../Python/martlet/schema.py"
 };
@@ -136,6 +139,7 @@ static const unsigned char dashboard_docs_html[] = {
 static const struct embedded_file python[] = {
     PYTHON("__init__", python_init),
     PYTHON("functions", python_functions),
+    PYTHON("limits", python_limits),
     PYTHON("schema", python_schema),
     PYTHON("worker", python_worker),
     PYTHON("reports", python_reports),

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -25,6 +26,15 @@ static void close_from(int first) {
     long most = sysconf(_SC_OPEN_MAX);
     if (most < 0 || most > 65536) most = 65536;
     for (int fd = first; fd < most; fd++) close(fd);
+}
+
+// Lowers a limit of the calling process, never above what it has; 0 or -1 with errno.
+static int limit(__rlimit_resource_t kind, int64_t value) {
+    struct rlimit now;
+    if (value <= 0) return 0;
+    if (getrlimit(kind, &now) != 0) return -1;
+    if ((rlim_t)value < now.rlim_max) now.rlim_cur = now.rlim_max = (rlim_t)value;
+    return setrlimit(kind, &now);
 }
 
 // Runs in the vfork child on the parent's memory: async-signal-safe calls only, no return.
@@ -44,6 +54,12 @@ static void child(const struct clinux_spawn *s, pid_t parent, volatile int *fail
         if (wanted[i] >= 0) { if (dup2(wanted[i], i) < 0) goto fail; }
     close_from(wanted[3] >= 0 ? 4 : 3);
     if (s->directory && chdir(s->directory) != 0) goto fail;
+
+    if (limit(RLIMIT_DATA, s->memory_bytes) || limit(RLIMIT_NOFILE, s->open_files) ||
+        limit(RLIMIT_NPROC, s->processes)) goto fail;
+    // A second more for the hard limit, whose SIGKILL would not tell what it was for.
+    struct rlimit cpu = {(rlim_t)s->cpu_seconds, (rlim_t)s->cpu_seconds + 1};
+    if (s->cpu_seconds > 0 && setrlimit(RLIMIT_CPU, &cpu)) goto fail;
 
     struct sigaction standard = {.sa_handler = SIG_DFL}, ignored = {.sa_handler = SIG_IGN};
     for (int n = 1; n < NSIG; n++) if (n != SIGKILL && n != SIGSTOP) sigaction(n, &standard, NULL);

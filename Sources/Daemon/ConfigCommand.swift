@@ -11,6 +11,8 @@ struct ServerFlags: ParsableArguments {
 
     @OptionGroup(title: "Jobs and pools") var jobs: SettingFlags<JobSettings>
 
+    @OptionGroup(title: "Workers") var workers: SettingFlags<WorkerSettings>
+
     @OptionGroup(title: "HTTP") var http: SettingFlags<HTTPServerSettings>
 
     @OptionGroup(title: "Fetch") var fetch: SettingFlags<FetchFunctionSettings>
@@ -21,7 +23,7 @@ struct ServerFlags: ParsableArguments {
     ///
     /// - Throws: the exit of a wrong command line, after saying all that is wrong at once.
     func resolve() throws -> SettingSources {
-        let given = [jobs.given, http.given, fetch.given, traces.given]
+        let given = [jobs.given, workers.given, http.given, fetch.given, traces.given]
         let sources = SettingSources(
             flags: given.reduce(into: [:]) { $0.merge($1) { _, new in new } },
             environment: processEnvironment(), file: config)

@@ -23,6 +23,8 @@ struct Configuration {
     var drainSeconds = 10.0
     /// Jobs waiting and running in all; past it submissions are refused with 503.
     var maxQueued = EngineSettings().openJobs
+    /// The same of one queue; nil for no bound but that of all.
+    var maxQueuedPerQueue: Int?
     /// Bytes of all blobs together; past it those used longest ago are removed.
     var maxBlobBytes = 8 << 30
     /// Bytes that the store may hold: near it the oldest results go, at it submissions are refused
@@ -43,12 +45,17 @@ struct Configuration {
     var logFormat = LogFormat.text
     /// Bounds and times of connections and requests.
     var http = HTTPBounds()
+    /// Names beside those of the loopback that the server goes by: what `Host` may say.
+    var allowedHosts: [String] = []
     /// Wanted from every client but for health checks; nil for none.
     var token: String?
     /// Where it was read from.
     var tokenFile: String?
     var fetch = FetchSettings()
     var tracing = TracingSettings()
+    var workers = WorkerRules()
+    /// Workers that a job may end before it is given up.
+    var maxWorkerDeaths = EngineSettings().workerDeaths
 
     /// Whether clients may send pickled calls, which can do all that the server's user can.
     var allowsPickle = false
@@ -65,6 +72,8 @@ struct Configuration {
         }
         var bodyBytes = 64 << 20
         var idleSeconds = 75.0
+        /// 0 for no `Strict-Transport-Security`.
+        var strictTransportSeconds = 0
     }
 
     /// Folder of the blobs.
@@ -83,6 +92,9 @@ struct Configuration {
         let files = [tlsCertificate, tlsKey, tlsClientAuthorities]
         if tls == nil, files.contains(where: { $0 != nil }) {
             found.append("TLS wants both --tls-cert and --tls-key")
+        }
+        if http.strictTransportSeconds > 0, tls == nil {
+            found.append("--hsts-seconds is for TLS: it wants --tls-cert and --tls-key")
         }
         for address in listen where !address.isLocal && token == nil {
             found.append(

@@ -29,6 +29,7 @@ final class Runtimes: Sendable {
         allowsPickle = configuration.allowsPickle
         let spawner = ThreadExecutor(name: "spawner", threads: 1)
         let children = ChildProcesses()
+        let kills = KernelKills()
         let package =
             try configuration.functions == nil && !configuration.allowsPickle
             ? nil : EmbeddedFiles.installPython(below: configuration.data)
@@ -38,15 +39,16 @@ final class Runtimes: Sendable {
         ]
         self.slots = slots
         func pool(_ kind: PoolKind) -> RuntimePool {
-            RuntimePool(
-                RuntimePool.Parts(
-                    kind: kind, slots: slots[kind] ?? 1, loop: loop, spawner: spawner,
-                    children: children,
-                    natives: natives.functions,
-                    python: package.map { package in
-                        .python(
-                            configuration, kind: kind, slots: slots[kind] ?? 1, package: package)
-                    }, native: .nativeWorker, logger: logger))
+            var parts = RuntimePool.Parts(
+                kind: kind, slots: slots[kind] ?? 1, loop: loop, spawner: spawner,
+                children: children,
+                natives: natives.functions,
+                python: package.map { package in
+                    .python(
+                        configuration, kind: kind, slots: slots[kind] ?? 1, package: package)
+                }, native: .nativeWorker, kills: kills, logger: logger)
+            parts.rules = configuration.workers
+            return RuntimePool(parts)
         }
         let process = pool(.process)
         let all = [pool(.thread), process, pool(.async)]
@@ -154,6 +156,7 @@ extension Function {
             queue: hello.member("queue")?.string,
             tags: hello.member("tags")?.elements().compactMap(\.string) ?? [],
             source: hello.member("file")?.string, version: hello.member("version")?.string)
+        limits = CallLimits(hello: hello)
     }
 }
 

@@ -51,6 +51,8 @@ enum Server {
         await runtimes.start()
         var settings = EngineSettings()
         settings.openJobs = configuration.maxQueued
+        settings.openJobsPerQueue = configuration.maxQueuedPerQueue ?? .max
+        settings.workerDeaths = configuration.maxWorkerDeaths
         settings.eventStreams = configuration.maxEventStreams
         let queue = try await JobQueue.start(
             EngineParts(
@@ -90,13 +92,17 @@ enum Server {
             }
         }
 
-        await firstSignal(on: engineLoop) { reload(tls, logger) }
+        let grace = StopGrace()
+        await firstSignal(on: engineLoop, onSecond: grace.hurry) { reload(tls, logger) }
         logger.notice("stopping")
+        grace.begin(seconds: configuration.drainSeconds)
         care.cancel()
         files.stop()
         queue.endStreams()
-        await server.stop(grace: .seconds(configuration.drainSeconds))
-        await queue.stop(within: .seconds(configuration.drainSeconds))
+        // Side by side: a request may wait for the end of a job.
+        async let requests: Void = server.stop(whenOver: grace.isOver)
+        async let jobs: Void = queue.stop(whenOver: grace.isOver)
+        _ = await (requests, jobs)
         await exporter?.finish()
         web.close()
         blobs.stop()
@@ -135,17 +141,25 @@ enum Server {
         }
     }
 
-    /// Waits for SIGTERM or SIGINT; calls `onHangUp` at each SIGHUP before.
+    /// Waits for SIGTERM or SIGINT; calls `onHangUp` at each SIGHUP.
+    ///
+    /// `onSecond` is called at the next one; the third ends the process at once.
     private static func firstSignal(
-        on loop: EventLoop, onHangUp: @escaping @Sendable () -> Void,
+        on loop: EventLoop, onSecond: @escaping @Sendable () -> Void,
+        onHangUp: @escaping @Sendable () -> Void,
     ) async {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             loop.execute {
                 var waiting: CheckedContinuation<Void, Never>? = continuation
+                var isHurrying = false
                 do {
                     signals = try SignalWatch([SIGTERM, SIGINT, SIGHUP], on: loop) { signal in
                         if signal == SIGHUP { return onHangUp() }
-                        if waiting == nil { exit(1) }  // the second one hurries
+                        if isHurrying { exit(1) }
+                        if waiting == nil {
+                            isHurrying = true
+                            onSecond()
+                        }
                         waiting?.resume()
                         waiting = nil
                     }

@@ -2,6 +2,7 @@ import Functions
 import Glibc
 import Sockets
 import WebClient
+import WebServer
 
 /// Every setting of the server.
 ///
@@ -9,8 +10,8 @@ import WebClient
 /// variable, key of the file, `martlet config` and the documents come of it.
 enum ServerSettings {
     static let all =
-        JobSettings.settings + HTTPServerSettings.settings + FetchFunctionSettings.settings
-        + TraceSettings.settings
+        JobSettings.settings + WorkerSettings.settings + HTTPServerSettings.settings
+        + FetchFunctionSettings.settings + TraceSettings.settings
 }
 
 /// Of jobs and of the program as a whole.
@@ -38,6 +39,9 @@ enum JobSettings: SettingTable {
         .count(
             "max-queued", \.maxQueued, 1...Int.max, unit: "jobs",
             "Waiting and running in all; past it 503."),
+        .limit(
+            "max-queued-per-queue", \.maxQueuedPerQueue, 1...Int.max, unit: "jobs",
+            "Waiting and running of one queue; past it 503."),
         .count(
             "max-blob-bytes", \.maxBlobBytes, 1...Int.max, unit: "bytes",
             "Of all blobs together; past it those used longest ago go."),
@@ -52,7 +56,7 @@ enum JobSettings: SettingTable {
             "For which an Idempotency-Key names the same job."),
         .seconds(
             "drain-seconds", \.drainSeconds, 0...86_400,
-            "For open requests, then for running jobs, when the server stops."),
+            "For open requests and running jobs when the server stops; a second SIGTERM hurries."),
         .choice("log-format", \.logFormat, "How the server's log on stderr is written."),
     ]
 }
@@ -81,6 +85,24 @@ enum HTTPServerSettings: SettingTable {
         .file(
             "tls-client-ca", \.tlsClientAuthorities,
             "PEM, authorities of one of which clients must have a certificate."),
+        .count(
+            "hsts-seconds", \.http.strictTransportSeconds, 0...Int.max, unit: "seconds",
+            "For which browsers then ask this host for TLS alone, at every port; 0 for not so."),
+        .list(
+            "allowed-hosts", \.allowedHosts, unit: "hosts",
+            "Names beside localhost that requests may have in Host, .example.org for all below;"
+                + " asked for without a token, or if there are any. Commas between. Repeatable.",
+            read: { text throws(SettingError) in
+                let wrong = text.split(separator: ",", omittingEmptySubsequences: false)
+                    .filter { !AllowedHosts.isPattern(String($0)) }
+                guard wrong.isEmpty else {
+                    throw SettingError(
+                        all: wrong.map {
+                            "takes names, .example.org or addresses, without a port, not \"\($0)\""
+                        })
+                }
+                return text
+            }, show: \.self),
         .list(
             "trusted-proxy", \.trustedProxies, unit: "address",
             "Address or network of a proxy whose Forwarded fields are believed. Repeatable.",

@@ -38,6 +38,10 @@ struct TracingSettings {
         if let endpoint, !endpoint.hasPrefix("http://"), !endpoint.hasPrefix("https://") {
             found.append("--otlp-endpoint takes a URL of http or https, not \"\(endpoint)\"")
         }
+        // The endpoint is shown, in the log and by `martlet config`.
+        if let endpoint, endpoint.prefix(while: { $0 != "?" }).contains("@") {
+            found.append("--otlp-endpoint takes no user or password: say them in otlp-headers")
+        }
         if pairs.contains(where: { $0 == nil }) {
             found.append("otlp-headers are NAME=VALUE pairs with commas between")
         }

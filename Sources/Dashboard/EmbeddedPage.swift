@@ -16,10 +16,7 @@ struct EmbeddedPage: Sendable {
             // Asked for anew each time, so that an upgraded server never meets old scripts.
             ("Cache-Control", "no-cache"),
             ("Content-Security-Policy", Self.policy(of: name)),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Referrer-Policy", "no-referrer"),
             ("Cross-Origin-Opener-Policy", "same-origin"),
-            ("Cross-Origin-Resource-Policy", "same-origin"),
         ]
         self.response = response
     }

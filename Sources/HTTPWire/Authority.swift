@@ -14,6 +14,13 @@ enum Authority {
         return port <= 65535
     }
 
+    /// Where the host stands in a valid authority: without the port, and without the dot that may end
+    /// a name (RFC 1034, section 3.1).
+    static func host(of text: Span<UInt8>) -> Range<Int> {
+        let end = endOfHost(text) ?? text.count
+        return 0..<(end > 1 && text[end - 1] == UInt8(ascii: ".") ? end - 1 : end)
+    }
+
     private static func endOfHost(_ text: Span<UInt8>) -> Int? {
         guard text.count > 0 else { return nil }
         var index = 0

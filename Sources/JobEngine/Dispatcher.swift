@@ -1,6 +1,4 @@
-import DequeModule
 import Functions
-import HeapModule
 import Jobs
 import Logging
 import RawJSON
@@ -36,9 +34,7 @@ actor Dispatcher {
     private let loop: EventLoop
     private let logger: Logger
 
-    private var ready: [PoolKind: Heap<Entry>] = [:]
-    /// Bytes of the submissions of the ready jobs.
-    private var readyBytes: [PoolKind: Int] = [:]
+    private var ready: ReadyJobs
     /// When the store is looked into for delayed jobs next.
     private var nextWake: [PoolKind: (due: Timestamp, timer: LoopTimer)] = [:]
     private var overflowed: Set<PoolKind> = []
@@ -51,9 +47,7 @@ actor Dispatcher {
     private var homeless: Set<JobID> = []
     private var attempts: [JobID: Task<Void, Never>] = [:]
     private var places: [Int: CheckedContinuation<Void, Never>] = [:]
-    private var nextSequence = 0
-    /// Attempts whose beginning the store has not been told, in their order.
-    private var unnoted = Deque<(id: JobID, attempt: Int, at: Timestamp)>()
+    private let startNotes: StartNotes
     /// Jobs that do not run and are just being cancelled in the store.
     private var cancelling: Set<JobID> = []
     /// What the failure of a job that is being cancelled says, if it is not the usual.
@@ -82,30 +76,13 @@ actor Dispatcher {
         self.open = open
         self.uploads = uploads
         self.events = events
+        ready = ReadyJobs(
+            maxJobs: parts.settings.windowJobs, maxBytes: parts.settings.windowBytes)
+        startNotes = StartNotes(store: parts.store, live: live, loop: parts.loop)
         progressEvents = ProgressEvents(events, loop: parts.loop)
         journal = JobJournal(
             store: parts.store, live: live, events: events, progressEvents: progressEvents,
             savedLogs: savedLogs, loop: parts.loop)
-    }
-
-    /// Something that wants a place in a pool.
-    private struct Entry: Comparable {
-        let priority: Int
-        let sequence: Int
-        let isNested: Bool
-        /// nil for a running map that wants to run another chunk.
-        let job: JobID?
-        let function: String
-        /// Slots that it takes.
-        let cpus: Int
-        /// Of the submission.
-        var bytes = 0
-
-        private var turn: Int { isNested ? sequence : -sequence }
-
-        static func < (left: Entry, right: Entry) -> Bool {
-            (left.priority, left.turn) < (right.priority, right.turn)
-        }
     }
 
     // MARK: What is to run
@@ -126,7 +103,7 @@ actor Dispatcher {
     private func add(_ job: Job) {
         if let due = job.notBefore, due > .now() { return wake(at: due, job.pool) }
         let bytes = job.submission.document.bytes.count
-        guard hasRoom(job.pool, for: bytes) else {
+        guard ready.hasRoom(in: job.pool, for: bytes) else {
             overflowed.insert(job.pool)
             return
         }
@@ -139,33 +116,7 @@ actor Dispatcher {
         var job = job
         if job.submission.work.isMap { uploads.update(&job) }
         live.put(job)
-        push(
-            Entry(
-                priority: job.submission.priority, sequence: takeSequence(),
-                isNested: job.isNested, job: job.id,
-                function: job.submission.function, cpus: job.submission.cpus, bytes: bytes),
-            job.pool)
-    }
-
-    /// Whether a job more fits into the memory for those that are ready, or into a part of it.
-    private func hasRoom(_ pool: PoolKind, for bytes: Int = 0, part: Int = 1) -> Bool {
-        let (jobs, held) = (ready[pool]?.count ?? 0, readyBytes[pool] ?? 0)
-        return jobs == 0
-            || jobs < settings.windowJobs / part && held + bytes <= settings.windowBytes / part
-    }
-
-    private func takeSequence() -> Int {
-        nextSequence += 1
-        return nextSequence
-    }
-
-    private func push(_ entry: Entry, _ pool: PoolKind) {
-        ready[pool, default: Heap()].insert(entry)
-        readyBytes[pool, default: 0] += entry.bytes
-    }
-
-    private func popReady(_ pool: PoolKind) {
-        readyBytes[pool, default: 0] -= ready[pool]?.popMax()?.bytes ?? 0
+        ready.add(job, bytes: bytes)
     }
 
     /// Looks into the store when a delayed job is due; one timer at a time serves all.
@@ -195,7 +146,7 @@ actor Dispatcher {
         readings += 1
         do throws(StoreError) {
             let jobs = try await store.queued(
-                in: pool, dueAt: now, limit: settings.windowJobs, maxBytes: settings.windowBytes
+                in: pool, dueAt: now, limit: ready.maxJobs, maxBytes: ready.maxBytes
             ) { live.state(of: $0) != nil }
             for job in jobs where !departed.contains(job.id) { add(job) }
             if !jobs.isEmpty { overflowed.insert(pool) }  // there may be more
@@ -222,9 +173,9 @@ actor Dispatcher {
     /// Starts what the pool has room for.
     private func pump(_ kind: PoolKind) {
         guard let pool = pools[kind] else { return }
-        while let entry = ready[kind]?.max {
+        while let entry = ready.first(in: kind) {
             if let id = entry.job, live.state(of: id) != .queued {
-                popReady(kind)  // cancelled in the meantime
+                ready.removeFirst(in: kind)  // cancelled in the meantime
                 continue
             }
             if isDraining, entry.job != nil { break }
@@ -234,10 +185,12 @@ actor Dispatcher {
             } else if homeless.count >= Self.homelessLimit {
                 break
             }
-            popReady(kind)
+            ready.removeFirst(in: kind)
             begin(entry, function)
         }
-        if hasRoom(kind, part: 2), overflowed.contains(kind), refilling.insert(kind).inserted {
+        if ready.hasRoom(in: kind, part: 2), overflowed.contains(kind),
+            refilling.insert(kind).inserted
+        {
             // A task of its own: whoever brought the news need not wait for the store.
             Task(executorPreference: loop) { await self.refillOnce(kind) }
         }
@@ -252,7 +205,7 @@ actor Dispatcher {
         pump(kind)
     }
 
-    private func begin(_ entry: Entry, _ function: Function?) {
+    private func begin(_ entry: ReadyJobs.Entry, _ function: Function?) {
         guard let id = entry.job else {
             places.removeValue(forKey: entry.sequence)?.resume()
             return
@@ -268,15 +221,9 @@ actor Dispatcher {
     // MARK: For the attempts
 
     /// Waits for a place in the pool, behind those that asked before.
-    func place(for job: Job, _ function: Function) async {
-        let sequence = takeSequence()
+    func place(for job: Job) async {
         await withCheckedContinuation { continuation in
-            places[sequence] = continuation
-            push(
-                Entry(
-                    priority: job.submission.priority, sequence: sequence,
-                    isNested: job.isNested, job: nil,
-                    function: function.name, cpus: job.submission.cpus), job.pool)
+            places[ready.addChunk(of: job)] = continuation
             pump(job.pool)
         }
     }
@@ -297,39 +244,13 @@ actor Dispatcher {
     }
 
     /// Takes note of an attempt's beginning.
-    ///
-    /// The store learns it when the attempt has run for a moment, so that a short one is written
-    /// once, at its end; but at once of a function in this process, which could take it down.
     func begun(_ job: Job, of function: Function?) {
         metrics.started(job, due: live.job(job.id)?.notBefore)
         let job = upToDate(job)
         live.put(job)
         events.publish(job)
-        let start = job.startedAt ?? .now()
-        if function?.runtime == .native, job.pool != .process {
-            return store.noteStarted(job.id, attempt: job.attempt, at: start)
-        }
-        unnoted.append((job.id, job.attempt, start))
-        if unnoted.count == 1 { scheduleNotes() }
-    }
-
-    /// Milliseconds that an attempt may run before the store is told of its beginning.
-    private static let noteDelay = 20
-
-    private func scheduleNotes() {
-        loop.schedule(after: .milliseconds(Self.noteDelay)) {
-            self.assumeIsolated { $0.noteStarts() }
-        }
-    }
-
-    private func noteStarts() {
-        let old = Timestamp.now().adding(seconds: -Double(Self.noteDelay) / 1000)
-        while let (id, attempt, start) = unnoted.first, start <= old {
-            unnoted.removeFirst()
-            guard live.state(of: id) == .running, live.job(id)?.attempt == attempt else { continue }
-            store.noteStarted(id, attempt: attempt, at: start)
-        }
-        if !unnoted.isEmpty { scheduleNotes() }
+        let isInThisProcess = function?.runtime == .native && job.pool != .process
+        startNotes.note(job, atOnce: isInThisProcess)
     }
 
     /// The job with the items that have come since the attempt took it.
@@ -405,6 +326,9 @@ actor Dispatcher {
             job: job.id, reporter: journal, traceparent: traces.traceparent(of: job))
     }
 
+    /// Workers that a job may end before it is given up.
+    nonisolated var maxWorkerDeaths: Int { settings.workerDeaths }
+
     func keepSeconds(of job: Job) -> Double { job.submission.keep ?? settings.keepSeconds }
 
     /// Makes the attempt's outcome durable, then tells whoever waits.
@@ -428,7 +352,7 @@ actor Dispatcher {
         progressEvents.flush(job.id)
         events.publish(job)
         if job.state.isEnd {
-            open.leave(1)
+            open.leave(job)
             journal.close(job)
             waiters.tell(job)
             savedItems.tell(job)

@@ -65,8 +65,7 @@ extension JobQueue {
     }
 
     /// Cancels what an earlier server has left without its end.
-    static func cutUnfinishedUploads(_ parts: EngineParts) async throws(StoreError) -> Int {
-        var cut = 0
+    static func cutUnfinishedUploads(_ parts: EngineParts) async throws(StoreError) {
         for id in try await parts.store.unfinishedUploads() {
             if var job = try await parts.store.job(id), !job.state.isEnd {
                 job.state = .cancelled
@@ -75,11 +74,9 @@ extension JobQueue {
                 job.expiresAt = job.endedAt?.adding(
                     seconds: job.submission.keep ?? parts.settings.keepSeconds)
                 try await parts.store.update(job, adding: [])
-                cut += 1
             }
             try await parts.store.endUpload(id)
         }
-        return cut
     }
 }
 

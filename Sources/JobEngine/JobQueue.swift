@@ -14,6 +14,10 @@ package struct EngineSettings: Sendable {
     package var windowBytes = 64 << 20
     /// Jobs waiting and running in all; past it submissions are refused.
     package var openJobs = 1_000_000
+    /// The same of one queue.
+    package var openJobsPerQueue = Int.max
+    /// Workers that a job may end before it is given up, whatever its retry policy says.
+    package var workerDeaths = 3
     /// Streams of events at once.
     package var eventStreams = 1000
     /// Seconds that a result stays if its job does not say.
@@ -76,28 +80,31 @@ package final class JobQueue: Sendable {
     ///
     /// - Throws: `StoreError` when the store cannot be read.
     package static func start(_ parts: EngineParts) async throws -> JobQueue {
-        var report = try await parts.store.recover(
+        let report = try await parts.store.recover(
             at: .now(), keepSeconds: parts.settings.keepSeconds)
         if report.requeued > 0 {
             parts.logger.notice(
                 "jobs found unfinished are queued again", metadata: ["jobs": "\(report.requeued)"])
         }
-        report.queued -= try await cutUnfinishedUploads(parts)
-        let queue = JobQueue(parts, report)
+        try await cutUnfinishedUploads(parts)
+        let open = OpenJobs(
+            limit: parts.settings.openJobs, limitPerQueue: parts.settings.openJobsPerQueue,
+            stored: try await parts.store.counts())
+        let queue = JobQueue(parts, open: open, lastSequence: report.lastSequence)
         await queue.dispatcher.watchPools()
         for pool in parts.pools.keys { await queue.dispatcher.refill(pool) }
         return queue
     }
 
-    private init(_ parts: EngineParts, _ report: RecoveryReport) {
+    private init(_ parts: EngineParts, open: OpenJobs, lastSequence: Int64) {
         catalogue = parts.catalogue
         store = parts.store
         shelf = ResultShelf(store: parts.store)
         pools = parts.pools
         slots = parts.slots
         loop = parts.loop
-        ids = JobIDGenerator(after: report.lastSequence)
-        open = OpenJobs(limit: parts.settings.openJobs, count: report.queued)
+        ids = JobIDGenerator(after: lastSequence)
+        self.open = open
         events = EventFeed(limit: parts.settings.eventStreams)
         dispatcher = Dispatcher(
             parts, waiters: waiters, savedItems: savedItems, live: live, open: open,
@@ -135,6 +142,17 @@ package final class JobQueue: Sendable {
                 .invalidMember, at: pointer.appending("cpus"),
                 "\"cpus\" must be at most \(slots), which the \(pool.rawValue) pool has, not "
                     + "\(submission.cpus).")
+        }
+        if function.runtime == .native || pool != .process, !submission.limits.isEmpty {
+            var names = JSONWriter()
+            names.beginObject()
+            submission.limits.writeMembers(to: &names)
+            names.endObject()
+            let first = RawJSON(trusted: names.bytes[...]).members().first?.name ?? ""
+            throw SubmissionError(
+                .limitNotPossible, at: pointer.appending(first),
+                "\"\(first)\" holds for Python functions and commands on the process pool,"
+                    + " not for \"\(function.name)\" on the \(pool.rawValue) pool.")
         }
         let now = Timestamp.now()
         var submission = submission
@@ -207,21 +225,20 @@ package final class JobQueue: Sendable {
     }
 
     private func insert(_ jobs: [Job], batch: BatchKey?) async throws -> [InsertOutcome] {
-        try open.admit(jobs.count)
+        try open.admit(jobs)
         let (loop, dispatcher, open, events, live) = (loop, dispatcher, open, events, live)
         do throws(StoreError) {
             return try await store.insert(
                 jobs, batch: batch, leavingOut: { live.state(of: $0) == .cancelling }
             ) { outcomes in
-                let fresh = zip(jobs, outcomes).compactMap { job, outcome in
-                    outcome.isStored ? job.withoutPieces : nil
-                }
-                open.leave(jobs.count - fresh.count)
+                let kept = zip(jobs, outcomes)
+                let fresh = kept.compactMap { $1.isStored ? $0.withoutPieces : nil }
+                open.leave(kept.lazy.filter { !$1.isStored }.map { $0.0 })
                 events.publish(fresh)
                 loop.execute { dispatcher.assumeIsolated { $0.take(fresh) } }
             }
         } catch {
-            open.leave(jobs.count)
+            open.leave(jobs)
             throw error
         }
     }
@@ -323,8 +340,14 @@ package final class JobQueue: Sendable {
 
     /// Queues a job again that has ended; a map runs only the items that have no result, and with
     /// `onlyFailed` also one that succeeded does not begin anew.
-    package func retry(_ id: JobID, onlyFailed: Bool = false) async throws(StoreError) -> Job? {
-        guard var job = try await job(id), job.state.isEnd else { return try await job(id) }
+    ///
+    /// - Returns: the job, and whether it is queued again; one that has not ended is left alone.
+    ///   nil when there is none.
+    package func retry(
+        _ id: JobID, onlyFailed: Bool = false,
+    ) async throws(StoreError) -> (job: Job, isQueuedAgain: Bool)? {
+        guard var job = try await job(id) else { return nil }
+        guard job.state.isEnd else { return (job, false) }
         if job.state == .succeeded, !onlyFailed {
             try await store.dropItems(id, onlyFailed: false)
             job.itemsDone = 0
@@ -337,10 +360,10 @@ package final class JobQueue: Sendable {
         job.expiresAt = nil
         job.notBefore = nil
         try await store.update(job, adding: [])
-        open.reopen()
+        open.reopen(job)
         events.publish(job)
         await dispatcher.add([job])
-        return job
+        return (job, true)
     }
 
     /// Stops all jobs that the query finds.
@@ -363,7 +386,7 @@ package final class JobQueue: Sendable {
     ) async throws(StoreError) -> Int {
         try await each(query, in: states) { job async throws(StoreError) in
             guard reason == nil || job.failure?.reason == reason else { return false }
-            return try await retry(job.id)?.state == .queued
+            return try await retry(job.id)?.isQueuedAgain == true
         }
     }
 
@@ -402,10 +425,11 @@ package final class JobQueue: Sendable {
     // MARK: End
 
     /// Starts nothing more, waits for what runs, then stops it and puts it back in the queue.
-    package func stop(within grace: Duration) async {
+    ///
+    /// - Parameter isOver: asked now and then whether what runs has had its time.
+    package func stop(whenOver isOver: @Sendable () -> Bool) async {
         await dispatcher.drain()
-        let end = ContinuousClock.now + grace
-        while await dispatcher.runningCount > 0, ContinuousClock.now < end {
+        while await dispatcher.runningCount > 0, !isOver() {
             try? await Task.sleep(for: .milliseconds(20))
         }
         for pool in pools.values { await pool.stop() }

@@ -23,6 +23,7 @@ struct JobRun: Sendable {
         case .call(let arguments):
             var call = Call(function: function, payload: .arguments(arguments), timeout: timeout)
             call.cpus = job.submission.cpus
+            call.limits = job.submission.limits.or(function.limits)
             call.source = dispatcher.source(of: job)
             judge(await dispatcher.run(call, in: job.pool), &job)
         case .map:
@@ -66,8 +67,9 @@ struct JobRun: Sendable {
             job.state = .queued
             job.attempt -= 1
             job.failure = nil
-        case .exception, .timeout, .signal, .exit, .limit, .unavailable:
+        case .exception, .timeout, .signal, .outOfMemory, .exit, .limit, .unavailable:
             record(&job, endedAt: now)
+            giveUpPoison(&job)
             let policy = await dispatcher.retryPolicy(of: job, function)
             if Task.isCancelled {
                 job.state = .cancelled  // it failed while it was being stopped
@@ -84,6 +86,18 @@ struct JobRun: Sendable {
             job.expiresAt = now.adding(seconds: await dispatcher.keepSeconds(of: job))
         }
         await dispatcher.ended(job, adding: segments)
+    }
+
+    /// Gives a job up that has ended as many workers as one may, whatever its retry policy says.
+    ///
+    /// A command's process is its own alone: it takes nobody down.
+    private func giveUpPoison(_ job: inout Job) {
+        let most = dispatcher.maxWorkerDeaths
+        guard function?.runtime != .command, job.failure?.hasEndedWorker == true,
+            job.failedAttempts.count(where: \.failure.hasEndedWorker) >= most
+        else { return }
+        job.failure?.isPermanent = true
+        job.failure?.message += " It has ended \(most) workers and is given up."
     }
 
     private func record(_ job: inout Job, endedAt: Timestamp) {

@@ -95,7 +95,7 @@ actor MapRun {
                 guard await waitForItems() else { return }
                 continue
             }
-            if !hasPlace { await dispatcher.place(for: job, function) }
+            if !hasPlace { await dispatcher.place(for: job) }
             hasPlace = true
             guard goesOn, let chunk = planner.next() else { continue }
             do throws(StoreError) {
@@ -160,6 +160,7 @@ actor MapRun {
                 part, count: chunk.count, spread: items.spread, onError: job.submission.onError),
             timeout: timeout)
         call.cpus = job.submission.cpus
+        call.limits = job.submission.limits.or(function.limits)
         call.source = dispatcher.source(of: job)
         running += chunk.count
         let outcome = await dispatcher.run(call, in: job.pool)
@@ -181,7 +182,7 @@ actor MapRun {
     private func judge(_ failure: Failure, of chunk: Range<Int>) async {
         switch failure.reason {
         case .cancelled, .lost, .unavailable: stop(failure)
-        case .exception, .timeout, .signal, .exit, .limit:
+        case .exception, .timeout, .signal, .outOfMemory, .exit, .limit:
             if chunk.count > 1 { return planner.runSingly(chunk) }
             var failure = failure
             failure.index = 0

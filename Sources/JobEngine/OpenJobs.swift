@@ -1,33 +1,79 @@
+import Jobs
 import Synchronization
 
-/// Counts the jobs that have not ended, and bounds them.
+/// Counts the jobs that have not ended, and bounds them, in all and in each queue.
 final class OpenJobs: Sendable {
     private let limit: Int
-    private let count: Mutex<Int>
+    private let limitPerQueue: Int
+    private let counts: Mutex<Counts>
 
-    init(limit: Int, count: Int) {
+    private struct Counts {
+        var all = 0
+        /// None is 0.
+        var byQueue: [String: Int] = [:]
+
+        mutating func add(_ jobs: Int, to queue: String) {
+            all += jobs
+            let count = (byQueue[queue] ?? 0) + jobs
+            byQueue[queue] = count > 0 ? count : nil
+        }
+    }
+
+    /// - Parameters:
+    ///   - limit: jobs in all.
+    ///   - limitPerQueue: jobs of one queue.
+    ///   - stored: what is there already.
+    init(limit: Int, limitPerQueue: Int, stored: [QueueCount]) {
         self.limit = limit
-        self.count = Mutex(count)
+        self.limitPerQueue = limitPerQueue
+        var counts = Counts()
+        for found in stored where !found.state.isEnd { counts.add(found.count, to: found.queue) }
+        self.counts = Mutex(counts)
     }
 
     /// Lets new jobs in, all or none.
-    func admit(_ jobs: Int) throws(QueueFull) {
-        let isIn = count.withLock { count in
-            guard count + jobs <= limit else { return false }
-            count += jobs
-            return true
+    func admit(_ jobs: [Job]) throws(QueueFull) {
+        let full: QueueFull? = counts.withLock { counts in
+            guard counts.all + jobs.count <= limit else { return QueueFull(limit: limit) }
+            for (index, job) in jobs.enumerated() {
+                let queue = job.queue
+                guard counts.byQueue[queue] ?? 0 < limitPerQueue else {
+                    for job in jobs[..<index] { counts.add(-1, to: job.queue) }
+                    return QueueFull(limit: limitPerQueue, queue: queue)
+                }
+                counts.add(1, to: queue)
+            }
+            return nil
         }
-        if !isIn { throw QueueFull(limit: limit) }
+        if let full { throw full }
     }
 
     /// Counts a job that is there already and opens again.
-    func reopen() { count.withLock { $0 += 1 } }
+    func reopen(_ job: Job) { counts.withLock { $0.add(1, to: job.queue) } }
 
-    func leave(_ jobs: Int) { count.withLock { $0 -= jobs } }
+    func leave(_ job: Job) { leave([job]) }
+
+    func leave(_ jobs: some Sequence<Job>) {
+        counts.withLock { counts in
+            for job in jobs { counts.add(-1, to: job.queue) }
+        }
+    }
 }
 
 /// There are as many jobs waiting and running as the server takes.
 package struct QueueFull: Error, Equatable {
     /// Jobs.
     package let limit: Int
+    /// The queue whose bound it is; nil for that of all.
+    package var queue: String?
+
+    package init(limit: Int, queue: String? = nil) {
+        self.limit = limit
+        self.queue = queue
+    }
+}
+
+extension Job {
+    /// Which a job that was prepared always has.
+    fileprivate var queue: String { submission.queue ?? "default" }
 }

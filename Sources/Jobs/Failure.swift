@@ -10,11 +10,13 @@ package struct Failure: Error, Sendable, Equatable {
         case timeout
         /// A signal ended its process.
         case signal
+        /// It wanted more memory than it may have, or than there is.
+        case outOfMemory = "out_of_memory"
         /// Its process ended with a status other than 0.
         case exit
-        /// The server stopped while it ran, as often as its attempts allowed.
+        /// The server stopped while it ran; the job waits for its next start.
         case lost
-        /// A size limit was passed, for example that of a result.
+        /// A limit of its own was passed: the size of its result, or CPU time.
         case limit
         /// Somebody cancelled it.
         case cancelled
@@ -34,14 +36,17 @@ package struct Failure: Error, Sendable, Equatable {
     package var exitStatus: Int?
     /// Which item of a map it was.
     package var index: Int?
-    /// The function has said that another attempt would fail as well.
+    /// Another attempt would fail as well: the function says so, or the job has ended as many
+    /// workers as it may.
     package var isPermanent = false
     /// Seconds after which the function wants to be tried again, if it is.
     package var retryAfter: Double?
-    /// Of the process that ended: the most memory that it had, in bytes.
+    /// The most memory that the process that ran it ever had, in bytes.
     package var maxMemoryBytes: Int?
-    /// Of the process that ended: CPU time of its whole life.
+    /// CPU time of the call; of a process that ended, of its whole life.
     package var cpuSeconds: Double?
+    /// Process id of the worker that ran it.
+    package var worker: Int?
     /// The exception itself, pickled, in base64: of a call of `martlet.call`, for the Python client.
     package var pickle: String?
 
@@ -64,6 +69,15 @@ package struct Failure: Error, Sendable, Equatable {
     package static let cancelled = Failure(
         .cancelled, type: "Cancelled", message: "The job was cancelled.")
 
+    /// Whether the process that ran it ended with it, not by the server's will.
+    package var hasEndedWorker: Bool {
+        switch reason {
+        case .signal, .exit: true
+        case .outOfMemory: signal != nil
+        case .exception, .timeout, .lost, .limit, .cancelled, .unavailable: false
+        }
+    }
+
     /// Members in the order of the API; those that are nil are left out.
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
@@ -77,6 +91,7 @@ package struct Failure: Error, Sendable, Equatable {
         if let retryAfter { writer.member("retry_after", retryAfter) }
         if let maxMemoryBytes { writer.member("max_memory_bytes", maxMemoryBytes) }
         if let cpuSeconds { writer.member("cpu_seconds", cpuSeconds) }
+        if let worker { writer.member("worker", worker) }
         if let traceback { writer.member("traceback", traceback) }
         if let pickle { writer.member("pickle", pickle) }
         writer.endObject()
@@ -102,5 +117,6 @@ package struct Failure: Error, Sendable, Equatable {
         retryAfter = json.member("retry_after")?.double
         maxMemoryBytes = json.member("max_memory_bytes")?.int
         cpuSeconds = json.member("cpu_seconds")?.double
+        worker = json.member("worker")?.int
     }
 }

@@ -26,6 +26,8 @@ package struct Function: Sendable, Equatable {
     package var timeout: Double?
     /// Of a job that gives none itself.
     package var retry: RetryPolicy?
+    /// Of a job that gives none itself.
+    package var limits = CallLimits()
     package var queue: String?
     package var tags: [String]
     /// The file that it comes from, if any.

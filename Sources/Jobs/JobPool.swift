@@ -50,6 +50,7 @@ package struct Call: Sendable {
     package let timeout: Double?
     /// Slots that it takes.
     package var cpus = 1
+    package var limits = CallLimits()
     /// nil when nobody wants to hear what it says.
     package var source: CallSource?
 

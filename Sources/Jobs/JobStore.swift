@@ -123,14 +123,11 @@ package enum JobStoreDefaults {
 package struct RecoveryReport: Sendable, Equatable {
     /// Jobs that were running and are queued again.
     package var requeued: Int
-    /// Jobs waiting, the requeued included.
-    package var queued: Int
     /// The greatest `JobID.sequence` in the store, 0 when it is empty.
     package var lastSequence: Int64
 
-    package init(requeued: Int, queued: Int, lastSequence: Int64) {
+    package init(requeued: Int, lastSequence: Int64) {
         self.requeued = requeued
-        self.queued = queued
         self.lastSequence = lastSequence
     }
 }

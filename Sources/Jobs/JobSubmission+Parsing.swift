@@ -73,6 +73,9 @@ private struct SubmissionReader {
         case retry, keep, tags, cpus, unique, cache
         case onError = "on_error"
         case notBefore = "not_before"
+        case maxMemoryBytes = "max_memory_bytes"
+        case maxCPUSeconds = "max_cpu_seconds"
+        case maxOutputBytes = "max_output_bytes"
     }
 
     /// Which members have come, a bit each.
@@ -117,6 +120,12 @@ private struct SubmissionReader {
         case .tags: submission.tags = try tagList(value)
         case .unique: submission.isUnique = try bool(value, name)
         case .cache: submission.cache = try seconds(value, name, atLeast: 0)
+        case .maxMemoryBytes:
+            submission.limits.memoryBytes = try integer(value, name, 1 << 20...1 << 50)
+        case .maxCPUSeconds:
+            submission.limits.cpuSeconds = try integer(value, name, 1...1_000_000_000)
+        case .maxOutputBytes:
+            submission.limits.outputBytes = try integer(value, name, 1...1 << 40)
         }
     }
 

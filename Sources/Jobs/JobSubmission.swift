@@ -25,6 +25,8 @@ package struct JobSubmission: Sendable {
     package var timeout: Double?
     /// nil for the function's default.
     package var retry: RetryPolicy?
+    /// Where nil, the function's.
+    package var limits = CallLimits()
     /// Seconds that the result stays after the end; nil for the server's default.
     package var keep: Double?
     package var tags: [String] = []

@@ -11,6 +11,7 @@ package struct SubmissionError: Error, Sendable, Equatable {
         case conflictingMembers = "conflicting-members"
         case unknownFunction = "unknown-function"
         case poolNotAllowed = "pool-not-allowed"
+        case limitNotPossible = "limit-not-possible"
     }
 
     package let kind: Kind

@@ -75,6 +75,7 @@ enum JobDocument {
         writer.member("doc", function.documentation)
         writer.member("parameters", function.parameters)
         if let timeout = function.timeout { writer.member("timeout", timeout) }
+        function.limits.writeMembers(to: &writer)
         if let source = function.source { writer.member("source", source) }
         writer.endObject()
     }

@@ -264,10 +264,11 @@ package struct JobRoutes: Sendable {
         guard items == nil || items == "failed" || items == "all" else {
             throw badQuery("items", "failed or all")
         }
-        guard let job = try await queue.retry(id, onlyFailed: items == "failed") else {
+        guard let (job, isQueuedAgain) = try await queue.retry(id, onlyFailed: items == "failed")
+        else {
             throw Problem.noJob(id.description)
         }
-        guard job.state == .queued else {
+        guard isQueuedAgain else {
             throw Problem(
                 409, "job-not-ended", "The job has not ended",
                 "Job \(id) is \(job.state.rawValue). Wait for its end or cancel it first.")

@@ -56,7 +56,10 @@ package struct Problem: Error, Sendable {
     package init(_ error: QueueFull) {
         self.init(
             503, "queue-full", "Too many jobs are waiting",
-            "\(error.limit) jobs wait or run, the bound of --max-queued. Try again later.")
+            error.queue.map {
+                "\(error.limit) jobs of the queue \"\($0)\" wait or run, the bound of"
+                    + " --max-queued-per-queue. Try again later."
+            } ?? "\(error.limit) jobs wait or run, the bound of --max-queued. Try again later.")
         retryAfter = 5
     }
 

@@ -65,6 +65,12 @@ final class CallTicket {
         writer.member("function", call.function.name)
         if call.cpus > 1 { writer.member("cpus", call.cpus) }
         if let trace = call.source?.traceparent { writer.member("trace", trace) }
+        if !call.limits.isEmpty {
+            writer.key("limits")
+            writer.beginObject()
+            call.limits.writeMembers(to: &writer)
+            writer.endObject()
+        }
         switch call.payload {
         case .arguments(let arguments): writer.member("args", arguments.compacted())
         case .items(let items, _, let spread, let onError):
@@ -80,6 +86,13 @@ final class CallTicket {
 }
 
 extension CallOutcome {
+    /// The outcome, a failure with the worker's process id.
+    func blaming(_ worker: Int32) -> CallOutcome {
+        guard case .failure(var failure) = value else { return self }
+        failure.worker = Int(worker)
+        return CallOutcome(.failure(failure), seconds: seconds)
+    }
+
     /// Reads a worker's answer.
     init(answer members: [(name: String, value: RawJSON)]) {
         var seconds = 0.0
@@ -148,5 +161,7 @@ extension Failure {
             pickle: error.member("pickle")?.string)
         isPermanent = error.member("permanent")?.bool ?? false
         retryAfter = error.member("retry_after")?.double
+        maxMemoryBytes = error.member("max_memory_bytes")?.int
+        cpuSeconds = error.member("cpu_seconds")?.double
     }
 }

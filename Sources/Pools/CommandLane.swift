@@ -12,23 +12,26 @@ struct CommandLane: Sendable {
     let threads: ThreadExecutor
     let spawner: ThreadExecutor
     let children: ChildProcesses
+    let rules: WorkerRules
+    let kills: KernelKills
     /// Slots of the pool.
     let poolSlots: Int
     /// In bytes; a command that writes more is killed.
-    let outputLimit = 64 << 20
+    static let outputLimit = 64 << 20
 
     /// Runs one call, which takes a number of `slots` of this lane's; `started` is told the process
     /// id, so that the process can be killed.
     func run(
-        _ path: String, _ arguments: RawJSON, for source: CallSource?, slots: Int,
-        home: ServerHome?,
+        _ path: String, _ arguments: RawJSON, of call: Call, slots: Int, home: ServerHome?,
         started: @escaping @Sendable (pid_t) -> Void,
     ) async -> Result<RawJSON, Failure> {
         var environment = inheritedEnvironment()
         home?.add(to: &environment)
         environment.capThreads(workers: poolSlots, each: slots)
+        let (source, limits) = (call.source, call.limits)
         if let trace = source?.traceparent { environment["TRACEPARENT"] = trace }
-        let launch = WorkerLaunch(arguments: [path], environment: environment)
+        var launch = WorkerLaunch(arguments: [path], environment: environment, rules: rules)
+        launch.limits = limits
         var input: [Int32] = [0, 0]
         var output: [Int32] = [0, 0]
         var errors: [Int32] = [0, 0]
@@ -37,11 +40,12 @@ struct CommandLane: Sendable {
                 Failure(
                     .unavailable, type: "SystemError", message: String(cString: strerror(errno))))
         }
+        let start = launch
         let (stdin, stdout, stderr) = (input, output, errors)
         let pid: pid_t = await withUnsafeContinuation { continuation in
             spawner.execute {
                 let pid = spawnProcess(
-                    launch, input: stdin[0], output: stdout[1], error: stderr[1], channel: -1,
+                    start, input: stdin[0], output: stdout[1], error: stderr[1], channel: -1,
                     in: children)
                 for end in [stdin[0], stdout[1], stderr[1]] { close(end) }
                 continuation.resume(returning: pid)
@@ -62,7 +66,7 @@ struct CommandLane: Sendable {
             threads.execute {
                 var errors = StandardError(stderr[0], of: source)
                 let outcome = converse(
-                    pid, bytes, to: stdin[1], from: stdout[0], &errors, path)
+                    pid, bytes, to: stdin[1], from: stdout[0], &errors, path, limits)
                 spawner.execute {
                     children.sweep()
                     continuation.resume(returning: outcome)
@@ -74,9 +78,10 @@ struct CommandLane: Sendable {
     /// Feeds the process, collects its output and reaps it; blocks.
     private func converse(
         _ pid: pid_t, _ input: [UInt8], to stdin: Int32, from stdout: Int32,
-        _ errors: inout StandardError, _ path: String,
+        _ errors: inout StandardError, _ path: String, _ limits: CallLimits,
     ) -> Result<RawJSON, Failure> {
         _ = fcntl(stdin, F_SETFL, O_NONBLOCK)
+        let outputLimit = limits.outputBytes ?? Self.outputLimit
         var written = 0
         var output: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
@@ -127,19 +132,20 @@ struct CommandLane: Sendable {
         kill(-pid, SIGKILL)  // children left behind in its group
         errors.read(&buffer)
         errors.finish()
-        return judge(output, end, path)
+        return judge(output, end, path, limits)
     }
 
     private func judge(
-        _ output: [UInt8], _ end: ProcessEnd, _ path: String,
+        _ output: [UInt8], _ end: ProcessEnd, _ path: String, _ limits: CallLimits,
     ) -> Result<RawJSON, Failure> {
+        let outputLimit = limits.outputBytes ?? Self.outputLimit
         if output.count > outputLimit {
             return .failure(
                 Failure(
                     .limit, type: "OutputLimit", message: "The output is over \(outputLimit) bytes."
                 ))
         }
-        guard end.status == 0 else { return .failure(end.failure) }
+        guard end.status == 0 else { return .failure(end.failure(within: limits, kills)) }
         do throws(RawJSONError) {
             return .success(try RawJSON(validating: output))
         } catch {
@@ -152,7 +158,9 @@ struct CommandLane: Sendable {
 }
 
 /// What the server keeps from its workers.
-private let secretVariables: Set<Substring> = ["MARTLET_TOKEN", "MARTLET_OTLP_HEADERS"]
+private let secretVariables: Set<Substring> = [
+    "MARTLET_TOKEN", "MARTLET_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS",
+]
 
 /// The server's own environment, without its secrets.
 package func inheritedEnvironment() -> [String: String] {

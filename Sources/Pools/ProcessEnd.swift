@@ -20,6 +20,26 @@ struct ProcessEnd {
         cpuSeconds = times.reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
     }
 
+    /// Blames the process's end.
+    ///
+    /// - Parameters:
+    ///   - limits: those of the call that it ran.
+    ///   - kills: asked when the process was killed by SIGKILL.
+    /// - Returns: who is to blame, with what the process has used.
+    func failure(within limits: CallLimits, _ kills: KernelKills) -> Failure {
+        var failure = self.failure
+        if signal == Int(SIGXCPU), let seconds = limits.cpuSeconds {
+            failure.reason = .limit
+            failure.type = "CPULimit"
+            failure.message = "The call used up its max_cpu_seconds of \(seconds)."
+        } else if signal == Int(SIGKILL), kills.takeOne() {
+            failure.reason = .outOfMemory
+            failure.type = "OutOfMemory"
+            failure.message = "The kernel killed the process, because memory had run out."
+        }
+        return failure
+    }
+
     var failure: Failure {
         var failure = cause
         failure.maxMemoryBytes = maxMemoryBytes

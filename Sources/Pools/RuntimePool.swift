@@ -43,12 +43,14 @@ package actor RuntimePool: JobPool {
         package var python: WorkerLaunch?
         /// The command line of `martlet worker`, for the process pool.
         package var native: WorkerLaunch?
+        package var rules = WorkerRules()
+        package var kills: KernelKills
         package var logger: Logger
 
         package init(
             kind: PoolKind, slots: Int, loop: EventLoop, spawner: ThreadExecutor,
             children: ChildProcesses, natives: [NativeFunction], python: WorkerLaunch?,
-            native: WorkerLaunch?, logger: Logger,
+            native: WorkerLaunch?, kills: KernelKills, logger: Logger,
         ) {
             self.kind = kind
             self.slots = slots
@@ -58,6 +60,7 @@ package actor RuntimePool: JobPool {
             self.natives = natives
             self.python = python
             self.native = native
+            self.kills = kills
             self.logger = logger
         }
     }
@@ -79,13 +82,18 @@ package actor RuntimePool: JobPool {
             isProcess
             ? CommandLane(
                 threads: ThreadExecutor(name: "commands", threads: parts.slots),
-                spawner: parts.spawner, children: parts.children, poolSlots: parts.slots) : nil
+                spawner: parts.spawner, children: parts.children, rules: parts.rules,
+                kills: parts.kills, poolSlots: parts.slots) : nil
         func fleet(_ launch: WorkerLaunch) -> WorkerFleet {
-            WorkerFleet(
-                size: isProcess ? parts.slots : 1, callsPerWorker: isProcess ? 1 : parts.slots,
-                isSerial: isProcess, launch: launch, loop: parts.loop, spawner: parts.spawner,
-                children: parts.children,
-                logger: parts.logger)
+            var launch = launch
+            launch.rules = parts.rules
+            let (size, callsPerWorker) = isProcess ? (parts.slots, 1) : (1, parts.slots)
+            let crew = WorkerCrew(
+                size: size, runsOneCall: callsPerWorker == 1, launch: launch, loop: parts.loop,
+                spawner: parts.spawner, children: parts.children, logger: parts.logger)
+            return WorkerFleet(
+                size: size, callsPerWorker: callsPerWorker, isSerial: isProcess, crew: crew,
+                kills: parts.kills)
         }
         if let python = parts.python { fleets[.python] = fleet(python) }
         if isProcess, let native = parts.native { fleets[.native] = fleet(native) }
@@ -259,8 +267,8 @@ package actor RuntimePool: JobPool {
         ticket.stopped(by: { process.end() })
         startClock(ticket)
         let outcome = await commands.run(
-            path, arguments, for: ticket.call.source, slots: min(ticket.call.cpus, slots),
-            home: home, started: { process.started($0) })
+            path, arguments, of: ticket.call, slots: min(ticket.call.cpus, slots), home: home,
+            started: { process.started($0) })
         process.reaped()
         ticket.timer?.cancel()
         if case .failure = outcome, let stopping = ticket.stopping { return .failure(stopping) }

@@ -39,6 +39,8 @@ final class WorkerProcess: EventHandler {
     /// When the oldest of them came to the front.
     private(set) var headSince = LoopInstant.current()
     private(set) var isReady = false
+    /// Calls answered so far.
+    private(set) var answered = 0
     /// Takes no new calls and is ended when it has answered the ones it has.
     private(set) var isRetiring = false
     /// Set when it is being killed for the sake of one call; no other call is to suffer for that.
@@ -236,6 +238,7 @@ final class WorkerProcess: EventHandler {
         // What was printed before the answer was sent is in the pipes by now.
         for output in outputs { output.drain() }
         guard let ticket = tickets.removeValue(forKey: number) else { return }
+        answered += 1
         if ticket.isLong { longCalls -= 1 }
         if ticket.isWaiting { waits -= 1 }
         headSince = loop.now

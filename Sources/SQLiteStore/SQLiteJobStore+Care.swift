@@ -19,11 +19,8 @@ extension SQLiteJobStore {
             let running = try Self.ids(in: .running, database)
             for id in running { try statements.queue(id) }
             try statements.buckets.flush()
-            let queued = try Int.fetchOne(
-                database, sql: "SELECT sum(count) FROM buckets WHERE state = 'queued'")
             let last = try Int64.fetchOne(database, sql: "SELECT max(id) FROM jobs")
-            return RecoveryReport(
-                requeued: running.count, queued: queued ?? 0, lastSequence: last ?? 0)
+            return RecoveryReport(requeued: running.count, lastSequence: last ?? 0)
         }
     }
 

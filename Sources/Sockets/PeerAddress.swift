@@ -48,6 +48,11 @@ package struct PeerAddress: Hashable, Sendable {
     /// What one customer is given as a whole: an IPv4 address, or an IPv6 network of 64 bits.
     package var network: PeerAddress { isMappedIPv4 ? self : PeerAddress(high: high, low: 0) }
 
+    /// Whether it is this machine's own: 127.0.0.0/8 or ::1.
+    package var isLoopback: Bool {
+        isMappedIPv4 ? low >> 24 & 0xff == 127 : high == 0 && low == 1 && !isLocal
+    }
+
     var isMappedIPv4: Bool { high == 0 && low >> 32 == 0xffff }
 
     private static let mapped: UInt64 = 0xffff << 32

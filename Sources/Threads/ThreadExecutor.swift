@@ -39,6 +39,16 @@ package final class ThreadExecutor: TaskExecutor, @unchecked Sendable {
         }
     }
 
+    deinit {
+        // The threads hold it while they run: there is none any more.
+        pthread_mutex_destroy(lock)
+        pthread_cond_destroy(wake)
+        pthread_cond_destroy(ended)
+        lock.deallocate()
+        wake.deallocate()
+        ended.deallocate()
+    }
+
     package func enqueue(_ job: consuming ExecutorJob) {
         push(.job(UnownedJob(job)))
     }

@@ -21,7 +21,7 @@ final class Transfer: @unchecked Sendable {
     private var headerBytes = 0
     private var refusal: WebError?
     private var list: UnsafeMutablePointer<curl_slist>?
-    private let message = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+    private let message: UnsafeMutablePointer<CChar>
 
     /// Of all header lines of one answer.
     static let headerLimit = 256 << 10
@@ -31,6 +31,8 @@ final class Transfer: @unchecked Sendable {
         origin = try WebOrigin(request.url)
         self.request = request
         self.access = access
+        // Last: of an object whose init throws, the deinit does not run.
+        message = .allocate(capacity: Int(CURL_ERROR_SIZE))
         message[0] = 0
     }
 

@@ -365,6 +365,7 @@ final class HTTP1Connection: @unchecked Sendable {
 
     private func writeHead(_ response: HTTPResponse, to request: HTTPRequest, closing: Bool) {
         home.beginHead(response.status, type: response.type, &stream.output)
+        home.security.write(for: response, stream.client, to: &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
         if let length = response.body.length {
             if HTTPStatus.hasContent(response.status) {
@@ -425,6 +426,7 @@ final class HTTP1Connection: @unchecked Sendable {
         let response = home.settings.refusal(refusal.status, refusal.detail)
         home.answers.add(route: nil, status: refusal.status)
         home.beginHead(response.status, type: response.type, &stream.output)
+        home.security.write(for: response, stream.client, to: &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
         var content: [UInt8] = []
         if case .bytes(let bytes) = response.body { content = bytes }

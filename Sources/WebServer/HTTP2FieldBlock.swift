@@ -32,6 +32,11 @@ struct HTTP2FieldBlock {
         bounds.append(Bounds(name: start, value: middle, end: octets.count, isIndexed: isIndexed))
     }
 
+    /// Adds a field whose name, in lower case, and value the program itself has written.
+    mutating func own(_ name: StaticString, _ value: StaticString) {
+        own(name) { octets in value.withUTF8Buffer { octets.append(contentsOf: $0) } }
+    }
+
     /// Adds a handler's field; one that belongs to a connection is left out (RFC 9113, section
     /// 8.2.2), and what may not stand in a value becomes a blank.
     mutating func add(_ name: String, _ value: String) {

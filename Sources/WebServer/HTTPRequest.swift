@@ -101,6 +101,8 @@ package struct HTTPRequest: Sendable {
 package final class HTTPClient: Sendable {
     /// The address as text; `unix` for a Unix socket.
     package let address: String
+    /// Whether it came through a Unix socket, which no browser opens.
+    package var isLocal: Bool { address == "unix" }
     /// Whether the connection is encrypted.
     package let isSecure: Bool
     /// The proxies that are believed, if this is one of them.

@@ -84,12 +84,13 @@ package final class HTTPServer: Sendable {
     }
 
     /// Takes no new connections, lets requests under way finish, then closes what is left.
-    package func stop(grace: Duration) async {
+    ///
+    /// - Parameter isOver: asked now and then whether they have had their time.
+    package func stop(whenOver isOver: @Sendable () -> Bool) async {
         for home in loops { home.loop.execute { home.drain() } }
-        let end = ContinuousClock.now + grace
         repeat {
             try? await Task.sleep(for: .milliseconds(20))
-        } while ledger.open > 0 && ContinuousClock.now < end
+        } while ledger.open > 0 && !isOver()
         for home in loops { home.loop.execute { home.closeAll() } }
         for socket in shared { socket.close() }
         service.stop()

@@ -44,6 +44,8 @@ package struct HTTPServerConfiguration: Sendable {
     ///
     /// Unix sockets are never encrypted.
     package var tls: TLSContext?
+    /// Seconds for which browsers then ask the host for TLS alone, at each of its ports; 0 for not so.
+    package var strictTransportSeconds = 0
     /// Proxies whose `Forwarded` and `X-Forwarded-For` are believed.
     package var trustedProxies: [AddressRange] = []
     /// Takes one line a response; nil for no access log.

@@ -14,6 +14,7 @@ final class ServerLoop: @unchecked Sendable {
     let idleTime: LoopTime
     let headTime: LoopTime
     let service: HTTPService
+    let security: SecurityFields
     let counters = LoopCounters()
     let answers: AnswerCounters
     let durations: RouteDurations
@@ -37,6 +38,7 @@ final class ServerLoop: @unchecked Sendable {
         self.loop = loop
         self.service = service
         settings = service.settings
+        security = SecurityFields(strictTransportSeconds: settings.strictTransportSeconds)
         answers = AnswerCounters(routes: service.router.routes.count)
         durations = RouteDurations(routes: service.router.routes.count)
         idleTime = LoopTime(settings.idleTimeout)

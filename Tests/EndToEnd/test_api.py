@@ -442,13 +442,13 @@ class MethodTests(ServiceTestCase):
                 with self.subTest(job=job, method=method, part=part):
                     self.problem(method, "/v1/jobs/%s%s" % (job, part), 404, "no-such-job")
 
-    def test_what_runs_cannot_be_retried_and_what_has_ended_can(self):
+    def test_what_has_not_ended_cannot_be_retried_and_what_has_can(self):
         job = self.server.submit(function="later", args=[60])
         self.await_state(job, "running")
         self.problem("POST", "/v1/jobs/%s/retry" % job, 409, "job-not-ended")
         self.server.call("POST", "/v1/jobs/%s/cancel" % job)
         job = self.server.submit(function="echo", args=[1], delay=3600)
-        self.assertEqual(self.server.call("POST", "/v1/jobs/%s/retry" % job)[0], 202)
+        self.problem("POST", "/v1/jobs/%s/retry" % job, 409, "job-not-ended")
         self.assertEqual(self.server.wait(job, 0)["state"], "queued")
         self.assertEqual(self.server.call("POST", "/v1/jobs/%s/cancel" % job)[0], 200)
         problem = self.problem("GET", "/v1/jobs/%s/result" % job, 409, "job-cancelled")

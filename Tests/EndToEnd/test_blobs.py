@@ -91,7 +91,7 @@ class BlobTests(ServiceTestCase):
     def test_a_client_that_leaves_leaves_nothing(self):
         digest, _ = named(b"never whole")
         with socket.create_connection(("127.0.0.1", self.server.port), 10) as client:
-            client.sendall(b"PUT /v1/blobs/%s HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
+            client.sendall(b"PUT /v1/blobs/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
                            % digest.encode() + bytes(100_000))
             self.until(self.drafts)
         self.until(lambda: not self.drafts())
@@ -101,7 +101,7 @@ class BlobTests(ServiceTestCase):
         digest, data = named(b"once is enough")
         self.assertEqual(self.put(digest, data)[0], 201)
         with socket.create_connection(("127.0.0.1", self.server.port), 10) as client:
-            client.sendall(b"PUT /v1/blobs/%s HTTP/1.1\r\nHost: a\r\nContent-Length: 14\r\n"
+            client.sendall(b"PUT /v1/blobs/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 14\r\n"
                            b"Expect: 100-continue\r\n\r\n" % digest.encode())
             self.assertTrue(client.recv(100).startswith(b"HTTP/1.1 204"))
 

@@ -72,7 +72,9 @@ class DashboardTests(ServiceTestCase):
             for _ in range(60):
                 self.browser.press("Tab", 9)
                 focus = self.browser.evaluate("""(() => {
-                    const element = document.activeElement, style = getComputedStyle(element);
+                    const element = document.activeElement;
+                    if (!element) return [null, false];  // the page is just being shown
+                    const style = getComputedStyle(element);
                     return [element.name || element.innerText.trim(),
                             element.matches(":focus-visible") && style.outlineStyle !== "none"
                             && parseFloat(style.outlineWidth) > 0];

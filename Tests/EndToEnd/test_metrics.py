@@ -172,8 +172,8 @@ class HealthTests(ServiceTestCase):
                 lines = client.makefile("rb")
                 # The stream ends with the stop; the second request is answered after it.
                 client.sendall(
-                    b"GET /v1/jobs/%s/events HTTP/1.1\r\nHost: x\r\n\r\n"
-                    b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n" % job.encode())
+                    b"GET /v1/jobs/%s/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                    b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n" % job.encode())
                 while not lines.readline().startswith(b"event: state"):
                     pass
                 server.process.terminate()

@@ -38,6 +38,7 @@ class ReadmeServer(Server):
     def __init__(self, command):
         self.folder = tempfile.TemporaryDirectory()
         self.data = self.folder.name + "/data"
+        self.environment = None
         words = shlex.split(command)
         assert words[0] == RELEASE and words[-1] == "&", command
         self.command = [os.path.join(ROOT, BINARY), *words[1:-1],

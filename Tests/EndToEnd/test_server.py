@@ -192,13 +192,13 @@ class ServerTests(unittest.TestCase):
                     if not piece:
                         return answer
                     answer += piece
-        get = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+        get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
         self.assertEqual(raw(get * 3).count(b"HTTP/1.1 200 OK"), 3)
-        self.assertIn(b"405 Method", raw(b"PUT /v1/jobs HTTP/1.1\r\nHost: a\r\n\r\n"))
+        self.assertIn(b"405 Method", raw(b"PUT /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n"))
         self.assertIn(b"400 Bad", raw(b"GET / HTTP/1.1\r\n\r\n"))
-        head = raw(b"HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        head = raw(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assertTrue(head.endswith(b"\r\n\r\n"))
-        chunked = (b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        chunked = (b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                    b"Transfer-Encoding: chunked\r\n\r\n"
                    b"a\r\n{\"function\r\n12\r\n\":\"echo\",\"args\":[1\r\n2\r\n]}\r\n0\r\n\r\n")
         self.assertIn(b"202 Accepted", raw(chunked))
@@ -287,7 +287,7 @@ class DurabilityTests(unittest.TestCase):
                 # The body of a refused request is neither asked for nor read.
                 with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
                     connection.sendall(
-                        b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 60000000\r\n"
+                        b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000000\r\n"
                         b"Expect: 100-continue\r\n\r\n")
                     answer = connection.recv(4096)
                     self.assertTrue(answer.startswith(b"HTTP/1.1 401"), answer)
@@ -359,6 +359,24 @@ class DurabilityTests(unittest.TestCase):
             server.call("POST", "/v1/jobs/%s/cancel" % ids[0])
             server.submit(**later)
             self.assertEqual(server.call("POST", "/v1/jobs", later)[0], 503)
+
+    def test_a_full_queue_leaves_the_others_open_also_after_a_restart(self):
+        server = Server(BINARY, FUNCTIONS, more=["--max-queued-per-queue", "2"])
+        try:
+            later = {"function": "echo", "args": [1], "delay": 3600, "queue": "bulk"}
+            ids = [server.submit(**later) for _ in range(2)]
+            self.assertEqual(server.stop(), 0)
+            server.start()
+            status, headers, body = server.call("POST", "/v1/jobs", later)
+            self.assertEqual(status, 503)
+            self.assertIn("Retry-After", headers)
+            self.assertIn('"bulk"', json.loads(body)["detail"])
+            self.assertIn("--max-queued-per-queue", json.loads(body)["detail"])
+            server.submit(function="echo", args=[1], delay=3600)
+            server.call("DELETE", "/v1/jobs/%s" % ids[0])
+            server.submit(**later)
+        finally:
+            server.__exit__()
 
     def test_changed_files_are_picked_up(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -164,7 +164,7 @@ class SubmissionTests(ServiceTestCase):
         for length in (64 * 2**20 + 1, 2**62):
             with socket.create_connection(("127.0.0.1", self.server.port), 20) as connection:
                 connection.sendall(
-                    b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                    b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                     b"Content-Length: %d\r\n\r\n" % length)
                 answer = b"".join(iter(lambda: connection.recv(65536), b""))
             head, _, body = answer.partition(b"\r\n\r\n")

@@ -137,7 +137,7 @@ private struct EchoPool: JobPool {
 
 @Suite struct JobQueueTests {
     private func queue(
-        _ store: any JobStore, openJobs: Int = 100, loop: EventLoop? = nil,
+        _ store: any JobStore, openJobs: Int = 100, perQueue: Int = .max, loop: EventLoop? = nil,
     ) async throws -> JobQueue {
         let catalogue = FunctionCatalogue()
         catalogue.replace(
@@ -145,6 +145,7 @@ private struct EchoPool: JobPool {
             functions: [Function(name: "echo", runtime: .native, pool: .thread, pools: [.thread])])
         var settings = EngineSettings()
         settings.openJobs = openJobs
+        settings.openJobsPerQueue = perQueue
         return try await JobQueue.start(
             EngineParts(
                 store: store, pools: [.thread: EchoPool()], slots: [.thread: 2],
@@ -240,5 +241,26 @@ private struct EchoPool: JobPool {
         #expect(try await queue.submit(third, waiting: 30).job.state == .succeeded)
         #expect(try await queue.delete(later[1].id))
         _ = try await queue.submit([try job(queue, "\"args\":[2]")])
+    }
+
+    @Test func `a full queue leaves the others open, and a refused batch takes no room`()
+        async throws
+    {
+        let queue = try await queue(MemoryJobStore(), openJobs: 5, perQueue: 2)
+        let (full, other) = (
+            "\"args\":[],\"delay\":3600,\"queue\":\"a\"",
+            "\"args\":[],\"delay\":3600,\"queue\":\"b\""
+        )
+        let first = try job(queue, full)
+        _ = try await queue.submit([first])
+        let batch = try [job(queue, other), job(queue, full), job(queue, full)]
+        await #expect(throws: QueueFull(limit: 2, queue: "a")) { try await queue.submit(batch) }
+        _ = try await queue.submit(Array(batch[..<2]))
+        await #expect(throws: QueueFull(limit: 2, queue: "a")) {
+            try await queue.submit([batch[2]])
+        }
+        _ = try await queue.submit([try job(queue, other)])
+        _ = try await queue.cancel(first.id)
+        _ = try await queue.submit([try job(queue, full)])
     }
 }

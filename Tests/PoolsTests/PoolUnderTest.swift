@@ -52,6 +52,7 @@ struct PoolUnderTest {
                 native: WorkerLaunch(
                     arguments: ["/bin/sh", "-c", Self.script],
                     environment: ["PATH": "/bin", "GATE": gate]),
+                kills: KernelKills(),
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
     }
 

@@ -295,7 +295,7 @@ import Testing
             let report = try await store.recover(at: make.start, keepSeconds: 60)
             #expect(
                 report
-                    == RecoveryReport(requeued: 1, queued: 2, lastSequence: jobs[2].id.sequence))
+                    == RecoveryReport(requeued: 1, lastSequence: jobs[2].id.sequence))
             let ran = try await store.job(jobs[0].id)
             #expect(ran?.state == .queued)
             #expect(ran?.attempt == 1)

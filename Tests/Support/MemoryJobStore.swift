@@ -157,7 +157,6 @@ package final class MemoryJobStore: JobStore {
             }
             return RecoveryReport(
                 requeued: requeued,
-                queued: contents.jobs.values.count { $0.state == .queued },
                 lastSequence: contents.jobs.keys.map(\.sequence).max() ?? 0)
         }
     }

@@ -27,7 +27,8 @@ final class ServerUnderTest: Sendable {
     }
 
     func stop() async {
-        await server.stop(grace: .seconds(2))
+        let end = ContinuousClock.now + .seconds(2)
+        await server.stop(whenOver: { ContinuousClock.now >= end })
         loop.stop()
     }
 

@@ -22,6 +22,10 @@ struct clinux_spawn {
     int output;                     ///< becomes 1, or -1 for /dev/null
     int error;                      ///< becomes 2, or -1 for /dev/null
     int channel;                    ///< becomes 3, or -1 for none
+    int64_t memory_bytes;           ///< RLIMIT_DATA, or 0 for the server's own
+    int64_t cpu_seconds;            ///< RLIMIT_CPU, or 0
+    int64_t open_files;             ///< RLIMIT_NOFILE, or 0
+    int64_t processes;              ///< RLIMIT_NPROC, or 0
 };
 
 /// Starts a child in a process group of its own that the kernel kills when the calling *thread*

@@ -36,3 +36,52 @@ def leave_a_daemon(path, seconds):
 def grow_and_die(megabytes):
     held = bytearray(megabytes << 20)
     os._exit(len(held) % 251 or 7)
+
+
+@martlet.function
+def die_of(path, number):
+    """Notes that it ran, then has a signal end its worker."""
+    with open(path, "a") as file:
+        file.write("x")
+    os.kill(os.getpid(), number)
+
+
+@martlet.function
+def hold(megabytes):
+    """Holds so much memory for a moment; tells the worker."""
+    held = bytearray(megabytes << 20)
+    return [os.getpid(), len(held) >> 20]
+
+
+@martlet.function(max_memory_bytes=200 << 20)
+def hold_within(megabytes):
+    return len(bytearray(megabytes << 20)) >> 20
+
+
+@martlet.function
+def burn(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return os.getpid()
+
+
+@martlet.function
+def repeat(count):
+    return "x" * count
+
+
+@martlet.function
+def keep_and_tell(megabytes):
+    """Leaks so much memory; tells the worker."""
+    kept.append(b"x" * (megabytes << 20))
+    return os.getpid()
+
+
+kept = []
+
+
+@martlet.function
+def open_files(count):
+    files = [open("/dev/null") for _ in range(count)]
+    return len(files)
