@@ -129,8 +129,8 @@ final class HTTP1Connection: @unchecked Sendable {
             }
             return false
         case .handle(let endpoint):
-            let isWhole = takeBody(of: &request, for: endpoint.route)
-            if isWhole, let response = home.service.quickAnswer(request, by: endpoint.route) {
+            let isWhole = takeBody(of: &request, for: endpoint)
+            if isWhole, let response = home.service.quickAnswer(request, by: endpoint) {
                 return try answer(request, response, closing: closes(after: head))
             }
             inTask { [self, request] in
@@ -144,10 +144,10 @@ final class HTTP1Connection: @unchecked Sendable {
 
     /// Puts the body into the request if it is to be collected and has come with the head, or there
     /// is none.
-    private func takeBody(of request: inout HTTPRequest, for route: Route) -> Bool {
+    private func takeBody(of request: inout HTTPRequest, for endpoint: Endpoint) -> Bool {
         switch request.head.body {
         case .none: return true
-        case .bytes(let count) where count <= input.count && !route.takesBodyAsStream:
+        case .bytes(let count) where count <= input.count && !endpoint.route.takesBodyAsStream:
             request.body = input.take(count)
             return true
         case .bytes, .chunked: return false
@@ -364,8 +364,7 @@ final class HTTP1Connection: @unchecked Sendable {
     }
 
     private func writeHead(_ response: HTTPResponse, to request: HTTPRequest, closing: Bool) {
-        home.beginHead(response.status, type: response.type, &stream.output)
-        home.security.write(for: response, stream.client, to: &stream.output)
+        home.beginHead(of: response, to: stream.client, &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
         if let length = response.body.length {
             if HTTPStatus.hasContent(response.status) {
@@ -425,8 +424,7 @@ final class HTTP1Connection: @unchecked Sendable {
         home.counters.add(.limit(refusal.status))
         let response = home.settings.refusal(refusal.status, refusal.detail)
         home.answers.add(route: nil, status: refusal.status)
-        home.beginHead(response.status, type: response.type, &stream.output)
-        home.security.write(for: response, stream.client, to: &stream.output)
+        home.beginHead(of: response, to: stream.client, &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
         var content: [UInt8] = []
         if case .bytes(let bytes) = response.body { content = bytes }

@@ -231,7 +231,7 @@ final class HTTP2Connection: @unchecked Sendable {
         if let type = response.type {
             block.own("content-type") { $0.append(contentsOf: type.utf8) }
         }
-        home.security.add(for: response, stream.client, to: &block)
+        home.security.add(home.security.needs(of: response, stream.client), to: &block)
         for (name, value) in response.fields { block.add(name, value) }
         let date = home.dateText
         block.own("date") { $0.append(contentsOf: date.utf8) }

@@ -151,9 +151,14 @@ final class ServerLoop: @unchecked Sendable {
     var dateText: String { heads.date(at: second) }
 
     /// Begins an answer of HTTP/1.1.
-    func beginHead(_ status: Int, type: String?, _ output: inout HTTP1Writer) {
+    func beginHead(
+        of response: HTTPResponse, to client: HTTPClient, _ output: inout HTTP1Writer,
+    ) {
         lend(to: &output)
-        heads.write(status, type: type, at: second, to: &output)
+        let needs = security.needs(of: response, client)
+        heads.write(
+            response.status, type: response.type, variant: needs.rawValue, at: second, to: &output,
+        ) { security.write(needs, to: &$0) }
     }
 
     /// Gives the loop's spare room to an output that has none.
