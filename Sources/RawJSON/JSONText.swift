@@ -50,6 +50,28 @@ enum JSONText {
         return place
     }
 
+    /// The number of up to 15 digits, with a point or without; nil for any other.
+    ///
+    /// Both the digits and the power of ten are exact, so that their quotient is the nearest double
+    /// (W. D. Clinger, "How to read floating point numbers accurately", 1990).
+    static func shortDouble(_ bytes: ArraySlice<UInt8>) -> Double? {
+        guard bytes.count <= 16 else { return nil }
+        var digits = 0
+        var (mantissa, scale) = (0.0, 1.0)
+        var isFraction = false
+        for byte in bytes {
+            if byte == UInt8(ascii: "."), !isFraction {
+                isFraction = true
+                continue
+            }
+            guard isDigit(byte), digits < 15 else { return nil }
+            digits += 1
+            mantissa = mantissa * 10 + Double(byte - UInt8(ascii: "0"))
+            if isFraction { scale *= 10 }
+        }
+        return mantissa / scale
+    }
+
     private static let ones: UInt64 = 0x0101_0101_0101_0101
 
     /// The high bit of each byte below `bound`, which is at most 128.

@@ -88,7 +88,7 @@ package struct RawJSON: Sendable, Hashable {
     /// The nearest double; infinite for numbers past its range.
     package var double: Double? {
         guard kind == .number else { return nil }
-        return Double(String(decoding: bytes, as: UTF8.self))
+        return JSONText.shortDouble(bytes) ?? Double(String(decoding: bytes, as: UTF8.self))
     }
 
     package var bool: Bool? {

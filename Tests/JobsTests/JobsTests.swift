@@ -8,6 +8,7 @@ import Testing
         let time = try #require(Timestamp("2026-01-31T09:30:00Z"))
         let ids = (0..<5000).map { _ in generator.next(at: time) }
         #expect(zip(ids, ids.dropFirst()).allSatisfy { $0.sequence < $1.sequence && $0 < $1 })
+        #expect(Set(ids.map(\.low)).count == ids.count)
         let first = try #require(ids.first)
         #expect(JobID(first.description) == first)
         #expect(first.high >> 16 == UInt64(time.microseconds / 1000))
