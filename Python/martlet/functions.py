@@ -51,9 +51,10 @@ class Registration:
     """One marked function and the options that it was given."""
 
     __slots__ = ("name", "target", "pool", "pools", "timeout", "retry", "queue", "tags",
-                 *LIMITS)
+                 "unique", "cache", *LIMITS)
 
-    def __init__(self, name, target, pool, pools, timeout, retry, queue, tags, limits=()):
+    def __init__(self, name, target, pool, pools, timeout, retry, queue, tags, limits=(),
+                 unique=None, cache=None):
         self.name = name
         self.target = target
         self.pool = pool
@@ -62,6 +63,8 @@ class Registration:
         self.retry = retry
         self.queue = queue
         self.tags = tags
+        self.unique = unique
+        self.cache = cache
         for option in LIMITS:
             setattr(self, option, dict(limits).get(option))
 
@@ -131,7 +134,7 @@ registered = []
 
 
 def function(target=None, *, name=None, pool=None, pools=None, timeout=None, retry=None,
-             queue=None, tags=None, max_memory_bytes=None, max_cpu_seconds=None,
+             queue=None, tags=None, unique=None, cache=None, max_memory_bytes=None, max_cpu_seconds=None,
              max_output_bytes=None):
     """Marks a function as one that jobs may call; the function itself stays as it is.
 
@@ -146,6 +149,9 @@ def function(target=None, *, name=None, pool=None, pools=None, timeout=None, ret
              "exponential"), initial, factor, max_delay, jitter
     queue    the queue of its jobs
     tags     list of strings that its jobs bear
+    unique   True: a job with the same arguments that waits or runs answers in the place of another
+    cache    seconds for which the result of a job with the same arguments answers in the place of
+             another, until the file of the function changes
     max_memory_bytes  memory of the worker during a call, its imports included; beyond it a
              MemoryError, and the job fails as out_of_memory
     max_cpu_seconds  CPU time of a call, or of an item of a map; beyond it the worker is ended
@@ -173,7 +179,8 @@ def function(target=None, *, name=None, pool=None, pools=None, timeout=None, ret
                              % (called, next(iter(limits)), " and ".join(allowed)))
         registered.append(Registration(
             called, target, own_pool, allowed, _timeout(called, timeout), _retry(called, retry),
-            _queue(called, queue), _tags(called, tags), limits))
+            _queue(called, queue), _tags(called, tags), limits,
+            _unique(called, unique), _cache(called, cache)))
         return target
 
     return mark if target is None else mark(target)
@@ -301,6 +308,16 @@ def _queue(called, queue):
         raise ValueError("%s: queue %r must be 1 to 100 letters (of ASCII), digits, '_', '.' or '-'"
                          % (called, queue))
     return queue
+
+
+def _unique(called, unique):
+    if unique is not None and not isinstance(unique, bool):
+        raise TypeError("%s: unique must be True or False, not %r" % (called, unique))
+    return unique
+
+
+def _cache(called, cache):
+    return None if cache is None else _number(called, "cache", cache, 0, 1_000_000_000)
 
 
 def _tags(called, tags):

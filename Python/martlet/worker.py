@@ -41,7 +41,8 @@ def import_all(paths):
             spec = importlib.util.spec_from_file_location(name, path)
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
-            versions[path] = importlib.util.source_hash(spec.loader.get_data(path)).hex()
+            # By the name that its code objects have, which a relative path is not.
+            versions[spec.origin] = importlib.util.source_hash(spec.loader.get_data(path)).hex()
             spec.loader.exec_module(module)
         except BaseException as error:  # SystemExit too: a file must not end the worker
             broken.append({"file": path, "error": "%s: %s" % (type(error).__name__, error),
@@ -80,7 +81,7 @@ def describe(registration):
         "file": registration.file, "line": registration.line,
         "version": versions.get(registration.file),
     }
-    for name in ("retry", "queue", "tags", "max_memory_bytes", "max_cpu_seconds",
+    for name in ("retry", "queue", "tags", "unique", "cache", "max_memory_bytes", "max_cpu_seconds",
                  "max_output_bytes"):
         value = getattr(registration, name)
         if value:

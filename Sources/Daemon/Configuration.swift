@@ -30,6 +30,8 @@ struct Configuration {
     /// Bytes that the store may hold: near it the oldest results go, at it submissions are refused
     /// with 507; nil for as many as the disk has.
     var maxStoreBytes: Int?
+    /// Bytes of arguments or a result up to which they are in the database; larger ones are files.
+    var maxInlineBytes = 1 << 20
     /// Hours for which an `Idempotency-Key` names the same job.
     var idempotencyHours = 24.0
     /// Streams of events at once; past it they are refused with 503.

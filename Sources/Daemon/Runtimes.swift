@@ -157,6 +157,8 @@ extension Function {
             tags: hello.member("tags")?.elements().compactMap(\.string) ?? [],
             source: hello.member("file")?.string, version: hello.member("version")?.string)
         limits = CallLimits(hello: hello)
+        isUnique = hello.member("unique")?.bool ?? false
+        cache = hello.member("cache")?.double
     }
 }
 

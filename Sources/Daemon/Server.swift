@@ -121,6 +121,7 @@ enum Server {
     ) throws -> SQLiteJobStore {
         var settings = SQLiteJobStore.Settings()
         settings.maxBytes = configuration.maxStoreBytes.map(Int64.init)
+        settings.inlineBytes = configuration.maxInlineBytes
         settings.keySeconds = configuration.idempotencyHours * 3600
         do throws(StoreError) {
             return try SQLiteJobStore(

@@ -49,6 +49,9 @@ enum JobSettings: SettingTable {
             "max-store-bytes", \.maxStoreBytes, (1 << 20)...Int.max, unit: "bytes",
             "Of the store: near it the oldest results go, at it 507."),
         .count(
+            "max-inline-bytes", \.maxInlineBytes, 65_536...(512 << 20), unit: "bytes",
+            "Of a job's arguments or result in the database; larger ones are files beside it."),
+        .count(
             "max-event-streams", \.maxEventStreams, 1...Int.max, unit: "streams",
             "Streams of events at once; past it 503."),
         .number(

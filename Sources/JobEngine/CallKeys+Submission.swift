@@ -10,7 +10,7 @@ extension CallKeys {
     /// has no results to answer with.
     init(_ submission: JobSubmission, of function: Function) {
         self.init()
-        if submission.isUnique { unique = Self.fingerprint(submission, version: "") }
+        if submission.isUnique == true { unique = Self.fingerprint(submission, version: "") }
         if submission.cache != nil, let version = function.version {
             cache = Self.fingerprint(submission, version: function.runtime.rawValue + version)
         }

@@ -48,8 +48,7 @@ actor Dispatcher {
     private var attempts: [JobID: Task<Void, Never>] = [:]
     private var places: [Int: CheckedContinuation<Void, Never>] = [:]
     private let startNotes: StartNotes
-    /// Jobs that do not run and are just being cancelled in the store.
-    private var cancelling: Set<JobID> = []
+    private let changes = JobChanges()
     /// What the failure of a job that is being cancelled says, if it is not the usual.
     private var reasons: [JobID: Failure] = [:]
     /// Seconds that an item took when the function was last mapped.
@@ -109,8 +108,8 @@ actor Dispatcher {
         }
         // A new job may come by its submission and out of the store.
         guard live.state(of: job.id) == nil else { return }
-        if cancelling.contains(job.id) {
-            overflowed.insert(job.pool)  // should it not end, the store has it
+        if changes.isUnderWay(job.id) {
+            overflowed.insert(job.pool)  // if it is queued then, the store has it
             return
         }
         var job = job
@@ -333,16 +332,18 @@ actor Dispatcher {
 
     /// Makes the attempt's outcome durable, then tells whoever waits.
     func ended(_ job: Job, adding segments: [ItemSegment]) async {
-        let store = self.store
         var job = upToDate(job)
-        let reason = reasons.removeValue(forKey: job.id)
-        if job.state == .cancelled, let reason { job.failure = reason }
+        if job.state == .cancelled, let reason = reasons[job.id] { job.failure = reason }
         if job.state.isEnd { uploads.forget(job.id) }
         journal.attemptEnds(job.id)
-        let final = job
-        await persist(job.id) { () async throws(StoreError) in
-            try await store.update(final, adding: segments)
+        await write(job, adding: segments)
+        if !job.state.isEnd, live.state(of: job.id) == .cancelling {
+            // While its way back to the queue was written.
+            job = cancelled(job)
+            uploads.forget(job.id)
+            await write(job, adding: [])
         }
+        reasons[job.id] = nil
         let hasRun = attempts.removeValue(forKey: job.id) != nil
         metrics.ended(job, hasRun: hasRun)
         traces.ended(job, hasRun: hasRun)
@@ -360,6 +361,39 @@ actor Dispatcher {
             add(job)
         }
         pump(job.pool)
+    }
+
+    private func write(_ job: Job, adding segments: [ItemSegment]) async {
+        let store = self.store
+        await persist(job.id) { () async throws(StoreError) in
+            try await store.update(job, adding: segments)
+        }
+    }
+
+    // MARK: Running again
+
+    /// Queues a job again that has ended; `JobQueue.retry` says more.
+    func requeue(
+        _ id: JobID, onlyFailed: Bool,
+    ) async throws(StoreError) -> (job: Job, isQueuedAgain: Bool)? {
+        if let job = live.job(id) { return (job, false) }
+        await changes.begin(id)
+        let job: Job
+        do {
+            defer { changes.end(id) }
+            if let job = live.job(id) { return (job, false) }
+            guard let ended = try await store.job(id) else { return nil }
+            guard ended.state.isEnd else { return (ended, false) }
+            if ended.state == .succeeded, !onlyFailed {
+                try await store.dropItems(id, onlyFailed: false)
+            }
+            job = ended.queuedAgain(keepingItems: ended.state != .succeeded || onlyFailed)
+            try await store.update(job, adding: [])
+        }
+        open.reopen(job)
+        events.publish(job)
+        add([job])
+        return (job, true)
     }
 
     // MARK: Stopping
@@ -380,19 +414,20 @@ actor Dispatcher {
     }
 
     private func cancel(_ id: JobID) async throws(StoreError) -> Job? {
+        if let job = live.job(id), job.state == .cancelling { return job }
+        await changes.begin(id)
+        defer { changes.end(id) }
         if let job = live.job(id) { return await cancelLive(job) }
-        guard cancelling.insert(id).inserted else { return try await store.job(id) }
-        defer { cancelling.remove(id) }
-        guard let job = try await store.job(id), !job.state.isEnd else {
-            return try await store.job(id)
-        }
-        return await end(job)
+        let summary = try await store.summary(
+            of: id, resultUpTo: JobStoreDefaults.wholeResultBytes)
+        guard let summary, !summary.state.isEnd else { return summary }
+        // One whose submission cannot be read is cancelled all the same; what it says of `keep`
+        // is not known then.
+        return await end((try? await store.job(id)) ?? summary)
     }
 
     private func cancelLive(_ job: Job) async -> Job? {
         guard let attempt = attempts[job.id] else {
-            guard cancelling.insert(job.id).inserted else { return live.job(job.id) }
-            defer { cancelling.remove(job.id) }
             live.change(job.id) { $0.state = .cancelling }
             return await end(job)
         }
@@ -405,12 +440,18 @@ actor Dispatcher {
 
     /// Ends a job that does not run as cancelled.
     private func end(_ job: Job) async -> Job {
+        let job = cancelled(job)
+        await ended(job, adding: [])
+        return job
+    }
+
+    private func cancelled(_ job: Job) -> Job {
         var job = job
         job.state = .cancelled
         job.endedAt = .now()
-        job.failure = .cancelled
+        job.failure = reasons[job.id] ?? .cancelled
+        job.notBefore = nil
         job.expiresAt = job.endedAt?.adding(seconds: keepSeconds(of: job))
-        await ended(job, adding: [])
         return job
     }
 

@@ -55,11 +55,14 @@ extension JobQueue {
         try await store.piece(id, at: first)
     }
 
-    /// Whether a stored job has the items of another one that is not stored.
-    package func hasItems(_ kept: Job, of sent: Job) async throws(StoreError) -> Bool {
+    /// Whether a stored job was submitted as another one that is not stored; it may be forgotten
+    /// meanwhile, and is not told apart then.
+    package func isSame(_ id: JobID, as sent: Job) async throws(StoreError) -> Bool {
+        guard let kept = try await job(id) else { return true }
+        guard kept.submission.document == sent.submission.document else { return false }
         guard !sent.pieces.isEmpty else { return true }
         for piece in sent.pieces {
-            guard try await store.piece(kept.id, at: piece.first) == piece else { return false }
+            guard try await store.piece(id, at: piece.first) == piece else { return false }
         }
         return kept.submission.work.itemCount == sent.submission.work.itemCount
     }

@@ -160,6 +160,10 @@ package final class JobQueue: Sendable {
         for tag in function.tags where !submission.tags.contains(tag) {
             submission.tags.append(tag)
         }
+        if !submission.itemsFollow {
+            submission.isUnique = submission.isUnique ?? function.isUnique
+            submission.cache = submission.cache ?? function.cache
+        }
         // Of all items, so before they are taken out.
         let keys = CallKeys(submission, of: function)
         let pieces = submission.takeItems()
@@ -176,15 +180,17 @@ package final class JobQueue: Sendable {
     /// Keeps a job durably and lets it run.
     ///
     /// - Returns: the job, or the one that answers in its place.
-    /// - Throws: `QueueFull`, `KeyInUse`, or a `StoreError`.
+    /// - Throws: `QueueFull`, `KeyInUse`, `KeyReused`, or a `StoreError`.
     package func submit(_ job: Job) async throws -> KeptJob {
-        let outcomes = try await keysInUse.hold(job.idempotencyKey.map { "job " + $0 }) {
+        let outcomes = try await keysInUse.hold(job.idempotencyKey) {
             try await insert([job], batch: nil)
         }
-        guard case .existing(let existing, let likeness)? = outcomes.first else {
-            return KeptJob(job: job.withoutPieces)
+        switch outcomes.first {
+        case .existing(let existing, let likeness):
+            return KeptJob(job: live.job(existing.id) ?? existing, likeness: likeness)
+        case .keyReused: throw KeyReused()
+        case .stored, .repeated, nil: return KeptJob(job: job.withoutPieces)
         }
-        return KeptJob(job: live.job(existing.id) ?? existing, likeness: likeness)
     }
 
     /// Submits one job and waits for its end at most `seconds`.
@@ -197,6 +203,8 @@ package final class JobQueue: Sendable {
         } else {
             kept.job = await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? kept.job
         }
+        kept.job = try await leavingLargeResult(
+            kept.job, over: JobStoreDefaults.wholeResultBytes)
         return kept
     }
 
@@ -211,7 +219,7 @@ package final class JobQueue: Sendable {
         _ jobs: [Job], batch: BatchKey? = nil,
     ) async throws -> [(id: JobID, state: JobState)] {
         guard !jobs.isEmpty else { return [] }
-        let outcomes = try await keysInUse.hold(batch.map { "batch " + $0.key }) {
+        let outcomes = try await keysInUse.hold(batch?.key) {
             try await insert(jobs, batch: batch)
         }
         return try zip(jobs, outcomes).map { job, outcome in
@@ -263,12 +271,23 @@ package final class JobQueue: Sendable {
     package func summary(
         of id: JobID, waiting seconds: Double, resultUpTo maxBytes: Int,
     ) async throws(StoreError) -> Job? {
-        try await wait(id, seconds: seconds) { () async throws(StoreError) in
+        let job = try await wait(id, seconds: seconds) { () async throws(StoreError) in
             if let job = live.job(id) { return job }
             var job = try await store.summary(of: id, resultUpTo: maxBytes)
             job?.isUploading = uploads.isOpen(id)
             return job
         }
+        guard let job else { return nil }
+        return try await leavingLargeResult(job, over: maxBytes)
+    }
+
+    /// A job that has just ended without its result, if that is large: it is on the disk, and
+    /// nobody is to hold it in memory for as long as a client takes.
+    private func leavingLargeResult(
+        _ job: Job, over maxBytes: Int,
+    ) async throws(StoreError) -> Job {
+        guard let result = job.result, result.bytes.count > maxBytes else { return job }
+        return try await store.summary(of: job.id, resultUpTo: maxBytes) ?? job
     }
 
     private func wait(
@@ -284,9 +303,19 @@ package final class JobQueue: Sendable {
     }
 
     /// Reads the result of the attempt that ended at `endedAt`, which has `size` bytes.
-    package func result(of id: JobID, endedAt: Timestamp, size: Int) -> ResultReader {
+    package func result(
+        of id: JobID, endedAt: Timestamp, size: Int, inFile: Bool,
+    ) -> ResultReader {
         ResultReader(
-            ResultShelf.Key(job: id, endedAt: endedAt), size: size, store: store, shelf: shelf)
+            ResultShelf.Key(job: id, endedAt: endedAt), size: size, store: store,
+            shelf: inFile ? nil : shelf)
+    }
+
+    /// Some of the submission of a call as it was sent; nil when there is no such job.
+    package func submission(
+        of id: JobID, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> SubmissionPart? {
+        try await store.submission(of: id, from: offset, maxBytes: maxBytes)
     }
 
     /// What is written of a map's items from the cursor on.
@@ -346,24 +375,7 @@ package final class JobQueue: Sendable {
     package func retry(
         _ id: JobID, onlyFailed: Bool = false,
     ) async throws(StoreError) -> (job: Job, isQueuedAgain: Bool)? {
-        guard var job = try await job(id) else { return nil }
-        guard job.state.isEnd else { return (job, false) }
-        if job.state == .succeeded, !onlyFailed {
-            try await store.dropItems(id, onlyFailed: false)
-            job.itemsDone = 0
-        }
-        job.state = .queued
-        job.result = nil
-        job.failure = nil
-        job.itemsFailed = 0
-        job.endedAt = nil
-        job.expiresAt = nil
-        job.notBefore = nil
-        try await store.update(job, adding: [])
-        open.reopen(job)
-        events.publish(job)
-        await dispatcher.add([job])
-        return (job, true)
+        try await dispatcher.requeue(id, onlyFailed: onlyFailed)
     }
 
     /// Stops all jobs that the query finds.
@@ -447,5 +459,5 @@ package struct KeptJob: Sendable {
     package var likeness: Likeness?
 }
 
-/// A batch's `Idempotency-Key` has come with another batch.
+/// A batch's `Idempotency-Key` has come with another batch or a job, or a job's with a batch.
 package struct KeyReused: Error, Equatable {}

@@ -85,10 +85,11 @@ package final class ResultReader: Sendable {
     private let key: ResultShelf.Key
     private let size: Int
     private let store: any JobStore
-    private let shelf: ResultShelf
+    /// nil where each piece is read by itself.
+    private let shelf: ResultShelf?
     private let state = Mutex<(whole: WholeResult?, isFirst: Bool)>((nil, true))
 
-    init(_ key: ResultShelf.Key, size: Int, store: any JobStore, shelf: ResultShelf) {
+    init(_ key: ResultShelf.Key, size: Int, store: any JobStore, shelf: ResultShelf?) {
         self.key = key
         self.size = size
         self.store = store
@@ -109,6 +110,7 @@ package final class ResultReader: Sendable {
 
     /// Only for who comes for a second piece: a small part of a large result is read alone.
     private func whole() async throws(StoreError) -> WholeResult? {
+        guard let shelf else { return nil }
         let (known, isFirst) = state.withLock { state in
             defer { state.isFirst = false }
             return (state.whole, state.isFirst)

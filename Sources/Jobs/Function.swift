@@ -30,6 +30,10 @@ package struct Function: Sendable, Equatable {
     package var limits = CallLimits()
     package var queue: String?
     package var tags: [String]
+    /// Whether its jobs are `unique` and take results of others for so many seconds, if they do not
+    /// say.
+    package var isUnique = false
+    package var cache: Double?
     /// The file that it comes from, if any.
     package var source: String?
     /// Changes when the function may give other results; nil when that cannot be told.

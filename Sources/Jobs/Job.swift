@@ -35,6 +35,8 @@ package struct Job: Sendable {
     package var result: RawJSON?
     /// Of a result that was larger than what was to be read with the job, see `JobStore.result`.
     package var unreadResultBytes: Int?
+    /// Whether any part of an unread result is read at once, without what lies before it.
+    package var isResultInFile = false
     /// Of the latest attempt that failed.
     package var failure: Failure?
     /// The attempts that have failed, the latest twenty at most.
@@ -72,6 +74,22 @@ package struct Job: Sendable {
 }
 
 extension Job {
+    /// The job, which has ended, as it waits to be run again.
+    package func queuedAgain(keepingItems: Bool) -> Job {
+        var job = self
+        job.state = .queued
+        job.result = nil
+        job.unreadResultBytes = nil
+        job.isResultInFile = false
+        job.failure = nil
+        if !keepingItems { job.itemsDone = 0 }
+        job.itemsFailed = 0
+        job.endedAt = nil
+        job.expiresAt = nil
+        job.notBefore = nil
+        return job
+    }
+
     /// The job as it is held in memory when its items are stored.
     package var withoutPieces: Job {
         guard !pieces.isEmpty else { return self }

@@ -37,7 +37,8 @@ package protocol JobStore: ItemStore, LogStore, StoreHealth {
     /// Forgets a job and all that belongs to it; false when there is none.
     func delete(_ id: JobID) async throws(StoreError) -> Bool
 
-    /// The job with its result or failure.
+    /// The job with its whole submission, its failure, and its result; of a result that does not
+    /// lie with it only how large it is.
     func job(_ id: JobID) async throws(StoreError) -> Job?
 
     /// The job as clients are shown it: without what only the submission says, with its result; of
@@ -49,6 +50,12 @@ package protocol JobStore: ItemStore, LogStore, StoreHealth {
     func result(
         of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
     ) async throws(StoreError) -> [UInt8]?
+
+    /// The submission of a call from an offset on, at most `maxBytes` of it, as it was sent; nil when
+    /// there is no such job.
+    func submission(
+        of id: JobID, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> SubmissionPart?
 
     /// Segments from the cursor on, at least one if there is any and no more than about `maxBytes`
     /// of results; with `onlyFailed` those that hold a failed item.
@@ -105,7 +112,8 @@ package enum InsertOutcome: Sendable {
     case existing(Job, Likeness)
     /// An earlier batch with the same key and body has made this job, or was answered with it.
     case repeated(JobID)
-    /// An earlier batch with the same key had another body.
+    /// The key is that of a batch with another body, or of a job where this is a batch, or of a
+    /// batch where this is a job.
     case keyReused
 
     package var isStored: Bool {
@@ -113,8 +121,21 @@ package enum InsertOutcome: Sendable {
     }
 }
 
-/// How long stores remember what they are asked to.
+/// Some of a submission, and how many bytes it has in all.
+package struct SubmissionPart: Sendable, Equatable {
+    package var bytes: [UInt8]
+    package var total: Int
+
+    package init(bytes: [UInt8], of total: Int) {
+        self.bytes = bytes
+        self.total = total
+    }
+}
+
+/// What stores do if they are not told otherwise.
 package enum JobStoreDefaults {
+    /// Bytes up to which a result is read with its job, and a submission at once.
+    package static let wholeResultBytes = 64 << 10
     /// Seconds from a submission for which its `Idempotency-Key` brings the same job again.
     package static let keySeconds = 86_400.0
 }

@@ -54,6 +54,7 @@ extension JobSubmission {
         }
         let map = Array("{\"map\":[],".utf8)
         try self.init(parsing: RawJSON(trusted: map + document.bytes.dropFirst()))
+        itemsFollow = true
     }
 }
 

@@ -30,12 +30,16 @@ package struct JobSubmission: Sendable {
     /// Seconds that the result stays after the end; nil for the server's default.
     package var keep: Double?
     package var tags: [String] = []
-    /// Whether a `unique` job that calls the same and has not ended is answered in its place.
-    package var isUnique = false
-    /// A result of the same call not older than so many seconds is answered in its place.
+    /// Whether a `unique` job that calls the same and has not ended is answered in its place; nil
+    /// for the function's default.
+    package var isUnique: Bool?
+    /// A result of the same call not older than so many seconds is answered in its place; nil for
+    /// the function's default.
     ///
-    /// Only results of jobs that said `cache`, too, are looked at; nil for none.
+    /// Only results of jobs that said `cache`, too, are looked at.
     package var cache: Double?
+    /// Whether its items come after it, so that it cannot be compared with others.
+    package var itemsFollow = false
     /// The submission as it was sent, without surrounding white space.
     package var document: RawJSON
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// A moment of wall time, in microseconds since 1970 UTC.
 package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible {
@@ -8,12 +9,22 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
         self.microseconds = microseconds
     }
 
-    /// The system's wall clock.
+    /// Wall time, which does not jump when the system's clock is set; see `SteadyClock`.
     package static func now() -> Timestamp {
+        clock.withLock { clock in
+            Timestamp(
+                microseconds: clock.read(
+                    wall: microseconds(CLOCK_REALTIME), uptime: microseconds(CLOCK_BOOTTIME)))
+        }
+    }
+
+    private static let clock = Mutex(
+        SteadyClock(wall: microseconds(CLOCK_REALTIME), uptime: microseconds(CLOCK_BOOTTIME)))
+
+    private static func microseconds(_ clock: clockid_t) -> Int64 {
         var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(
-            microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+        clock_gettime(clock, &time)
+        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
     }
 
     package static func < (left: Timestamp, right: Timestamp) -> Bool {

@@ -5,6 +5,12 @@ import RawJSON
 enum JobDocument {
     /// Appends the job; the result of a call only if wanted.
     static func write(_ job: Job, to writer: inout JSONWriter, withResult: Bool = true) {
+        writeHead(job, to: &writer)
+        if withResult, let result = job.result { writer.member("result", result) }
+        writeTail(job, to: &writer, withAttempts: withResult)
+    }
+
+    private static func writeHead(_ job: Job, to writer: inout JSONWriter) {
         let submission = job.submission
         writer.beginObject()
         writer.member("id", job.id.description)
@@ -42,12 +48,16 @@ enum JobDocument {
             if let message = progress.message { writer.member("message", message) }
             writer.endObject()
         }
-        if withResult, let result = job.result { writer.member("result", result) }
+    }
+
+    private static func writeTail(
+        _ job: Job, to writer: inout JSONWriter, withAttempts: Bool,
+    ) {
         if let failure = job.failure {
             writer.key("error")
             failure.write(to: &writer)
         }
-        if withResult, !job.failedAttempts.isEmpty {
+        if withAttempts, !job.failedAttempts.isEmpty {
             writer.key("failed_attempts")
             writer.beginArray()
             for attempt in job.failedAttempts { attempt.write(to: &writer) }
@@ -60,6 +70,19 @@ enum JobDocument {
         var writer = JSONWriter(capacity: 512)
         write(job, to: &writer)
         return writer.bytes + [UInt8(ascii: "\n")]
+    }
+
+    /// What stands before and behind the result of a job that has one.
+    static func aroundResult(of job: Job) -> (head: [UInt8], tail: [UInt8]) {
+        var writer = JSONWriter(capacity: 512)
+        writeHead(job, to: &writer)
+        writer.key("result")
+        let end = writer.bytes.count
+        writer.append(number: "0")  // in the place of the result, for the comma behind it
+        writeTail(job, to: &writer, withAttempts: true)
+        return (
+            Array(writer.bytes[..<end]), Array(writer.bytes[(end + 1)...]) + [UInt8(ascii: "\n")]
+        )
     }
 
     private static func time(_ name: String, _ time: Timestamp?, _ writer: inout JSONWriter) {
@@ -76,6 +99,8 @@ enum JobDocument {
         writer.member("parameters", function.parameters)
         if let timeout = function.timeout { writer.member("timeout", timeout) }
         function.limits.writeMembers(to: &writer)
+        if function.isUnique { writer.member("unique", true) }
+        if let cache = function.cache { writer.member("cache", cache) }
         if let source = function.source { writer.member("source", source) }
         writer.endObject()
     }

@@ -8,10 +8,10 @@ import WebServer
 /// Jobs, their results and items, as they stand.
 extension JobRoutes {
     /// The job of the request, at its end or after `?wait=` seconds.
-    func waited(_ request: HTTPRequest, resultUpTo maxBytes: Int = .max) async throws -> Job {
+    func waited(_ request: HTTPRequest) async throws -> Job {
         let id = try id(request)
         let seconds = try number(request, "wait", 0...3600) ?? 0
-        let job = try await queue.summary(of: id, waiting: seconds, resultUpTo: maxBytes)
+        let job = try await queue.summary(of: id, waiting: seconds, resultUpTo: Self.wholeBytes)
         guard let job else { throw Problem.noJob(id.description) }
         return job
     }
@@ -22,25 +22,13 @@ extension JobRoutes {
         if request.head.field("if-none-match") == tag {
             return HTTPResponse(304, fields: [("ETag", tag)], .bytes([]))
         }
-        var response = HTTPResponse.json(200, JobDocument.bytes(job))
+        var response = document(of: job, status: 200)
         response.fields.append(("ETag", tag))
         return response
     }
 
-    func submission(_ request: HTTPRequest) async throws -> HTTPResponse {
-        let id = try id(request)
-        guard let job = try await queue.job(id) else { throw Problem.noJob(id.description) }
-        guard let (head, tail) = job.submission.documentAroundItems else {
-            return .json(200, Array(job.submission.document.bytes))
-        }
-        let items = PieceStream(job: id, head: Array(head), tail: Array(tail), queue: queue)
-        return HTTPResponse(
-            200, fields: [("Content-Type", "application/json")],
-            .stream { try await items.next() })
-    }
-
     func result(_ request: HTTPRequest) async throws -> HTTPResponse {
-        let job = try await waited(request, resultUpTo: Self.wholeBytes)
+        let job = try await waited(request)
         let id = job.id
         switch job.state {
         case .queued, .running, .cancelling:

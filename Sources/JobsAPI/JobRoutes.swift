@@ -128,7 +128,7 @@ package struct JobRoutes: Sendable {
 
     /// The answer to a submission; the same key with another body is a mistake of the client's.
     func accepted(_ kept: KeptJob, for sent: Job, status: Int) async throws -> HTTPResponse {
-        if kept.likeness == .idempotencyKey, try await !isSame(kept.job, sent) {
+        if kept.likeness == .idempotencyKey, try await !queue.isSame(kept.job.id, as: sent) {
             throw Problem(
                 422, "idempotency-key-reused",
                 "The Idempotency-Key was used for another submission",
@@ -142,13 +142,8 @@ package struct JobRoutes: Sendable {
         return response
     }
 
-    private func isSame(_ kept: Job, _ sent: Job) async throws -> Bool {
-        guard kept.submission.document == sent.submission.document else { return false }
-        return try await queue.hasItems(kept, of: sent)
-    }
-
     package func accepted(_ job: Job, status: Int) -> HTTPResponse {
-        var response = HTTPResponse.json(status, JobDocument.bytes(job))
+        var response = document(of: job, status: status)
         response.fields.append(("Location", "/v1/jobs/\(job.id)"))
         return response
     }

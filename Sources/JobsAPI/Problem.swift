@@ -80,7 +80,8 @@ package struct Problem: Error, Sendable {
     package init(_ error: KeyReused) {
         self.init(
             422, "idempotency-key-reused", "The Idempotency-Key was used for another submission",
-            "Another batch has this key. Send a new key with a new batch.", at: JSONPointer())
+            "Another batch or job has this key. Send a new key with a new submission.",
+            at: JSONPointer())
     }
 
     package static func noJob(_ id: String) -> Problem {

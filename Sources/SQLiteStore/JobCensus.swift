@@ -6,6 +6,7 @@ import RawJSON
 struct JobCensus {
     private(set) var jobs = 0
     private(set) var findings: [String] = []
+    private let files: PayloadFiles
     private var buckets: [Int64: Bucket] = [:]
     private var storedCounts: [Int64: Int] = [:]
     private var counts: [Int64: Int] = [:]
@@ -20,7 +21,8 @@ struct JobCensus {
         case expiry = "have not ended but would expire"
     }
 
-    init(_ database: Database) throws {
+    init(_ database: Database, _ files: PayloadFiles) throws {
+        self.files = files
         try readBuckets(database)
         let statement = try RowStatement(
             database, "SELECT \(JobRow.columns) FROM jobs ORDER BY id")
@@ -61,13 +63,16 @@ struct JobCensus {
         jobs += 1
         let bucket = JobRow.bucket(row)
         counts[bucket, default: 0] += 1
-        guard let job = try? JobRow.job(row) else {
+        guard let job = try? JobRow.job(row, files) else {
             return note(.unreadable, JobRow.id(row))
         }
         var rightful = Bucket(job)
         rightful.isDelayed = JobRow.isDelayed(row)
         if buckets[bucket] != rightful { note(.misplaced, job.id) }
-        if let result = job.result, (try? RawJSON(validating: result.bytes)) == nil {
+        // Of a file that is not there the doctor tells.
+        if let result = try? JobRow.result(row, files),
+            (try? RawJSON(validating: result)) == nil
+        {
             note(.result, job.id)
         }
         if job.state.isEnd {

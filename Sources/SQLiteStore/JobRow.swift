@@ -12,22 +12,29 @@ enum JobRow {
 
     static let columns = columnsOfList + ", failed_attempts, submission, result"
 
-    /// In place of the submission nothing, a result of at most as many bytes as the statement's
-    /// first value says, then the result's size.
+    /// In place of the submission nothing, a result in the row of at most as many bytes as the
+    /// statement's first value says, then the result's size and the name of its file.
     static let columnsOfSummary =
-        columnsOfList
-        + ", failed_attempts, NULL, CASE WHEN length(result) <= ? THEN result END, length(result)"
+        columnsOfList + """
+            , failed_attempts, NULL,
+            CASE WHEN typeof(result) = 'blob' AND length(result) <= ? THEN result END,
+            CASE typeof(result) WHEN 'text' THEN (SELECT bytes FROM payloads WHERE file = result)
+                ELSE length(result) END,
+            CASE typeof(result) WHEN 'text' THEN result END
+            """
 
-    /// The columns in their order, and the size of the result, which only summaries have.
+    /// The columns in their order, and what of the result only summaries have.
     fileprivate enum Column: Int32 {
         case id, uuidLow, bucket, state, function, queue, pool, priority, attempt, createdAt
         case notBefore, wakesAt, startedAt, endedAt, expiresAt, itemsDone, itemsFailed
         case itemCount, idempotencyKey, traceparent, tags, failure, failedAttempts, submission,
-            result, resultBytes
+            result, resultBytes, resultFile
     }
 
     /// Binds a new job's values in the order of `columns`.
-    static func bind(_ job: Job, bucket: Int64, to row: inout RowValues) {
+    static func bind(
+        _ job: Job, bucket: Int64, submission file: PayloadFile?, to row: inout RowValues,
+    ) {
         row.add(job.id.sequence)
         row.add(Int64(bitPattern: job.id.low))
         row.add(bucket)
@@ -50,8 +57,8 @@ enum JobRow {
         row.add(job.traceparent)
         row.add(text(job.submission.tags))
         bindFailures(job, to: &row)
-        row.add(job.submission.document.bytes)
-        bindResult(job, to: &row)
+        if let file { row.add(file.name) } else { row.add(job.submission.document.bytes) }
+        bindResult(job, in: nil, to: &row)
     }
 
     /// Binds `not_before` to `expires_at`.
@@ -74,7 +81,8 @@ enum JobRow {
         row.add(writer.bytes)
     }
 
-    static func bindResult(_ job: Job, to row: inout RowValues) {
+    static func bindResult(_ job: Job, in file: PayloadFile?, to row: inout RowValues) {
+        if let file { return row.add(file.name) }
         if let result = job.result { row.add(result.bytes) } else { row.addNull() }
     }
 
@@ -107,12 +115,14 @@ enum JobRow {
     /// Whether the store has not seen yet that the job is due.
     static func isDelayed(_ row: RowReader) -> Bool { row.optionalNumber(.wakesAt) != nil }
 
-    /// The job of a row with all `columns`.
+    /// The job of a row with all `columns`, and its submission wherever that is; of a result in a
+    /// file only the size.
     ///
     /// - Throws: `StoreError` when the submission cannot be read, which only damage explains.
-    static func job(_ row: RowReader) throws -> Job {
-        let document = RawJSON(trusted: row.bytes(.submission)[...])
-        guard let submission = try? JobSubmission(parsing: document) else {
+    static func job(_ row: RowReader, _ files: PayloadFiles) throws -> Job {
+        guard let document = try document(row, files),
+            let submission = try? JobSubmission(parsing: document)
+        else {
             throw StoreError.failed("job \(id(row)) is damaged; see martlet doctor")
         }
         var job = try job(row, submission)
@@ -120,12 +130,30 @@ enum JobRow {
             job.submission.setItemCount(Int(count))
         }
         readEnds(row, &job)
+        if row.isText(.result) {
+            job.unreadResultBytes = try files.size(of: row.text(.result))
+            job.isResultInFile = true
+        }
         return job
     }
 
-    /// The result and the failed attempts.
+    /// The submission, from the row or a file; nil when that is not there, or cut short.
+    private static func document(_ row: RowReader, _ files: PayloadFiles) throws -> RawJSON? {
+        guard row.isText(.submission) else { return RawJSON(trusted: row.bytes(.submission)[...]) }
+        return try files.whole(row.text(.submission)).flatMap { try? RawJSON(validating: $0) }
+    }
+
+    /// The bytes of the result of a row with all `columns`, wherever it is; nil when it is nowhere.
+    static func result(_ row: RowReader, _ files: PayloadFiles) throws -> [UInt8]? {
+        guard row.isText(.result) else { return row.optionalBytes(.result) }
+        return try files.whole(row.text(.result))
+    }
+
+    /// The result in the row, and the failed attempts.
     private static func readEnds(_ row: RowReader, _ job: inout Job) {
-        job.result = row.optionalBytes(.result).map { RawJSON(trusted: $0[...]) }
+        if !row.isText(.result) {
+            job.result = row.optionalBytes(.result).map { RawJSON(trusted: $0[...]) }
+        }
         if let attempts = row.optionalBytes(.failedAttempts) {
             job.failedAttempts = RawJSON(trusted: attempts[...]).elements().compactMap(
                 FailedAttempt.init(json:))
@@ -138,8 +166,15 @@ enum JobRow {
         readEnds(row, &job)
         if job.result == nil {
             job.unreadResultBytes = row.optionalNumber(.resultBytes).map { Int($0) }
+            job.isResultInFile = !row.isNull(.resultFile)
         }
         return job
+    }
+
+    /// Whether the result of a row with the `columnsOfSummary`, if it is in a file, is there whole.
+    static func hasResult(_ row: RowReader, _ files: PayloadFiles) throws -> Bool {
+        guard let name = row.optionalText(.resultFile) else { return true }
+        return try files.size(of: name) == row.optionalNumber(.resultBytes).map { Int($0) }
     }
 
     /// The job of a row with the `columnsOfList`.
@@ -192,6 +227,8 @@ extension RowReader {
     fileprivate func optionalText(_ column: JobRow.Column) -> String? {
         optionalText(column.rawValue)
     }
+    fileprivate func isNull(_ column: JobRow.Column) -> Bool { isNull(column.rawValue) }
+    fileprivate func isText(_ column: JobRow.Column) -> Bool { isText(column.rawValue) }
     fileprivate func optionalBytes(_ column: JobRow.Column) -> [UInt8]? {
         optionalBytes(column.rawValue)
     }

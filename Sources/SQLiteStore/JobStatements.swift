@@ -21,8 +21,9 @@ final class JobStatements: @unchecked Sendable {
     private let deleteItems: RowStatement
     private let deleteLog: RowStatement
     let uploads: UploadStatements
+    let payloads: PayloadStatements
 
-    init(_ database: Database) throws {
+    init(_ database: Database, maxBytes: Int64?) throws {
         buckets = try BucketLedger(database)
         insertJob = try RowStatement(
             database,
@@ -38,7 +39,8 @@ final class JobStatements: @unchecked Sendable {
             database,
             """
             SELECT bucket, tags, state, attempt, started_at, function, queue, pool, uuid_low,
-                priority
+                priority, CASE typeof(submission) WHEN 'text' THEN submission END,
+                CASE typeof(result) WHEN 'text' THEN result END
             FROM jobs WHERE id = ?
             """)
         noteStarted = try RowStatement(
@@ -69,14 +71,17 @@ final class JobStatements: @unchecked Sendable {
         deleteItems = try RowStatement(database, "DELETE FROM items WHERE job = ?")
         deleteLog = try RowStatement(database, "DELETE FROM logs WHERE job = ?")
         uploads = try UploadStatements(database)
+        payloads = try PayloadStatements(database, maxBytes: maxBytes)
     }
 
     // MARK: Jobs
 
-    func insert(_ job: Job) throws {
+    /// Adds a job, whose submission is in the row or in a file.
+    func insert(_ job: Job, submission file: PayloadFile? = nil) throws {
         let bucket = try buckets.number(of: Bucket(job))
+        if let file { try payloads.add(file, of: job.id.sequence) }
         try insertJob.run { row in
-            JobRow.bind(job, bucket: bucket, to: &row)
+            JobRow.bind(job, bucket: bucket, submission: file, to: &row)
             row.add(optional: job.keys.unique)
             row.add(optional: job.keys.cache)
         }
@@ -85,12 +90,17 @@ final class JobStatements: @unchecked Sendable {
         for tag in job.submission.tags { try insert(tag, bucket, job.id.sequence) }
     }
 
-    /// Writes the mutable part of a job; false when it is not there any more.
-    func update(_ job: Job) throws -> Bool {
+    /// Writes the mutable part of a job, its result in the row or in a file; false when it is not
+    /// there any more.
+    func update(_ job: Job, result file: PayloadFile? = nil) throws -> Bool {
         beginnings[job.id.sequence] = nil
-        guard let (old, tags) = try placeOf(job.id.sequence, { ($0.number(0), $0.optionalText(1)) })
-        else { return false }
+        let found = try placeOf(job.id.sequence) { row in
+            (row.number(0), row.optionalText(1), row.optionalText(11))
+        }
+        guard let (old, tags, oldFile) = found else { return false }
         let bucket = try buckets.number(of: Bucket(job))
+        try payloads.drop(oldFile)
+        if let file { try payloads.add(file, of: job.id.sequence) }
         try update.run { row in
             row.add(bucket)
             row.add(job.state.rawValue)
@@ -99,7 +109,7 @@ final class JobStatements: @unchecked Sendable {
             row.add(job.itemsDone)
             row.add(job.itemsFailed)
             JobRow.bindFailures(job, to: &row)
-            JobRow.bindResult(job, to: &row)
+            JobRow.bindResult(job, in: file, to: &row)
             row.add(job.id.sequence)
         }
         try move(job.id.sequence, from: old, to: bucket, tags: tags)
@@ -118,12 +128,14 @@ final class JobStatements: @unchecked Sendable {
         }
         beginnings.removeAll(keepingCapacity: true)
         try buckets.flush()
+        try payloads.finish()
     }
 
     /// Forgets what a transaction that was undone has done.
     func reset() {
         beginnings = [:]
         buckets.reset()
+        payloads.reset()
     }
 
     /// Writes that an attempt has begun, unless its end is there already or it was put back in the
@@ -181,11 +193,16 @@ final class JobStatements: @unchecked Sendable {
     /// Forgets a job and all that belongs to it, if `low`, where given, is the rest of its id;
     /// false when there is none.
     func delete(_ id: Int64, low: Int64? = nil) throws -> Bool {
-        let found = try placeOf(id) { ($0.number(0), $0.optionalText(1), $0.number(8)) }
-        guard let (bucket, tags, lowOfRow) = found, low ?? lowOfRow == lowOfRow else {
-            return false
+        let found = try placeOf(id) { row in
+            (
+                bucket: row.number(0), tags: row.optionalText(1), low: row.number(8),
+                submission: row.optionalText(10), result: row.optionalText(11)
+            )
         }
+        guard let found, low ?? found.low == found.low else { return false }
+        let (bucket, tags) = (found.bucket, found.tags)
         try deleteJob.run { $0.add(id) }
+        try payloads.drop(found.submission, found.result)
         buckets.add(-1, to: bucket)
         for tag in JobRow.tags(tags) { try delete(tag, bucket, id) }
         try dropItems(id)

@@ -33,8 +33,14 @@ struct LikeJobSearch {
     /// The job that has the key; one from before `start` loses it.
     private func keyed(_ key: String, since start: Timestamp) throws -> Job? {
         let find = try RowStatement(
-            cached: "SELECT \(JobRow.columns) FROM jobs WHERE idempotency_key = ?", database)
-        guard let job = try find.first({ $0.add(key) }, JobRow.job) else { return nil }
+            cached: "SELECT \(JobRow.columnsOfSummary) FROM jobs WHERE idempotency_key = ?",
+            database)
+        let job = try find.first(
+            { row in
+                row.add(JobStoreDefaults.wholeResultBytes)
+                row.add(key)
+            }, JobRow.summary)
+        guard let job else { return nil }
         if job.createdAt > start { return job }
         try RowStatement(
             cached: "UPDATE jobs SET idempotency_key = NULL WHERE id = ?", database
@@ -46,16 +52,17 @@ struct LikeJobSearch {
     private func cached(_ key: [UInt8], at now: Timestamp, seconds: Double) throws -> Job? {
         try RowStatement(
             cached: """
-                SELECT \(JobRow.columns) FROM jobs INDEXED BY jobs_cached
+                SELECT \(JobRow.columnsOfSummary) FROM jobs INDEXED BY jobs_cached
                 WHERE cache_key = ? AND state = 'succeeded' AND ended_at >= ? AND expires_at > ?
                 ORDER BY ended_at DESC LIMIT 1
                 """, database
         ).first(
             { row in
+                row.add(JobStoreDefaults.wholeResultBytes)
                 row.add(key)
                 row.add(now.adding(seconds: -seconds).microseconds)
                 row.add(now.microseconds)
-            }, JobRow.job)
+            }, JobRow.summary)
     }
 
     /// The unique job of the call that waits or runs.
@@ -63,12 +70,15 @@ struct LikeJobSearch {
         var found: Job?
         try RowStatement(
             cached: """
-                SELECT \(JobRow.columns) FROM jobs INDEXED BY jobs_unique
+                SELECT \(JobRow.columnsOfSummary) FROM jobs INDEXED BY jobs_unique
                 WHERE unique_key = ? AND (state = 'queued' OR state = 'running')
                 """, database
-        ).rows({ $0.add(key) }) { row in
+        ).rows { row in
+            row.add(JobStoreDefaults.wholeResultBytes)
+            row.add(key)
+        } _: { row in
             if isStopping(JobRow.id(row)) { return true }
-            found = try JobRow.job(row)
+            found = try JobRow.summary(row)
             return false
         }
         return found
@@ -96,6 +106,23 @@ struct LikeJobSearch {
                 guard row.bytes(0) == batch.fingerprint else { return EarlierBatch(ids: nil) }
                 return EarlierBatch(ids: Self.ids(row.bytes(1)))
             })
+    }
+
+    /// Whether a batch has the key of a single job.
+    func isOfBatch(_ job: Job) throws -> Bool {
+        guard let key = job.idempotencyKey else { return false }
+        return try RowStatement(
+            cached: "SELECT 1 FROM batches WHERE key = ? AND created_at > ?", database
+        ).first(
+            { row in
+                row.add(key)
+                row.add(job.createdAt.adding(seconds: -keySeconds).microseconds)
+            }, { _ in true }) ?? false
+    }
+
+    /// Whether a single job has the key of a batch that comes at a time.
+    func isOfJob(_ key: String, at now: Timestamp) throws -> Bool {
+        try keyed(key, since: now.adding(seconds: -keySeconds)) != nil
     }
 
     /// Remembers what a batch was answered with.

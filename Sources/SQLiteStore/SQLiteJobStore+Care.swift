@@ -7,9 +7,10 @@ extension SQLiteJobStore {
     package func recover(
         at time: Timestamp, keepSeconds: Double,
     ) async throws(StoreError) -> RecoveryReport {
-        try await writer.perform { database, statements in
+        let files = payloads.files
+        return try await writer.perform { database, statements in
             for id in try Self.ids(in: .cancelling, database) {
-                guard var job = try Self.job(id, database) else { continue }
+                guard var job = try Self.job(id, database, files) else { continue }
                 job.state = .cancelled
                 job.endedAt = time
                 job.failure = .cancelled
@@ -34,9 +35,11 @@ extension SQLiteJobStore {
         ).numbers { $0.add(state.rawValue) }
     }
 
-    private static func job(_ id: Int64, _ database: Database) throws -> Job? {
+    private static func job(
+        _ id: Int64, _ database: Database, _ files: PayloadFiles,
+    ) throws -> Job? {
         try RowStatement(cached: "SELECT \(JobRow.columns) FROM jobs WHERE id = ?", database)
-            .first({ $0.add(id) }, JobRow.job)
+            .first({ $0.add(id) }, { try JobRow.job($0, files) })
     }
 
     // MARK: Expiry
@@ -46,6 +49,7 @@ extension SQLiteJobStore {
     ) async throws(StoreError) {
         // In steps, so that the jobs submitted meanwhile do not wait for a long transaction.
         let keySeconds = settings.keySeconds
+        payloads.tidy()
         while try await writer.perform({ database, statements in
             try Self.forget(
                 before: forgottenBefore, keysFrom: time.adding(seconds: -keySeconds), database,
@@ -140,11 +144,16 @@ extension SQLiteJobStore {
     ) throws -> Bool {
         let find = try RowStatement(
             cached: """
-                SELECT result IS NOT NULL, item_count IS NOT NULL FROM jobs WHERE id = ?
+                SELECT result IS NOT NULL, item_count IS NOT NULL,
+                    CASE typeof(result) WHEN 'text' THEN result END
+                FROM jobs WHERE id = ?
                     AND (state = 'succeeded' OR state = 'failed' OR state = 'cancelled')
                 """, database)
-        let found = try find.first({ $0.add(id) }, { ($0.number(0) == 1, $0.number(1) == 1) })
-        guard let (hasResult, isMap) = found else { return false }
+        let found = try find.first({ $0.add(id) }) { row in
+            (row.number(0) == 1, row.number(1) == 1, row.optionalText(2))
+        }
+        guard let (hasResult, isMap, file) = found else { return false }
+        try statements.payloads.drop(file)
         // Without its result it is no answer to others.
         try RowStatement(
             cached: "UPDATE jobs SET result = NULL, cache_key = NULL WHERE id = ?", database

@@ -9,6 +9,22 @@ extension SQLiteJobStore {
         _ jobs: [Job], batch: BatchKey?, leavingOut isStopping: @escaping @Sendable (JobID) -> Bool,
         durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome] {
+        let files = try await keepLarge("submission", of: jobs, \.submission.document)
+        let outcomes = try await givingUp(files) { () async throws(StoreError) in
+            try await insert(jobs, files, batch: batch, isStopping, durable)
+        }
+        if !files.isEmpty {
+            let unused = zip(jobs, outcomes).filter { !$1.isStored }.compactMap { files[$0.0.id] }
+            payloads.remove(unused)
+        }
+        return outcomes
+    }
+
+    private func insert(
+        _ jobs: [Job], _ files: [JobID: PayloadFile], batch: BatchKey?,
+        _ isStopping: @escaping @Sendable (JobID) -> Bool,
+        _ durable: @escaping @Sendable ([InsertOutcome]) -> Void,
+    ) async throws(StoreError) -> [InsertOutcome] {
         let keySeconds = settings.keySeconds
         return try await writer.perform(durable: durable) { database, statements in
             let search = LikeJobSearch(database, keySeconds: keySeconds, isStopping: isStopping)
@@ -18,11 +34,17 @@ extension SQLiteJobStore {
                 guard let ids = earlier.ids else { return jobs.map { _ in .keyReused } }
                 return ids.map { .repeated($0) }
             }
+            if let batch, let first = jobs.first,
+                try search.isOfJob(batch.key, at: first.createdAt)
+            {
+                return jobs.map { _ in .keyReused }
+            }
             let outcomes = try jobs.map { job in
                 if let (twin, likeness) = try search.twin(of: job) {
                     return InsertOutcome.existing(twin, likeness)
                 }
-                try statements.insert(job)
+                if try search.isOfBatch(job) { return .keyReused }
+                try statements.insert(job, submission: files[job.id])
                 return .stored
             }
             if let batch { try search.note(batch, jobs, outcomes) }
@@ -51,10 +73,47 @@ extension SQLiteJobStore {
     }
 
     package func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError) {
-        try await writer.perform { _, statements in
-            if try statements.update(job), !segments.isEmpty {
-                try statements.save(segments, of: job.id)
+        let files = try await keepLarge("result", of: [job], \.result)
+        let isThere = try await givingUp(files) { () async throws(StoreError) in
+            try await writer.perform { _, statements in
+                let isThere = try statements.update(job, result: files[job.id])
+                if isThere, !segments.isEmpty { try statements.save(segments, of: job.id) }
+                return isThere
             }
+        }
+        if !isThere { payloads.remove(Array(files.values)) }
+    }
+
+    // MARK: Files
+
+    /// Writes what is too large for a row to files, which are on the disk when it returns; the
+    /// row that names them comes after.
+    private func keepLarge(
+        _ part: String, of jobs: [Job], _ text: (Job) -> RawJSON?,
+    ) async throws(StoreError) -> [JobID: PayloadFile] {
+        var files: [JobID: PayloadFile] = [:]
+        var texts: [(file: PayloadFile, text: RawJSON)] = []
+        for job in jobs {
+            guard let text = text(job), text.bytes.count > settings.inlineBytes else { continue }
+            let file = PayloadFile(part, of: job.id, bytes: text.bytes.count)
+            files[job.id] = file
+            texts.append((file, text))
+        }
+        if !texts.isEmpty { try await payloads.keep(texts) }
+        return files
+    }
+
+    /// Makes a change that names files; when there is no room for it, they go too.
+    ///
+    /// After another error they stay until the next start: the commit may be on the disk.
+    private func givingUp<Value>(
+        _ files: [JobID: PayloadFile], unless change: () async throws(StoreError) -> Value,
+    ) async throws(StoreError) -> Value {
+        do throws(StoreError) {
+            return try await change()
+        } catch {
+            if case .full = error { payloads.remove(Array(files.values)) }
+            throw error
         }
     }
 

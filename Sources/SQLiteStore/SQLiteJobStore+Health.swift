@@ -6,6 +6,7 @@ package import Jobs
 extension SQLiteJobStore {
     package var statistics: StoreStatistics {
         var statistics = writer.statistics
+        statistics.bytes = payloads.bytes
         for suffix in ["", "-wal"] {
             var status = stat()
             if stat(path + suffix, &status) == 0 { statistics.bytes += Int(status.st_size) }

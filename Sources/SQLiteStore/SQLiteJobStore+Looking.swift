@@ -6,7 +6,8 @@ import RawJSON
 /// What is there.
 extension SQLiteJobStore {
     package func job(_ id: JobID) async throws(StoreError) -> Job? {
-        try await read { database in
+        let files = payloads.files
+        return try await read { database in
             let statement = try RowStatement(
                 cached: "SELECT \(JobRow.columns) FROM jobs WHERE id = ? AND uuid_low = ?",
                 database)
@@ -14,7 +15,7 @@ extension SQLiteJobStore {
                 {
                     $0.add(id.sequence)
                     $0.add(Int64(bitPattern: id.low))
-                }, JobRow.job)
+                }, { try JobRow.job($0, files) })
         }
     }
 

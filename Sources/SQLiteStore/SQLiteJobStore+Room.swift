@@ -5,7 +5,8 @@ import Synchronization
 
 /// Keeps the store below its bound, `Settings.maxBytes`.
 ///
-/// At the bound itself SQLite refuses to grow, as if the disk were full. Before, at nine tenths of
+/// At the bound itself SQLite refuses to grow, as if the disk were full, and no file is added
+/// (`PayloadStatements`). Before, at nine tenths of
 /// it, the jobs that were submitted first and have ended lose their results, then go altogether,
 /// down to eight tenths. The file keeps its size; what is free in it is used again.
 extension SQLiteJobStore {
@@ -36,14 +37,9 @@ extension SQLiteJobStore {
     /// How many jobs lose something before the store is measured again; they may be large.
     private static let thinStep = 50
 
-    /// Bytes of the pages that hold something.
+    /// Bytes of the pages that hold something, and of the files.
     private func usedBytes() async throws(StoreError) -> Int64 {
-        try await read { database in
-            func pragma(_ name: String) throws -> Int64 {
-                try Int64.fetchOne(database, sql: "PRAGMA \(name)") ?? 0
-            }
-            return try (pragma("page_count") - pragma("freelist_count")) * pragma("page_size")
-        }
+        try await read(PayloadStatements.usedBytes)
     }
 
     /// Changes ended jobs, the oldest first, until the store is small enough.

@@ -80,7 +80,7 @@ extension SQLiteJobStore {
             for id in ids {
                 do {
                     let job = try row.first({ $0.add(id) }) { row in
-                        isKnown(JobRow.id(row)) ? nil : try JobRow.job(row)
+                        isKnown(JobRow.id(row)) ? nil : try JobRow.job(row, payloads.files)
                     }
                     if let job = job ?? nil, !take(job) { return true }
                 } catch let error as StoreError {

@@ -18,6 +18,9 @@ package final class SQLiteJobStore: JobStore {
         package var keySeconds = JobStoreDefaults.keySeconds
         /// Bytes that the store may hold; nil for as many as the disk has.
         package var maxBytes: Int64?
+        /// Bytes of a submission or a result up to which it is in the database; a larger one is a
+        /// file beside it.
+        package var inlineBytes = 1 << 20
 
         package init() {}
     }
@@ -25,6 +28,7 @@ package final class SQLiteJobStore: JobStore {
     let settings: Settings
     let logger: Logger
     let writer: StoreWriter
+    let payloads: PayloadFolder
     /// Of the database file.
     let path: String
     private let pool: DatabasePool
@@ -53,10 +57,19 @@ package final class SQLiteJobStore: JobStore {
         do {
             let pool = try Self.open(path, settings)
             self.pool = pool
+            let payloads = try PayloadFolder(PayloadFiles(in: directory))
+            self.payloads = payloads
+            let orphans = try payloads.begin(with: pool.read(PayloadStatements.files))
+            if orphans > 0 {
+                logger.notice(
+                    "files that belong to no job were removed", metadata: ["files": "\(orphans)"])
+            }
             writer = try pool.writeWithoutTransaction { database in
                 StoreWriter(
-                    pool: pool, statements: try JobStatements(database),
-                    log: try LogKeeper(path: path, writer: database, logger: logger))
+                    pool: pool,
+                    statements: try JobStatements(database, maxBytes: settings.maxBytes),
+                    log: try LogKeeper(path: path, writer: database, logger: logger),
+                    payloads: payloads)
             }
         } catch let error as StoreError {
             lock.release()
@@ -93,13 +106,8 @@ package final class SQLiteJobStore: JobStore {
             throw StoreError.failed(
                 "\(path): SQLite does not sync at every commit (\(level ?? -1))")
         }
+        // Without a bound: a migration may hold a table twice for as long as it lasts.
         try Schema.migrator.migrate(pool)
-        // Not before: a migration may hold a table twice for as long as it lasts.
-        if let bytes = settings.maxBytes {
-            try pool.writeWithoutTransaction { database in
-                try database.execute(sql: "PRAGMA max_page_count = \(max(1, bytes / 4096))")
-            }
-        }
         return pool
     }
 
@@ -120,6 +128,7 @@ package final class SQLiteJobStore: JobStore {
             // The file is whole without it: the log is replayed at the next start.
             logger.warning("cannot close the store", metadata: ["error": "\(error)"])
         }
+        payloads.finish()
         lock.release()
     }
 

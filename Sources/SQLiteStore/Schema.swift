@@ -14,6 +14,9 @@ enum Schema {
         migrator.registerMigration("4") { database in
             try database.execute(sql: likeness)
         }
+        migrator.registerMigration("5") { database in
+            try database.execute(sql: payloads)
+        }
         return migrator
     }
 
@@ -100,5 +103,16 @@ enum Schema {
             jobs BLOB NOT NULL
         );
         CREATE INDEX batches_created ON batches (created_at)
+        """
+
+    /// Where a job's `submission` or `result` is text instead of a blob, it is the name of the file
+    /// that holds it; see `PayloadFolder`.
+    private static let payloads = """
+        -- The files that jobs name.
+        CREATE TABLE payloads (
+            file TEXT PRIMARY KEY,
+            job INTEGER NOT NULL,
+            bytes INTEGER NOT NULL
+        ) WITHOUT ROWID
         """
 }

@@ -52,7 +52,7 @@ package struct StoreDoctor {
     /// Looks at the store, mends what is safe to mend, and looks again.
     ///
     /// Safe is what can be told from the jobs themselves: indexes, buckets, tags, parts of jobs that
-    /// are gone, times that are missing. The file is copied before.
+    /// are gone, times that are missing. The database is copied before.
     ///
     /// - Throws: `locked` when a server uses the store.
     package static func repair(_ directory: String) throws(StoreError) -> Report {
@@ -68,6 +68,8 @@ package struct StoreDoctor {
             try queue.inDatabase { database in
                 try database.execute(sql: "PRAGMA synchronous = FULL")
                 try StoreRepair.run(database)
+                let named = try PayloadStatements.files(database)
+                _ = try PayloadFiles(in: directory).removeOrphans(but: named)
             }
             try queue.close()
         } catch {
@@ -98,6 +100,9 @@ package struct StoreDoctor {
     // MARK: Looking
 
     private mutating func examine(_ queue: DatabaseQueue) -> Report {
+        // Beside a server: the files of the moment that is looked at stay meanwhile.
+        let hold = PayloadHold(PayloadFiles(in: directory), .reading)
+        defer { hold?.release() }
         do {
             try queue.inDatabase { database in
                 // One snapshot for all, beside a server, too.
@@ -123,10 +128,11 @@ package struct StoreDoctor {
             where line != "ok" {
                 note("SQLite: \(line)")
             }
-            let census = try JobCensus(database)
+            let census = try JobCensus(database, PayloadFiles(in: directory))
             report.jobs = census.jobs
             for text in census.findings { note(text) }
             try lookAtParts(database)
+            try lookAtFiles(database)
         } catch let error as DatabaseError {
             note("The jobs cannot be read to the end: \(error.message ?? "\(error.resultCode)")")
         }
@@ -137,6 +143,19 @@ package struct StoreDoctor {
             let count = try Int.fetchOne(database, sql: sql) ?? 0
             if count > 0 { note("\(count) \(what)") }
         }
+    }
+
+    private mutating func lookAtFiles(_ database: Database) throws {
+        let folder = PayloadFiles(in: directory)
+        let named = try PayloadStatements.files(database)
+        let missing = try named.filter { try folder.size(of: $0.name) != $0.bytes }
+        if let first = missing.first {
+            note("\(missing.count) files are not there or cut short; the first is \(first.name)")
+        }
+        // A server may be about to name the others.
+        guard !report.isInUse else { return }
+        let orphans = Set(try folder.names()).subtracting(named.map(\.name))
+        if !orphans.isEmpty { note("\(orphans.count) files belong to no job") }
     }
 
     /// What is counted, and its name in a finding.
@@ -170,6 +189,10 @@ package struct StoreDoctor {
                 AND NOT EXISTS (SELECT 1 FROM job_tags WHERE tag = value
                     AND bucket = jobs.bucket AND job = jobs.id)
             """, "tags of jobs are not found by lists"
+        ),
+        (
+            "SELECT count(*) FROM payloads WHERE \(StoreRepair.isUnnamed)",
+            "files are listed that no job names"
         ),
     ]
 

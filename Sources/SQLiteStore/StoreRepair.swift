@@ -49,6 +49,14 @@ enum StoreRepair {
         DELETE FROM items WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = items.job);
         DELETE FROM logs WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = logs.job);
         DELETE FROM uploads WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = uploads.job);
-        DELETE FROM item_pieces WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = item_pieces.job)
+        DELETE FROM item_pieces WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = item_pieces.job);
+        DELETE FROM payloads WHERE \(isUnnamed)
+        """
+
+    /// Of a file in the list of those that jobs name.
+    static let isUnnamed = """
+        NOT EXISTS (SELECT 1 FROM jobs WHERE id = payloads.job
+            AND (typeof(submission) = 'text' AND submission = file
+                OR typeof(result) = 'text' AND result = file))
         """
 }

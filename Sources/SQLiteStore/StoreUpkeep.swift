@@ -32,6 +32,8 @@ package enum StoreUpkeep {
 
     /// Copies the store as it is at one moment, while a server may use it, and reads the copy.
     ///
+    /// The copy is one file: what the store has in files of their own is in its rows.
+    ///
     /// - Parameters:
     ///   - directory: the data folder.
     ///   - path: of a file that is not there yet; it comes to be only when it is whole.
@@ -43,11 +45,16 @@ package enum StoreUpkeep {
         }
         let source = try StoreFile.open(in: directory, readonly: true)
         let part = path + ".part"
+        // What the copy names stays until it is in the copy, whatever a server forgets meanwhile.
+        let files = PayloadFiles(in: directory)
+        let hold = PayloadHold(files, .reading)
+        defer { hold?.release() }
         do {
             unlink(part)  // of a backup that was broken off
             try source.inDatabase { database in
                 try database.execute(sql: "VACUUM INTO ?", arguments: [part])
             }
+            try PayloadInlining.run(part, files)
             try check(part)
             try sync(part)
             guard rename(part, path) == 0 else { throw failure("cannot make \(path)") }

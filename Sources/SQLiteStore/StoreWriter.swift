@@ -20,13 +20,17 @@ final class StoreWriter: @unchecked Sendable {
     /// nil when the writer has stopped: a connection with statements cannot be closed.
     private var statements: JobStatements?
     private let log: LogKeeper
+    private let payloads: PayloadFolder
     private let thread = ThreadExecutor(name: "store-writer", threads: 1)
     private let waiting = Mutex<[Change]>([])
     private let commits = Atomic<Int>(0)
     private let counts = Mutex(StoreStatistics())
 
-    init(pool: DatabasePool, statements: JobStatements, log: LogKeeper) {
+    init(
+        pool: DatabasePool, statements: JobStatements, log: LogKeeper, payloads: PayloadFolder,
+    ) {
         self.pool = pool
+        self.payloads = payloads
         self.statements = statements
         self.log = log
     }
@@ -140,6 +144,7 @@ final class StoreWriter: @unchecked Sendable {
                 }
             }
             commits.add(1, ordering: .relaxed)
+            payloads.remove(statements.payloads.takeDropped())
             return nil
         } catch {
             statements.reset()

@@ -24,6 +24,17 @@ package struct HTTPContent: Sendable {
         read = whole.read
     }
 
+    /// The content between a few bytes before and behind it.
+    package func framed(head: [UInt8], tail: [UInt8]) -> HTTPContent {
+        let end = head.count + count
+        let (inner, first) = (read, range.lowerBound)
+        return HTTPContent(count: end + tail.count, pieceBytes: pieceBytes) { offset, most in
+            if offset < head.count { return head[offset...].prefix(most) }
+            if offset >= end { return tail[(offset - end)...].prefix(most) }
+            return try await inner(first + offset - head.count, min(most, end - offset))
+        }
+    }
+
     var count: Int { range.count }
 
     /// A part, in offsets of the whole.

@@ -52,6 +52,12 @@ package struct HTTPResponse: Sendable {
         HTTPResponse(status, type: "application/json", bytes)
     }
 
+    package static func json(_ status: Int, _ content: HTTPContent) -> HTTPResponse {
+        var response = HTTPResponse.json(status, [])
+        response.body = .content(content)
+        return response
+    }
+
     /// The first field of a name in whatever case.
     package func field(_ name: String) -> String? {
         fields.first { $0.name.lowercased() == name.lowercased() }?.value

@@ -307,6 +307,18 @@ class IdempotencyTests(unittest.TestCase):
             self.assertEqual((status, problem["type"]), (422, "urn:martlet:problem:idempotency-key-reused"))
             self.assertEqual(len(json.loads(server.call("GET", "/v1/jobs")[2])["jobs"]), 3)
 
+    def test_a_key_is_of_a_job_or_of_a_batch(self):
+        with Server(BINARY, FUNCTIONS) as server:
+            job = {"function": "square", "args": [1]}
+            for first, second in [("/v1/jobs", "/v1/jobs/batch"), ("/v1/jobs/batch", "/v1/jobs")]:
+                key = {"Idempotency-Key": first}
+                bodies = {"/v1/jobs": job, "/v1/jobs/batch": [job, job]}
+                self.assertEqual(server.call("POST", first, bodies[first], key)[0], 202)
+                status, _, body = server.call("POST", second, bodies[second], key)
+                self.assertEqual((status, json.loads(body)["type"]),
+                                 (422, "urn:martlet:problem:idempotency-key-reused"))
+            self.assertEqual(len(json.loads(server.call("GET", "/v1/jobs")[2])["jobs"]), 3)
+
     def test_a_key_is_free_after_its_hours(self):
         with Server(BINARY, FUNCTIONS, more=("--idempotency-hours", "0.001")) as server:
             def submit(args):
@@ -371,6 +383,44 @@ class LikenessTests(ServiceTestCase):
                 self.assertEqual([run(), run()], [1, 1])
                 write(22)
                 self.until(lambda: run() == 22)
+
+
+    def test_a_function_may_say_so_for_its_jobs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(folder + "/f.py", "w") as file:
+                file.write("import martlet, random\n\n"
+                           "@martlet.function(unique=True, cache=600)\n"
+                           "def number(of=None):\n    return random.random()\n\n"
+                           "@martlet.function(cache='long')\ndef broken():\n    pass\n")
+            with Server(BINARY, folder) as server:
+                functions = json.loads(server.call("GET", "/v1/functions")[2])
+                self.assertIn("cache must be a number", str(functions["broken"]))
+                with open(folder + "/f.py") as file:
+                    whole = file.read()
+                with open(folder + "/f.py", "w") as file:
+                    file.write(whole[:whole.index("@martlet.function(cache")])
+                self.until(lambda: server.call("GET", "/v1/functions/number")[0] == 200)
+                shown = json.loads(server.call("GET", "/v1/functions/number")[2])
+                self.assertEqual((shown["unique"], shown["cache"]), (True, 600))
+
+                def submit(**members):
+                    status, fields, body = server.call(
+                        "POST", "/v1/jobs", {"function": "number", **members})
+                    self.assertIn(status, (200, 202), body)
+                    return json.loads(body)["id"], fields["Martlet-Existing"]
+                waiting, _ = submit(args=[1], delay=3600)
+                self.assertEqual(submit(args=[1]), (waiting, "unique"))
+                self.assertIsNone(submit(args=[1], unique=False, delay=3600)[1])
+                done, _ = submit(args=[2])
+                self.assertEqual(server.wait(done)["state"], "succeeded")
+                self.assertEqual(submit(args=[2]), (done, "cache"))
+                self.assertIsNone(submit(args=[2], cache=0)[1])
+                # Items that follow as lines are not compared.
+                for _ in range(2):
+                    status, fields, body = server.call(
+                        "POST", "/v1/jobs", b'{"function":"number"}\n1\n',
+                        {"Content-Type": "application/x-ndjson"})
+                    self.assertEqual((status, fields["Martlet-Existing"]), (202, None), body)
 
 
 class MethodTests(ServiceTestCase):

@@ -1,7 +1,9 @@
 """A disk that is really full, under the data folder: nothing is lost, and nothing is promised."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import tempfile
 import unittest
@@ -132,6 +134,38 @@ class FullDiskTests(ServiceTestCase):
         self.assertEqual(len(found), len(wanted) + 1)
         for job in running:
             self.assertEqual((found[job]["state"], found[job]["attempt"]), ("succeeded", 1))
+
+    def test_files_have_no_room_either_and_leave_nothing(self):
+        gate, large = self.outside + "/gate", "x" * (2 << 20)
+        running = self.server.submit(
+            function="note_when_open", args=[large, gate, self.outside + "/notes"])
+        self.await_state(running, "running")
+        taken = self.submit_until_full(3 << 20)
+        self.disk.fill()
+        for _ in range(3):
+            self.assertEqual(self.submit({"function": "echo", "args": [large]}), [])
+        self.assertEqual(self.files(), self.named(1 + len(taken)))
+
+        # Its result waits for room, and leaves nothing of its vain attempts.
+        open(gate, "w").close()
+        self.until(lambda: "cannot write a job" in self.server.said())
+        self.assertEqual(self.server.wait(running, 0)["state"], "running")
+        self.disk.make_room()
+        self.assertEqual(self.server.call("DELETE", "/v1/jobs/" + taken.pop())[0], 204)
+        self.assertEqual(self.server.result(running), large)
+        self.until(lambda: self.files() == self.named(2 + len(taken)))
+
+    def files(self):
+        return sorted(os.listdir(self.disk.path + "/data/payloads"))
+
+    def named(self, count):
+        """The files that the store's rows name, which must be so many."""
+        store = sqlite3.connect(
+            "file:%s/data/martlet.sqlite?mode=ro" % self.disk.path, uri=True)
+        with contextlib.closing(store):
+            names = sorted(name for name, in store.execute("SELECT file FROM payloads"))
+        self.assertEqual(len(names), count)
+        return names
 
     def text_of(self, name):
         """What the functions have written; empty when nothing yet."""

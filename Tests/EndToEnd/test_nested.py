@@ -6,7 +6,7 @@ import tempfile
 import time
 import unittest
 
-from service import ServiceTestCase
+from service import BINARY, ServiceTestCase
 
 TOKEN = "a-token-of-some-length"
 
@@ -64,7 +64,7 @@ class TokenTests(ServiceTestCase):
             with open(path, "w") as file:
                 file.write(TOKEN)
             server = type(self.server)(
-                ".build/debug/martlet", self.functions, more=("--token-file", path))
+                BINARY, self.functions, more=("--token-file", path))
             try:
                 fields = {"Authorization": "Bearer " + TOKEN}
                 def run(**submission):

@@ -13,6 +13,8 @@ import Testing
 private final class HinderedStore: JobStore {
     private let inner = MemoryJobStore()
     private let refusals: Mutex<Int>
+    /// What happens once, when a job has been written as queued.
+    let onQueued = Mutex<(@Sendable () async -> Void)?>(nil)
     /// What one reading of the queue finds instead of what is there.
     let staleReading = Mutex<(@Sendable () async -> [Job])?>(nil)
 
@@ -54,6 +56,12 @@ private final class HinderedStore: JobStore {
     func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError) {
         try refuse()
         try await inner.update(job, adding: segments)
+        guard job.state == .queued else { return }
+        let onQueued = onQueued.withLock { action in
+            defer { action = nil }
+            return action
+        }
+        await onQueued?()
     }
     func dropItems(_ id: JobID, onlyFailed: Bool) async throws(StoreError) {
         try await inner.dropItems(id, onlyFailed: onlyFailed)
@@ -67,6 +75,11 @@ private final class HinderedStore: JobStore {
         of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
     ) async throws(StoreError) -> [UInt8]? {
         try await inner.result(of: id, endedAt: endedAt, from: offset, maxBytes: maxBytes)
+    }
+    func submission(
+        of id: JobID, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> SubmissionPart? {
+        try await inner.submission(of: id, from: offset, maxBytes: maxBytes)
     }
     func items(
         _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int,
@@ -229,6 +242,39 @@ private struct EchoPool: JobPool {
         let last = try await store.job(quick.id)?.endedAt
         #expect(last != nil)
         #expect(last == end.withLock { $0 })
+    }
+
+    @Test func `a cancel while a job is queued again comes before that or after`() async throws {
+        let store = HinderedStore()
+        let queue = try await queue(store)
+        let job = try await queue.submit(try job(queue, "\"args\":[1]"), waiting: 30).job
+        let cancelling = Mutex<Task<Job?, any Error>?>(nil)
+        store.onQueued.withLock { action in
+            action = {
+                cancelling.withLock { $0 = Task { try await queue.cancel(job.id) } }
+                // Time for a cancel that does not wait for its turn.
+                for _ in 0..<1000 { await Task.yield() }
+            }
+        }
+        #expect(try await queue.retry(job.id)?.isQueuedAgain == true)
+        let cancelled = try await cancelling.withLock { $0 }?.value
+        let ended = try await queue.wait(job.id, seconds: 30)
+        // What runs already may succeed before it is stopped, but is not said to be cancelled.
+        #expect(cancelled?.state != .cancelled || ended?.state == .cancelled)
+        #expect(ended?.state.isEnd == true)
+    }
+
+    @Test func `of two retries at once one queues the job again`() async throws {
+        let queue = try await queue(MemoryJobStore(), openJobs: 1)
+        for _ in 0..<20 {
+            let job = try await queue.submit(try job(queue, "\"args\":[1]"), waiting: 30).job
+            async let first = queue.retry(job.id)
+            async let second = queue.retry(job.id)
+            let queued = try await [first, second].count { $0?.isQueuedAgain == true }
+            #expect(queued >= 1)  // the second may come when the first has ended already
+            #expect(try await queue.wait(job.id, seconds: 30)?.state == .succeeded)
+            #expect(try await queue.delete(job.id))
+        }
     }
 
     @Test func `ended jobs make room below the bound`() async throws {

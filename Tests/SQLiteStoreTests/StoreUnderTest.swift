@@ -7,14 +7,18 @@ import TestSupport
 /// The stores that keep the same promises.
 enum StoreKind: String, CaseIterable, Sendable {
     case memory, sqlite
+    /// SQLite with every submission and result in a file of its own.
+    case sqliteWithFiles
 
     /// Runs a test with an empty store, whose folder goes afterwards.
     func withStore(_ body: (any JobStore) async throws -> Void) async throws {
         switch self {
         case .memory: try await body(MemoryJobStore())
-        case .sqlite:
+        case .sqlite, .sqliteWithFiles:
             try await withFolder { folder in
-                let store = try SQLiteJobStore(directory: folder)
+                var settings = SQLiteJobStore.Settings()
+                if self == .sqliteWithFiles { settings.inlineBytes = 0 }
+                let store = try SQLiteJobStore(directory: folder, settings: settings)
                 defer { store.close() }
                 try await body(store)
             }
@@ -46,4 +50,18 @@ struct JobMaker {
             submission: try JobSubmission(parsing: RawJSON(validating: Array(document.utf8))),
             pool: pool, createdAt: createdAt ?? start, notBefore: notBefore, idempotencyKey: key)
     }
+}
+
+/// The result of a job, wherever its store has it.
+func result(of job: Job, in store: any JobStore) async throws -> RawJSON? {
+    guard job.result == nil, let size = job.unreadResultBytes, let endedAt = job.endedAt else {
+        return job.result
+    }
+    let bytes = try await store.result(of: job.id, endedAt: endedAt, from: 0, maxBytes: size)
+    return bytes.map { RawJSON(trusted: $0[...]) }
+}
+
+extension Job {
+    /// Of the result, read or not; nil when there is none.
+    var resultBytes: Int? { result?.bytes.count ?? unreadResultBytes }
 }

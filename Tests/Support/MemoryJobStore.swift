@@ -60,11 +60,16 @@ package final class MemoryJobStore: JobStore {
             if let batch, let (earlier, ids) = contents.batches[batch.key] {
                 return earlier == batch ? ids.map { .repeated($0) } : jobs.map { _ in .keyReused }
             }
+            if let batch, contents.jobs.values.contains(where: { $0.idempotencyKey == batch.key }) {
+                return jobs.map { _ in .keyReused }
+            }
             let before = contents.jobs
             var outcomes: [InsertOutcome] = []
             for job in jobs {
                 if let (twin, likeness) = contents.twin(of: job, isStopping) {
                     outcomes.append(.existing(twin, likeness))
+                } else if let key = job.idempotencyKey, contents.batches[key] != nil {
+                    outcomes.append(.keyReused)
                 } else if contents.jobs.updateValue(job, forKey: job.id) == nil {
                     outcomes.append(.stored)
                 } else {
@@ -260,6 +265,16 @@ package final class MemoryJobStore: JobStore {
         let job = contents.withLock { $0.jobs[id] }
         guard let job, job.endedAt == endedAt, let result = job.result else { return nil }
         return Array(result.bytes.dropFirst(offset).prefix(maxBytes))
+    }
+
+    package func submission(
+        of id: JobID, from offset: Int, maxBytes: Int,
+    ) async throws(StoreError) -> SubmissionPart? {
+        contents.withLock { $0.jobs[id] }.map { job in
+            let document = job.submission.document.bytes
+            return SubmissionPart(
+                bytes: Array(document.dropFirst(offset).prefix(maxBytes)), of: document.count)
+        }
     }
 
     package func items(
