@@ -75,10 +75,10 @@ package final class JobQueue: Sendable {
     /// Those who wait for more of a log.
     let savedLogs = JobWaiters()
 
-    /// Recovers what an earlier server has left and begins to run it.
+    /// Recovers what an earlier server has left; it runs from `begin` on.
     ///
     /// - Throws: `StoreError` when the store cannot be read.
-    package static func start(_ parts: EngineParts) async throws -> JobQueue {
+    package static func recover(_ parts: EngineParts) async throws -> JobQueue {
         let report = try await parts.store.recover(
             at: .now(), keepSeconds: parts.settings.keepSeconds)
         if report.requeued > 0 {
@@ -89,10 +89,13 @@ package final class JobQueue: Sendable {
         let open = OpenJobs(
             limit: parts.settings.openJobs, limitPerQueue: parts.settings.openJobsPerQueue,
             stored: try await parts.store.counts())
-        let queue = JobQueue(parts, open: open, lastSequence: report.lastSequence)
-        await queue.dispatcher.watchPools()
-        for pool in parts.pools.keys { await queue.dispatcher.refill(pool) }
-        return queue
+        return JobQueue(parts, open: open, lastSequence: report.lastSequence)
+    }
+
+    /// Begins to run what waits.
+    package func begin() async {
+        await dispatcher.watchPools()
+        for pool in pools.keys { await dispatcher.refill(pool) }
     }
 
     private init(_ parts: EngineParts, open: OpenJobs, lastSequence: Int64) {
@@ -136,11 +139,11 @@ package final class JobQueue: Sendable {
                 "\"\(function.name)\" does not run on the \(pool.rawValue) pool; choose \(allowed)."
             )
         }
-        if let slots = slots[pool], submission.cpus > slots {
+        if let slots = slots[pool], let cpus = submission.cpus, cpus > slots {
             throw SubmissionError(
                 .invalidMember, at: pointer.appending("cpus"),
                 "\"cpus\" must be at most \(slots), which the \(pool.rawValue) pool has, not "
-                    + "\(submission.cpus).")
+                    + "\(cpus).")
         }
         if function.runtime == .native || pool != .process, !submission.limits.isEmpty {
             var names = JSONWriter()
@@ -156,6 +159,8 @@ package final class JobQueue: Sendable {
         let now = Timestamp.now()
         var submission = submission
         submission.queue = submission.queue ?? function.queue ?? "default"
+        // A function that would like more than there is runs with what there is.
+        submission.cpus = submission.cpus ?? min(function.cpus ?? 1, slots[pool] ?? 1)
         for tag in function.tags where !submission.tags.contains(tag) {
             submission.tags.append(tag)
         }

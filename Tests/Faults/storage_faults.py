@@ -110,7 +110,7 @@ class StorageFaults(Promises):
             start = after.place(frame) + self.random.randrange(after.place(1) - after.place(0))
             self.overwrite(path, start, after.place(len(after.pages)) - start)
             self.counts["commits torn"] += 1
-        self.verify()
+        self.verify(files_may_be_left=True)
         self.restart()
 
     def fault_torn_page(self):
@@ -125,7 +125,7 @@ class StorageFaults(Promises):
             if place + log.page_bytes <= os.path.getsize(path):
                 self.overwrite(path, place + log.page_bytes // 2, log.page_bytes // 2)
                 self.counts["pages torn"] += 1
-        self.verify()
+        self.verify(files_may_be_left=True)
         self.restart()
 
     def overwrite(self, path, start, count):
@@ -133,10 +133,14 @@ class StorageFaults(Promises):
             file.seek(start)
             file.write(self.random.randbytes(count))
 
-    def verify(self):
-        """`martlet doctor` finds nothing to mend."""
+    def verify(self, files_may_be_left=False):
+        """`martlet doctor` finds nothing to mend, but for files whose jobs were not committed; those
+        the next start removes."""
         doctor = subprocess.run([self.server.command[0], "doctor", "--data", self.server.data],
                                 capture_output=True, text=True, timeout=60)
+        found = [line for line in doctor.stdout.splitlines() if line.startswith("wrong: ")]
+        if files_may_be_left and found and all("files belong to no job" in line for line in found):
+            return
         check(doctor.returncode == 0, "martlet doctor:", doctor.stdout, doctor.stderr)
 
     def fault_corrupted_database(self):
