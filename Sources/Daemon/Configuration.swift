@@ -59,6 +59,14 @@ struct Configuration {
     /// Workers that a job may end before it is given up.
     var maxWorkerDeaths = EngineSettings().workerDeaths
 
+    /// The file that settings were read from; nil for none.
+    var file: String?
+
+    /// Whether Python and command functions run in bubblewrap.
+    var isSandboxed = false
+    /// What they can read there beside the system's, Python's and their own files.
+    var sandboxShows: [String] = []
+
     /// Whether clients may send pickled calls, which can do all that the server's user can.
     var allowsPickle = false
 
@@ -94,6 +102,9 @@ struct Configuration {
         let files = [tlsCertificate, tlsKey, tlsClientAuthorities]
         if tls == nil, files.contains(where: { $0 != nil }) {
             found.append("TLS wants both --tls-cert and --tls-key")
+        }
+        if !isSandboxed, !sandboxShows.isEmpty {
+            found.append("--sandbox-read says what --sandbox shows, which is not on")
         }
         if http.strictTransportSeconds > 0, tls == nil {
             found.append("--hsts-seconds is for TLS: it wants --tls-cert and --tls-key")

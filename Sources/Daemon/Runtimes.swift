@@ -15,6 +15,7 @@ final class Runtimes: Sendable {
     private let process: RuntimePool
     private let folder: FunctionFolder?
     private let allowsPickle: Bool
+    private let sandbox: Sandbox?
     private let catalogue: FunctionCatalogue
     private let logger: Logger
     private let greetings = AsyncStream.makeStream(of: Void.self)
@@ -25,6 +26,11 @@ final class Runtimes: Sendable {
     ) throws {
         self.catalogue = catalogue
         self.logger = logger
+        var configuration = configuration
+        // Inside a sandbox the working folder is another one.
+        if configuration.isSandboxed {
+            configuration.functions = configuration.functions.map(absolute)
+        }
         folder = configuration.functions.map(FunctionFolder.init)
         allowsPickle = configuration.allowsPickle
         let spawner = ThreadExecutor(name: "spawner", threads: 1)
@@ -33,11 +39,17 @@ final class Runtimes: Sendable {
         let package =
             try configuration.functions == nil && !configuration.allowsPickle
             ? nil : EmbeddedFiles.installPython(below: configuration.data)
+        let shut = try package.flatMap { package in
+            try SandboxedPrograms(configuration, package: package, children: children)
+        }
+        let sandbox = shut?.sandbox
+        self.sandbox = sandbox
         let slots: [PoolKind: Int] = [
             .thread: configuration.threads, .process: configuration.processes,
             .async: configuration.asyncLimit,
         ]
         self.slots = slots
+        let settings = configuration
         func pool(_ kind: PoolKind) -> RuntimePool {
             var parts = RuntimePool.Parts(
                 kind: kind, slots: slots[kind] ?? 1, loop: loop, spawner: spawner,
@@ -45,9 +57,11 @@ final class Runtimes: Sendable {
                 natives: natives.functions,
                 python: package.map { package in
                     .python(
-                        configuration, kind: kind, slots: slots[kind] ?? 1, package: package)
+                        settings, kind: kind, slots: slots[kind] ?? 1, package: package,
+                        program: shut?.python ?? executable(settings.python))
                 }, native: .nativeWorker, kills: kills, logger: logger)
-            parts.rules = configuration.workers
+            parts.rules = settings.workers
+            parts.sandbox = sandbox
             return RuntimePool(parts)
         }
         let process = pool(.process)
@@ -82,8 +96,16 @@ final class Runtimes: Sendable {
     }
 
     /// Tells what runs in the pools where the server is reached; nothing if it cannot be from here.
-    func announce(_ home: ServerHome?) async {
-        guard let home else { return }
+    func announce(_ addresses: [ListenAddress], isSecure: Bool, token: String?) async {
+        // A sandbox has no network; a Unix socket is reached where its folder is shown.
+        let near = addresses.filter { address in
+            guard let sandbox else { return true }
+            guard case .unix(let path) = address else { return false }
+            return sandbox.shows(absolute(path))
+        }
+        guard let home = ServerHome(reaching: near, isSecure: isSecure, token: token) else {
+            return
+        }
         for pool in all { await pool.announce(home) }
     }
 
@@ -159,6 +181,7 @@ extension Function {
         limits = CallLimits(hello: hello)
         isUnique = hello.member("unique")?.bool ?? false
         cache = hello.member("cache")?.double
+        cpus = hello.member("cpus")?.int
     }
 }
 
@@ -171,6 +194,7 @@ extension WorkerLaunch {
 
     fileprivate static func python(
         _ configuration: Configuration, kind: PoolKind, slots: Int, package: String,
+        program: String,
     ) -> WorkerLaunch {
         var environment = inheritedEnvironment()
         let path = [absolute(package), environment["PYTHONPATH"]].compactMap { $0 }
@@ -179,7 +203,7 @@ extension WorkerLaunch {
         environment["MARTLET_BLOBS"] = absolute(configuration.blobs)
         if kind == .process { environment.capThreads(workers: slots) }
         var arguments = [
-            executable(configuration.python), "-m", "martlet.worker", "--kind", kind.rawValue,
+            program, "-m", "martlet.worker", "--kind", kind.rawValue,
             "--threads", String(slots),
         ]
         if configuration.allowsPickle { arguments.append("--pickles") }
@@ -189,14 +213,18 @@ extension WorkerLaunch {
 }
 
 /// The path of a program, looked up on `PATH` unless it has a slash.
-private func executable(_ name: String) -> String {
+func executable(_ name: String) -> String { found(name) ?? "/usr/bin/\(name)" }
+
+/// The same; nil when it is not on `PATH`.
+func found(_ name: String) -> String? {
     if name.contains("/") { return name }
     let folders = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
     let candidates = folders.split(separator: ":").map { "\($0)/\(name)" }
-    return candidates.first { access($0, X_OK) == 0 } ?? "/usr/bin/\(name)"
+    return candidates.first { access($0, X_OK) == 0 }
 }
 
-private func absolute(_ path: String) -> String {
+/// A path that holds in whatever folder a worker is.
+func absolute(_ path: String) -> String {
     guard !path.hasPrefix("/"), let folder = getcwd(nil, 0) else { return path }
     defer { free(folder) }
     return String(cString: folder) + "/" + path

@@ -34,6 +34,20 @@ enum JobSettings: SettingTable {
             "python", \.python, unit: "program", "Python 3.9 or later, to run functions with.",
             shape: .path),
         .toggle(
+            "sandbox", \.isSandboxed,
+            "Run Python and command functions in bubblewrap: no network, nothing to write to but a"
+                + " /tmp of their own."),
+        .list(
+            "sandbox-read", \.sandboxShows, unit: "path",
+            "What they can read there beside the system's, Python's and their own files. Repeatable.",
+            read: { text throws(SettingError) in
+                guard access(text, F_OK) == 0 else {
+                    let why = String(cString: strerror(errno))
+                    throw SettingError("cannot be read: \(text): \(why)")
+                }
+                return text
+            }, show: \.self),
+        .toggle(
             "allow-pickle", \.allowsPickle,
             "Offer martlet.call, which runs calls that Python clients send as pickles: any code."),
         .count(

@@ -37,6 +37,7 @@ struct SettingSources {
         var entries: [String: ConfigurationFile.Entry] = [:]
         let path = path ?? Self.filled(environment["MARTLET_CONFIG"])
         if let path {
+            configuration.file = path
             let file = ConfigurationFile(path: path)
             problems += file.problems
             entries = file.entries

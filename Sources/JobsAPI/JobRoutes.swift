@@ -240,6 +240,14 @@ package struct JobRoutes: Sendable {
         return nil
     }
 
+    /// Whether a client prefers to be told of its job before the answer, which comes with the
+    /// upload's end: `Prefer: hints`.
+    func prefersHints(_ request: HTTPRequest) -> Bool {
+        request.head.field("prefer")?.split(separator: ",").contains { preference in
+            preference.filter { $0 != " " }.lowercased() == "hints"
+        } ?? false
+    }
+
     func id(_ request: HTTPRequest) throws -> JobID {
         let text = request.parameters["id"] ?? ""
         guard let id = JobID(text) else { throw Problem.noJob(text) }

@@ -10,11 +10,14 @@ import Synchronization
 /// job runs any more. Starts and sweeps happen on one thread, so that no sweep meets a process that
 /// is not in the list yet.
 package final class ChildProcesses: Sendable {
-    private let known = Mutex<Set<pid_t>>([])
+    /// And whether each is bubblewrap, which tells by its status how what it runs has ended.
+    private let known = Mutex<[pid_t: Bool]>([:])
 
     package init() { clinux_become_subreaper() }
 
-    func add(_ pid: pid_t) { known.withLock { _ = $0.insert(pid) } }
+    func add(_ pid: pid_t, isSandboxed: Bool) {
+        known.withLock { $0[pid] = isSandboxed }
+    }
 
     /// Reaps a process of the list that has ended.
     func reap(_ pid: pid_t) -> ProcessEnd {
@@ -22,8 +25,8 @@ package final class ChildProcesses: Sendable {
             var status: Int32 = 0
             var usage = rusage()
             wait4(pid, &status, 0, &usage)
-            known.remove(pid)
-            return ProcessEnd(status: status, usage: usage)
+            let isSandboxed = known.removeValue(forKey: pid) ?? false
+            return ProcessEnd(status: status, usage: usage, isSandboxed: isSandboxed)
         }
     }
 
@@ -32,7 +35,7 @@ package final class ChildProcesses: Sendable {
         // Each that is killed may leave children of its own.
         for _ in 0..<100 {
             let strangers = known.withLock { known in
-                Self.children().filter { !known.contains($0) }
+                Self.children().filter { known[$0] == nil }
             }
             if strangers.isEmpty { return }
             for pid in strangers {

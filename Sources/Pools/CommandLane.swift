@@ -14,6 +14,7 @@ struct CommandLane: Sendable {
     let children: ChildProcesses
     let rules: WorkerRules
     let kills: KernelKills
+    let sandbox: Sandbox?
     /// Slots of the pool.
     let poolSlots: Int
     /// In bytes; a command that writes more is killed.
@@ -32,6 +33,7 @@ struct CommandLane: Sendable {
         if let trace = source?.traceparent { environment["TRACEPARENT"] = trace }
         var launch = WorkerLaunch(arguments: [path], environment: environment, rules: rules)
         launch.limits = limits
+        launch.sandbox = sandbox
         var input: [Int32] = [-1, -1]
         var output: [Int32] = [-1, -1]
         var errors: [Int32] = [-1, -1]

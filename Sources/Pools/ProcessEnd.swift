@@ -9,11 +9,21 @@ struct ProcessEnd {
     private var cpuSeconds: Double?
 
     /// Reads what `wait4(2)` gives.
-    init(status word: Int32, usage: rusage) {
+    ///
+    /// bubblewrap exits with 128 and the signal by which what it ran was ended, as shells do: that is
+    /// taken for the signal. What it ran has used is not known, since bubblewrap does not wait for it.
+    init(status word: Int32, usage: rusage, isSandboxed: Bool = false) {
         if word & 0x7f == 0 {
             status = Int(word >> 8 & 0xff)
         } else {
             signal = Int(word & 0x7f)
+        }
+        if isSandboxed {
+            if let told = status.map({ $0 - 128 }), Self.names[told] != nil {
+                signal = told
+                status = nil
+            }
+            return
         }
         maxMemoryBytes = usage.ru_maxrss * 1024
         let times = [usage.ru_utime, usage.ru_stime]

@@ -47,6 +47,8 @@ package actor RuntimePool: JobPool {
         /// The command line of `martlet worker`, for the process pool.
         package var native: WorkerLaunch?
         package var rules = WorkerRules()
+        /// What Python workers and commands run in; nil for none.
+        package var sandbox: Sandbox?
         package var kills: KernelKills
         package var logger: Logger
 
@@ -86,7 +88,7 @@ package actor RuntimePool: JobPool {
             ? CommandLane(
                 threads: ThreadExecutor(name: "commands", threads: parts.slots),
                 spawner: parts.spawner, children: parts.children, rules: parts.rules,
-                kills: parts.kills, poolSlots: parts.slots) : nil
+                kills: parts.kills, sandbox: parts.sandbox, poolSlots: parts.slots) : nil
         func fleet(_ launch: WorkerLaunch) -> WorkerFleet {
             var launch = launch
             launch.rules = parts.rules
@@ -98,7 +100,10 @@ package actor RuntimePool: JobPool {
                 size: size, callsPerWorker: callsPerWorker, isSerial: isProcess, crew: crew,
                 kills: parts.kills)
         }
-        if let python = parts.python { fleets[.python] = fleet(python) }
+        if var python = parts.python {
+            python.sandbox = parts.sandbox
+            fleets[.python] = fleet(python)
+        }
         if isProcess, let native = parts.native { fleets[.native] = fleet(native) }
     }
 

@@ -168,7 +168,7 @@ final class WorkerCrew {
         guard workers.contains(where: { $0 === worker }) else { return }
         var isWorn = rules.maxCalls.map { worker.answered >= $0 } ?? false
         if let most = rules.maxMemoryBytes, !isWorn {
-            isWorn = ProcessMemory.residentBytes(of: worker.pid) > most
+            isWorn = worker.residentBytes > most
         }
         guard isWorn else { return }
         retire(worker)

@@ -10,6 +10,8 @@ package struct WorkerLaunch: Sendable {
     var rules: WorkerRules
     /// Of a process that runs one call alone.
     var limits = CallLimits()
+    /// nil for none.
+    var sandbox: Sandbox?
 
     package init(
         arguments: [String], environment: [String: String], rules: WorkerRules = WorkerRules(),
@@ -26,6 +28,8 @@ struct StartedWorker {
     let channel: Int32
     let output: Int32
     let error: Int32
+    /// Whether the process is bubblewrap, and the worker below it.
+    let isSandboxed: Bool
 
     /// Ends a worker that cannot be watched, for want of descriptors or memory.
     func abandon(_ children: ChildProcesses) {
@@ -61,7 +65,9 @@ func spawnWorker(
         return .failure(.system("start \(launch.arguments.first ?? "")", -pid))
     }
     return .success(
-        StartedWorker(pid: pid, channel: pair[0], output: output[0], error: error[0]))
+        StartedWorker(
+            pid: pid, channel: pair[0], output: output[0], error: error[0],
+            isSandboxed: launch.sandbox != nil))
 }
 
 /// Starts a process in a group of its own; its id, or `-errno`.
@@ -69,7 +75,8 @@ func spawnProcess(
     _ launch: WorkerLaunch, input: Int32, output: Int32, error: Int32 = 2, channel: Int32,
     in children: ChildProcesses,
 ) -> pid_t {
-    let arguments = launch.arguments.map { strdup($0) } + [nil]
+    let words = launch.sandbox?.wrapping(launch.arguments) ?? launch.arguments
+    let arguments = words.map { strdup($0) } + [nil]
     let environment = launch.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
     defer { for text in arguments + environment { free(text) } }
     return arguments.withUnsafeBufferPointer { arguments in
@@ -85,7 +92,7 @@ func spawnProcess(
                 open_files: Int64(launch.rules.openFiles ?? 0),
                 processes: Int64(launch.rules.processes ?? 0))
             let pid = clinux_spawn(&spawn)
-            if pid > 0 { children.add(pid) }
+            if pid > 0 { children.add(pid, isSandboxed: launch.sandbox != nil) }
             return pid
         }
     }

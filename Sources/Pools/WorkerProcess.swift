@@ -15,6 +15,7 @@ import Sockets
 /// one that ran when the worker dies. Everything here happens on the thread of `loop`.
 final class WorkerProcess: EventHandler {
     let pid: pid_t
+    private let isSandboxed: Bool
     private let fd: Int32
     private let pidfd: Int32
     private let loop: EventLoop
@@ -66,6 +67,7 @@ final class WorkerProcess: EventHandler {
         _ started: StartedWorker, runsOneCall: Bool, loop: EventLoop, children: ChildProcesses,
     ) throws(SocketError) {
         pid = started.pid
+        isSandboxed = started.isSandboxed
         fd = started.channel
         self.children = children
         self.loop = loop
@@ -149,7 +151,17 @@ final class WorkerProcess: EventHandler {
 
     /// Sends a signal to the worker and all its children in its group.
     func kill(_ signal: Int32) {
-        if !hasExited { Glibc.kill(-pid, signal) }
+        guard !hasExited else { return }
+        // Any signal would end bubblewrap, and with it at once all that it runs.
+        let isGentle = isSandboxed && signal != SIGKILL
+        guard let group = isGentle ? ProcessTree.sandboxedGroup(of: pid) : pid else { return }
+        Glibc.kill(-group, signal)
+    }
+
+    /// Bytes of memory that the worker has now.
+    var residentBytes: Int {
+        ProcessMemory.residentBytes(
+            of: isSandboxed ? ProcessTree.sandboxed(in: pid) ?? pid : pid)
     }
 
     // MARK: Bytes

@@ -226,6 +226,8 @@ final class HTTP1Connection: @unchecked Sendable {
             var sent = 0
             defer { home.answered(request, status: response.status, bytes: sent) }
             guard !isHead else { return }
+            // The first piece may take its time; the client is to know at once what it will get.
+            stream.flushSoon()
             try await send(next, isChunked: !head.isHTTP10, &sent)
         }
     }

@@ -169,9 +169,17 @@ final class HTTP2Connection: @unchecked Sendable {
                 ready.append(open)
             }
             if head.expectation == .continue, !open.isBodyComplete {
-                session.submitContinue(open.id)
+                block.begin(100)
+                session.submitInterim(block, open.id)
             }
         }
+    }
+
+    func hint(_ fields: [HTTPField], on open: HTTP2Stream) {
+        block.begin(103)
+        for (name, value) in fields { block.add(name, value) }
+        session.submitInterim(block, open.id)
+        pumpSoon()
     }
 
     private func refuse(_ refusal: HTTPRefusal, _ open: HTTP2Stream) {

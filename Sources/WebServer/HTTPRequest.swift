@@ -111,9 +111,15 @@ package final class HTTPClient: Sendable {
 /// The body of a request while it comes; the client is not read from faster than this is.
 package struct HTTPBodyStream: Sendable {
     let pull: @Sendable () async throws -> [UInt8]?
+    let tell: @Sendable ([HTTPField]) async -> Void
 
     /// The next bytes, never none of them; nil at the end.
     ///
     /// - Throws: when the client leaves, is too slow or breaks a rule; it is answered by the server.
     package func next() async throws -> [UInt8]? { try await pull() }
+
+    /// Tells the client, which still sends, fields that the answer will have.
+    ///
+    /// `103 Early Hints` of RFC 8297. By HTTP/1.1 it has to say that it is the next hop itself: `Connection: Prefer`.
+    package func hint(_ fields: [HTTPField]) async { await tell(fields) }
 }

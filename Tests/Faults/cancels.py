@@ -64,12 +64,15 @@ class Cancels(Promises):
         return [] if os.path.exists(path + ".ended") or not is_alive(noted[0]) else noted
 
     def busy_threads(self):
-        """Those of the server's own threads for native functions that compute."""
+        """Those of the server's own threads for native functions that go on computing; one that has
+        just ended a call may be seen to run for a moment."""
         tasks = "/proc/%d/task/" % self.server.process.pid
-        found = []
-        for name in os.listdir(tasks):
-            with open(tasks + name + "/stat") as file:
-                label, rest = file.read().split("(", 1)[1].rsplit(")", 1)
-            if label == "thread-pool" and rest.split()[0] == "R":
-                found.append(int(name))
-        return found
+        found = set(os.listdir(tasks))
+        for _ in range(5):
+            for name in list(found):
+                with open(tasks + name + "/stat") as file:
+                    label, rest = file.read().split("(", 1)[1].rsplit(")", 1)
+                if label != "thread-pool" or rest.split()[0] != "R":
+                    found.remove(name)
+            time.sleep(0.02)
+        return sorted(map(int, found))

@@ -159,11 +159,13 @@ private struct EchoPool: JobPool {
         var settings = EngineSettings()
         settings.openJobs = openJobs
         settings.openJobsPerQueue = perQueue
-        return try await JobQueue.start(
+        let queue = try await JobQueue.recover(
             EngineParts(
                 store: store, pools: [.thread: EchoPool()], slots: [.thread: 2],
                 catalogue: catalogue, settings: settings, loop: try EventLoop(name: "test"),
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
+        await queue.begin()
+        return queue
     }
 
     private func job(_ queue: JobQueue, _ members: String) throws -> Job {

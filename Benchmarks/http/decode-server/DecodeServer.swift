@@ -22,7 +22,7 @@ struct DecodeServer {
         catalogue.replace(
             .native,
             functions: [Function(name: "echo", runtime: .native, pool: .thread, pools: [.thread])])
-        let queue = try await JobQueue.start(
+        let queue = try await JobQueue.recover(
             EngineParts(
                 store: MemoryJobStore(), pools: [:], slots: [:], catalogue: catalogue,
                 settings: EngineSettings(), loop: try EventLoop(name: "engine"),
@@ -44,6 +44,7 @@ struct DecodeServer {
             configuration: HTTPServerConfiguration { status, detail in
                 HTTPResponse(status, type: "text/plain", Array(detail.utf8))
             })
+        server.open()
         // Until it is killed.
         while true { try await Task.sleep(for: .seconds(3600)) }
         withExtendedLifetime(server) {}
