@@ -13,9 +13,10 @@ setup: ## Install what the build and the tests need from Debian (quiet, skipped 
 build: setup ## Build the release binary, .build/release/martlet.
 	swift build -c release --product martlet
 
+# SwiftPM leaves folders behind where temporary files go.
 test: setup ## Run all tests: Swift's, the Python worker's, then end to end against the real binary.
 	swift build --build-tests
-	swift test --skip-build
+	folder=$$(mktemp -d) && TMPDIR=$$folder swift test --skip-build; status=$$?; rm -rf "$$folder"; exit $$status
 	$(MAKE) -s .build/client-venv/ready
 	.build/client-venv/bin/python -m unittest discover -v -s Python/tests
 	python3 -m unittest discover -v -s Tests/EndToEnd
@@ -65,13 +66,13 @@ faults: setup ## Faults at random moments and the promises after each, SEED=1 MI
 	swift build --product martlet
 	SEED=$(SEED) MINUTES=$(MINUTES) python3 Tests/Faults/faults.py
 
-# What still lives when a test process ends is no fault: leaks are left out.
-sanitize: setup ## Run Swift's tests under the thread and the address sanitizer, each in a build folder of its own.
-	for kind in thread address; do \
-	  swift build --build-tests --sanitize=$$kind --scratch-path .build/sanitize-$$kind || exit 1; \
-	  TSAN_OPTIONS=suppressions=$$PWD/Tests/thread-sanitizer.txt \
-	  ASAN_OPTIONS=detect_leaks=0 swift test --skip-build --sanitize=$$kind --scratch-path .build/sanitize-$$kind || exit 1; \
-	done
+sanitize: setup ## Run Swift's tests and those end to end under the thread and the address sanitizer.
+	Tests/Sanitizers/run.sh thread
+	Tests/Sanitizers/run.sh address
+
+repeat: setup ## Run Swift's tests and those end to end TIMES=20 times while all processors are busy; FILES="test_maps …" for some.
+	swift build --build-tests
+	FILES="$(FILES)" Tests/repeat.sh $(or $(TIMES),20)
 
 soak: build ## Run good, bad and slow clients at once for SECONDS=300; fails on growth or a wrong answer.
 	python3 Tests/HTTPConformance/soak.py $(or $(SECONDS),300)
@@ -101,4 +102,4 @@ check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test conformance demo manual settings bench bench-http faults sanitize soak fuzz image-test api-reference lint check
+.PHONY: help setup build test conformance demo manual settings bench bench-http faults sanitize repeat soak fuzz image-test api-reference lint check

@@ -98,7 +98,7 @@ let package = Package(
         module(
             "CommandClient",
             [
-                "WebClient", "Sockets", "RawJSON",
+                "WebClient", "Sockets", "Threads", "RawJSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         module(

@@ -206,7 +206,7 @@ function mapOf(form) {
 
 // MARK: Settings
 
-const NUMBERS = { priority: "integer", delay: "number", timeout: "number", keep: "number" };
+const NUMBERS = { priority: "integer", cpus: "integer", delay: "number", timeout: "number", keep: "number" };
 
 function settings(target, filled) {
     const text = (name, label, hint, value = filled[name] ?? "") => labelled(name, h("input", {
@@ -220,6 +220,7 @@ function settings(target, filled) {
         labelled("pool", pool, "where it runs", "Pool"),
         text("queue", "Queue", "default", plain(filled.queue)),
         text("priority", "Priority", "-1000 to 1000"),
+        text("cpus", "CPUs", `slots that a call takes; ${target.cpus ?? 1} if not said`),
         text("delay", "Delay", "seconds"),
         text("timeout", "Timeout", "seconds"),
         text("keep", "Keep", "seconds"),

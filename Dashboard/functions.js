@@ -53,6 +53,7 @@ async function one(view) {
         h("dl.facts", null,
             fact("Runtime", each.runtime), fact("Pools", each.pools.join(", ")),
             each.timeout ? fact("Timeout", duration(each.timeout)) : null,
+            each.cpus > 1 ? fact("CPUs", String(each.cpus)) : null,
             each.source ? fact("Source", h("code", null, each.source)) : null,
             fact("Jobs", h("a", { href: `#/jobs?function=${encodeURIComponent(each.name)}` }, "its jobs"))),
         h("div", { "data-own": `form ${each.name} ${view.parameters.get("from") ?? ""}` },

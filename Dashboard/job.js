@@ -120,6 +120,7 @@ function facts(job) {
         fact("Queue", h("a", { href: `#/jobs?queue=${encodeURIComponent(job.queue)}` }, job.queue)),
         fact("Pool", job.pool),
         fact("Priority", String(job.priority)),
+        job.cpus > 1 ? fact("CPUs", String(job.cpus)) : null,
         job.expires_at ? fact("Result kept until", moment(job.expires_at)) : null,
         job.tags.length ? fact("Tags", job.tags.map((tag) => [h("a.tag", {
             href: `#/jobs?tag=${encodeURIComponent(tag)}` }, tag), " "])) : null);

@@ -3,11 +3,12 @@
 import asyncio
 import ssl
 
-from . import functions, operations
+from . import functions, maps, operations
 from .client import (
     FIRST_SECONDS, IDLE_CONNECTIONS, NOTHING, SEND_BYTES, JobView, _id, is_passing)
 from .errors import ConnectionLost, Unreachable
 from .operations import END, PULL, Item, Patience, Read
+from .uploads import Upload
 from .wire import Address, AnswerReader, Request
 
 # Bytes of a streamed answer that wait for their reader before the server is held back.
@@ -62,6 +63,14 @@ class AsyncClient:
         self._places = None
         self._is_closed = False
         self._has_reached = False
+        self._uploads = set()
+
+    @classmethod
+    def like(cls, client):
+        """One that speaks to the same server as a `Client`, as patiently."""
+        twin = cls(client.address.url, timeout=client.timeout, retry_for=client.retry_for)
+        twin.address, twin._has_reached = client.address, client._has_reached
+        return twin
 
     async def submit(self, function, *, args=None, map=None, idempotency_key=None, **members):
         body = operations.encode(operations.submission(
@@ -77,14 +86,17 @@ class AsyncClient:
 
     async def map(self, function, items, *, read_ahead=8192, **members):
         """As `Client.map`, for `async for`; the items may come of an asynchronous iterator."""
-        window = operations.Window(function, members, read_ahead)
+        streamed = maps.StreamedMap(function, members, read_ahead, self.retry_for)
+        is_over = False
         try:
-            async for value in self._iterate(window.run(), Puller(items)):
+            async for value in self._iterate(streamed.run(), Puller(items)):
                 yield value
+            is_over = True
         finally:
-            for job, _ in window.under_way:
-                await self._run(operations.ask_json(
-                    "POST", operations.path(job, "cancel"), 200, 202, 404))
+            if streamed.upload is not None and not is_over:
+                streamed.upload.stop()
+                if streamed.job is not None:
+                    await self._run(maps.cancel(streamed.job))
 
     async def job(self, id):
         return AsyncJob(self, await self._run(operations.look(id)))
@@ -132,6 +144,8 @@ class AsyncClient:
     async def close(self):
         """Closes the connections that nobody uses, and each other one when it is given back."""
         self._is_closed = True
+        for task in self._uploads:
+            task.cancel()
         while self._idle:
             self._drop(self._idle.pop())
         while not all(connection.is_lost for connection in self._dropped):
@@ -165,10 +179,16 @@ class AsyncClient:
                     yield step.value
                 elif step is PULL:
                     sent = await items.next()
+                elif step is maps.READY:
+                    sent = await stream.is_ready()
                 else:
                     try:
                         if isinstance(step, Read):
                             sent = await stream.read(step.seconds)
+                        elif isinstance(step, maps.Await):
+                            sent = await awaited(step)
+                        elif isinstance(step, maps.Open):
+                            sent = self._open(step)
                         elif step.is_streamed:
                             sent, stream = await self._exchange(step)
                         else:
@@ -182,10 +202,41 @@ class AsyncClient:
             if stream is not None:
                 stream.close()
 
+    def _open(self, step):
+        upload = Upload(step.request)
+        # Kept, since loops hold their tasks weakly; it ends with the upload.
+        task = asyncio.ensure_future(upload.run(self, step.delay))
+        self._uploads.add(task)
+        task.add_done_callback(self._uploads.discard)
+        return upload
+
+    async def _upload(self, upload):
+        """Sends an upload on a connection of its own; returns the answer."""
+        patience = self._patience()
+        while True:
+            try:
+                connection = await self._connection()
+                break
+            except (OSError, asyncio.TimeoutError) as error:
+                delay = patience.wait() if is_passing(error) else None
+                if delay is None:
+                    raise Unreachable("cannot reach %s: %s" % (
+                        self.address.url, error or "timed out")) from error
+                await asyncio.sleep(delay)
+        try:
+            connection.begin(upload.request, is_streamed=True)
+            connection.transport.write(upload.request.encoded(self.address))
+            return await upload.exchange(connection)
+        finally:
+            self._drop(connection)
+
+    def _patience(self):
+        return Patience(self.retry_for if self._has_reached
+                        else min(self.retry_for, FIRST_SECONDS))
+
     async def _exchange(self, request):
         data = request.encoded(self.address)
-        patience = Patience(self.retry_for if self._has_reached
-                            else min(self.retry_for, FIRST_SECONDS))
+        patience = self._patience()
         if self._places is None:
             self._places = asyncio.Semaphore(self.connections)
         while True:
@@ -267,7 +318,7 @@ class Connection(asyncio.Protocol):
         self.is_streamed = False
 
     async def exchange(self, request, data, seconds):
-        self.reader, self.is_streamed = AnswerReader(request.method), request.is_streamed
+        self.begin(request, request.is_streamed)
         self.transport.write(data)
         if request.is_raw:
             for start in range(0, len(request.body), SEND_BYTES):
@@ -278,6 +329,10 @@ class Connection(asyncio.Protocol):
         while not self.is_ready():
             await self.change(seconds)
         return self.reader
+
+    def begin(self, request, is_streamed):
+        """Expects the answer to a request; who waits is woken by each part of a streamed one."""
+        self.reader, self.is_streamed = AnswerReader(request.method), is_streamed
 
     async def written(self, seconds):
         """Waits until the server has taken nearly all that was written."""
@@ -302,16 +357,21 @@ class Connection(asyncio.Protocol):
             self.is_streamed and answer is not None and answer.status == 200)
 
     async def change(self, seconds):
-        """Waits for something to come; ConnectionLost after so many seconds or at the end."""
+        """Waits for something to come; ConnectionLost after so many seconds or at the end.
+
+        None is for as long as it takes.
+        """
         if self.error is not None or self.is_lost:
             raise self.error or ConnectionLost("the server ended the connection")
         loop = asyncio.get_running_loop()
         self.waiter = loop.create_future()
-        timer = loop.call_later(seconds, self.wake, ConnectionLost("no answer within %g s" % seconds))
+        timer = None if seconds is None else loop.call_later(
+            seconds, self.wake, ConnectionLost("no answer within %g s" % seconds))
         try:
             await self.waiter
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             self.waiter = None
 
     def wake(self, error=None):
@@ -377,10 +437,26 @@ class Stream:
         self.close()
         return b""
 
+    async def is_ready(self):
+        """Whether `read` would return at once."""
+        await asyncio.sleep(0)  # the loop takes what has come
+        connection = self.connection
+        return (connection is None or connection.reader.waiting > 0 or connection.reader.done
+                or connection.is_lost)
+
     def close(self):
         connection, self.connection = self.connection, None
         if connection is not None:
             self.client._give_back(connection)
+
+
+async def awaited(step):
+    """The result of a future of any thread, or None after the time that the step gives it."""
+    waiting = asyncio.wrap_future(step.future)
+    # Who stops waiting leaves the future as it is, and its exception to others.
+    waiting.add_done_callback(lambda future: future.cancelled() or future.exception())
+    done, _ = await asyncio.wait([waiting], timeout=step.seconds)
+    return waiting.result() if done else None
 
 
 class Puller:

@@ -1,5 +1,6 @@
 """`martlet.Client`: the HTTP interface as calls, on kept-alive connections, for many threads."""
 
+import concurrent.futures
 import os
 import select
 import socket
@@ -7,7 +8,7 @@ import ssl
 import threading
 import time
 
-from . import functions, operations
+from . import functions, maps, operations
 from .errors import ConnectionLost, Unreachable
 from .operations import END, PULL, Item, Patience, Read
 from .wire import Address, AnswerReader, Request
@@ -140,22 +141,26 @@ class Client:
     def map(self, function, items, *, read_ahead=8192, **members):
         """Calls the function for each item; an iterator of the results in the items' order.
 
-        The items may be an endless iterator: at most `read_ahead` of them are with the server or
-        have results that were not taken yet. They travel as map jobs whose size follows the time
-        that items take. At a failed item it raises JobFailed; with on_error="continue" it hands
-        out the JobFailed in place of the result and goes on. To leave the iterator early cancels
-        what is under way.
+        It is one job, whose items are sent while its results come, so that they may be an endless
+        iterator: at most `read_ahead` of them, and 64 MiB, are with the server or have results that
+        were not taken yet. The iterator is read by the thread that takes the results. At a failed
+        item it raises JobFailed; with on_error="continue" it hands out the JobFailed in place of the
+        result and goes on. To leave the iterator early cancels what is under way. When the
+        connection or the server is lost, items without a result are sent again.
         """
-        window = operations.Window(function, members, read_ahead)
-        return self._map(window, iter(items))
+        return self._map(
+            maps.StreamedMap(function, members, read_ahead, self.retry_for), iter(items))
 
-    def _map(self, window, items):
+    def _map(self, streamed, items):
+        is_over = False
         try:
-            yield from self._iterate(window.run(), items)
+            yield from self._iterate(streamed.run(), items)
+            is_over = True
         finally:
-            for job, _ in window.under_way:
-                self._run(operations.ask_json(
-                    "POST", operations.path(job, "cancel"), 200, 202, 404))
+            if streamed.upload is not None and not is_over:
+                streamed.upload.stop()
+                if streamed.job is not None:
+                    self._run(maps.cancel(streamed.job))
 
     def job(self, id):
         return Job(self, self._run(operations.look(id)))
@@ -255,10 +260,16 @@ class Client:
                     yield step.value
                 elif step is PULL:
                     sent = next(items, END)
+                elif step is maps.READY:
+                    sent = stream.is_ready()
                 else:
                     try:
                         if isinstance(step, Read):
                             sent = stream.read(step.seconds)
+                        elif isinstance(step, maps.Await):
+                            sent = awaited(step)
+                        elif isinstance(step, maps.Open):
+                            sent = self._open(step)
                         elif step.is_streamed:
                             sent, stream = self._exchange(step)
                         else:
@@ -271,6 +282,14 @@ class Client:
             operation.close()
             if stream is not None:
                 stream.close()
+
+    def _open(self, step):
+        """Begins an upload, on a connection and in a thread of its own."""
+        from . import async_client, uploads  # asyncio is not imported for less
+
+        upload = uploads.Upload(step.request)
+        uploads.run_in_thread(upload, async_client.AsyncClient.like(self), step.delay)
+        return upload
 
     def _exchange(self, request):
         """The answer, and the stream of its body if it is streamed."""
@@ -335,6 +354,16 @@ def is_passing(error):
     return not isinstance(error, ssl.SSLCertVerificationError)
 
 
+def awaited(step):
+    """The result of a future, or None after the time that the step gives it."""
+    try:
+        return step.future.result(step.seconds)
+    except concurrent.futures.TimeoutError:
+        if step.future.done():  # it is the future's own
+            raise
+        return None
+
+
 def _id(job):
     return job if isinstance(job, str) else job.id
 
@@ -358,6 +387,11 @@ class Connection:
     def is_usable(self):
         """False if the server has ended it while it was idle."""
         return not select_readable(self.socket)
+
+    def has_bytes(self):
+        """Whether something of the server's is there to be read."""
+        is_secure = isinstance(self.socket, ssl.SSLSocket)
+        return bool(is_secure and self.socket.pending()) or select_readable(self.socket)
 
     def exchange(self, request, data):
         """Sends a request; returns the reader when its answer is whole, a streamed one's head."""
@@ -413,6 +447,12 @@ class Stream:
                 if isinstance(error, ConnectionLost):
                     raise
                 raise ConnectionLost(str(error)) from error
+
+    def is_ready(self):
+        """Whether `read` would return at once."""
+        connection = self.connection
+        return (connection is None or self.reader.waiting > 0 or self.reader.done
+                or connection.has_bytes())
 
     def close(self):
         connection, self.connection = self.connection, None

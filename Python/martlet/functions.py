@@ -51,10 +51,10 @@ class Registration:
     """One marked function and the options that it was given."""
 
     __slots__ = ("name", "target", "pool", "pools", "timeout", "retry", "queue", "tags",
-                 "unique", "cache", *LIMITS)
+                 "cpus", "unique", "cache", *LIMITS)
 
-    def __init__(self, name, target, pool, pools, timeout, retry, queue, tags, limits=(),
-                 unique=None, cache=None):
+    def __init__(self, name, target, pool, pools, timeout, retry, queue, tags, cpus=None,
+                 limits=(), unique=None, cache=None):
         self.name = name
         self.target = target
         self.pool = pool
@@ -63,6 +63,7 @@ class Registration:
         self.retry = retry
         self.queue = queue
         self.tags = tags
+        self.cpus = cpus
         self.unique = unique
         self.cache = cache
         for option in LIMITS:
@@ -134,7 +135,8 @@ registered = []
 
 
 def function(target=None, *, name=None, pool=None, pools=None, timeout=None, retry=None,
-             queue=None, tags=None, unique=None, cache=None, max_memory_bytes=None, max_cpu_seconds=None,
+             queue=None, tags=None, cpus=None, unique=None, cache=None,
+             max_memory_bytes=None, max_cpu_seconds=None,
              max_output_bytes=None):
     """Marks a function as one that jobs may call; the function itself stays as it is.
 
@@ -149,6 +151,8 @@ def function(target=None, *, name=None, pool=None, pools=None, timeout=None, ret
              "exponential"), initial, factor, max_delay, jitter
     queue    the queue of its jobs
     tags     list of strings that its jobs bear
+    cpus     slots of the pool that a call takes, for a function that uses several threads itself;
+             no more than the pool has
     unique   True: a job with the same arguments that waits or runs answers in the place of another
     cache    seconds for which the result of a job with the same arguments answers in the place of
              another, until the file of the function changes
@@ -179,7 +183,7 @@ def function(target=None, *, name=None, pool=None, pools=None, timeout=None, ret
                              % (called, next(iter(limits)), " and ".join(allowed)))
         registered.append(Registration(
             called, target, own_pool, allowed, _timeout(called, timeout), _retry(called, retry),
-            _queue(called, queue), _tags(called, tags), limits,
+            _queue(called, queue), _tags(called, tags), _cpus(called, cpus), limits,
             _unique(called, unique), _cache(called, cache)))
         return target
 
@@ -266,6 +270,12 @@ def _number(called, option, value, least, most):
 
 def _timeout(called, timeout):
     return None if timeout is None else _number(called, "timeout", timeout, 0.001, 31_536_000)
+
+
+def _cpus(called, cpus):
+    if cpus is not None and (isinstance(cpus, bool) or not isinstance(cpus, int)):
+        raise TypeError("%s: cpus must be a whole number, not %r" % (called, cpus))
+    return None if cpus is None else _number(called, "cpus", cpus, 1, 1_000_000)
 
 
 def _limits(called, limits):

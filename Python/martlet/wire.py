@@ -40,10 +40,11 @@ class Request:
     where it lies.
     """
 
-    __slots__ = ("method", "path", "body", "headers", "repeatable", "wait", "is_streamed")
+    __slots__ = ("method", "path", "body", "headers", "repeatable", "wait", "is_streamed",
+                 "is_upload")
 
     def __init__(self, method, path, body=None, headers=(), repeatable=True, wait=0,
-                 is_streamed=False):
+                 is_streamed=False, is_upload=False):
         self.method = method
         self.path = path
         self.body = body
@@ -52,6 +53,8 @@ class Request:
         # Seconds that the server may take on purpose, beyond what it needs.
         self.wait = wait
         self.is_streamed = is_streamed
+        # Whether the body is lines that come after the head, in chunks.
+        self.is_upload = is_upload
 
     @property
     def may_last(self):
@@ -65,6 +68,8 @@ class Request:
             media = "octet-stream" if self.is_raw else "json"
             head.append("Content-Type: application/%s\r\nContent-Length: %d\r\n" % (
                 media, len(self.body)))
+        elif self.is_upload:
+            head.append("Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n")
         elif self.method == "POST":
             head.append("Content-Length: 0\r\n")
         for name, value in self.headers:
@@ -114,6 +119,8 @@ class AnswerReader:
 
     def __init__(self, method):
         self.answer = None
+        # Header fields of the answers that came before it (RFC 8297).
+        self.hints = {}
         self.done = False
         self.keeps_alive = True
         self._method = method
@@ -171,12 +178,13 @@ class AnswerReader:
         if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
             raise ConnectionLost("this is no HTTP/1.1 server: %r" % lines[0][:80])
         status = int(rest[:3])
-        if 100 <= status < 200:
-            return True
         headers = {}
         for line in lines[1:]:
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
+        if 100 <= status < 200:
+            self.hints.update(headers)
+            return True
         self.answer = Answer(status, headers)
         connection = headers.get("connection", "").lower()
         self.keeps_alive = "close" not in connection and version != "HTTP/1.0"

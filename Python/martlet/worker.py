@@ -81,8 +81,7 @@ def describe(registration):
         "file": registration.file, "line": registration.line,
         "version": versions.get(registration.file),
     }
-    for name in ("retry", "queue", "tags", "unique", "cache", "max_memory_bytes", "max_cpu_seconds",
-                 "max_output_bytes"):
+    for name in ("retry", "queue", "tags", "cpus", "unique", "cache", *functions.LIMITS):
         value = getattr(registration, name)
         if value:
             member[name] = value

@@ -84,13 +84,19 @@ class Proxy:
                         return
                     if not data:
                         return
-                    (behind if ready is client else client).sendall(data)
+                    if ready is client:
+                        self.forward(data, behind)
+                    else:
+                        client.sendall(data)
         except (OSError, ValueError):
             return
         finally:
             self.open.discard(client)
             client.close()
             behind.close()
+
+    def forward(self, data, behind):
+        behind.sendall(data)
 
     def close(self):
         self.listener.close()
@@ -109,3 +115,18 @@ class Proxy:
 
     def __exit__(self, *unused):
         self.close()
+
+
+class GatheringProxy(Proxy):
+    """Hands a body on when it is whole, as nginx does if it is not told otherwise."""
+
+    def __init__(self, port):
+        super().__init__(port)
+        self.gathered = {}
+
+    def forward(self, data, behind):
+        data = self.gathered.pop(behind, b"") + data
+        if b"\r\nTransfer-Encoding: chunked\r\n" in data and not data.endswith(b"\r\n0\r\n\r\n"):
+            self.gathered[behind] = data
+        else:
+            behind.sendall(data)

@@ -8,9 +8,11 @@ import tempfile
 import threading
 import time
 import unittest
+from unittest import mock
 
 import support
 import martlet
+from martlet import maps, uploads
 from martlet.errors import Refused, Unreachable
 
 
@@ -177,6 +179,46 @@ class MapTests(unittest.TestCase):
         for job in open_jobs:
             self.assertEqual(job.wait(10).state, "cancelled")
 
+    def test_a_map_is_one_job_whose_results_come_while_items_come(self):
+        asked, told = [], []
+
+        def slow():
+            for number in range(40):
+                asked.append(number)
+                time.sleep(0.05)
+                yield number
+
+        for result in client.map("square", slow(), tags=["one job"]):
+            told.append(len(asked))
+        self.assertLess(told[0], 20)
+        self.assertEqual(len(list(client.list(tag="one job"))), 1)
+
+    def test_what_the_server_refuses_is_said(self):
+        with self.assertRaises(martlet.Refused) as raised:
+            list(client.map("sqare", range(5)))
+        self.assertEqual(raised.exception.code, "unknown-function")
+        with self.assertRaises(martlet.Refused) as raised:
+            list(client.map("square", ["a" * (17 << 20)]))
+        self.assertEqual(raised.exception.code, "line-too-long")
+
+    def test_who_takes_results_slowly_keeps_the_upload(self):
+        with support.start("--idle-seconds", "1") as own, \
+                mock.patch.object(uploads, "QUIET_SECONDS", 0.2), \
+                martlet.Client(support.url(own)) as slow:
+            results = slow.map("square", range(100), read_ahead=10)
+            found = [next(results)]
+            time.sleep(3)
+            self.assertEqual(found + list(results), [i * i for i in range(100)])
+            self.assertEqual(len(list(slow.list(function="square"))), 1)
+
+    def test_a_proxy_that_gathers_bodies_gets_several(self):
+        with support.GatheringProxy(server.port) as proxy, \
+                mock.patch.object(maps, "HINT_SECONDS", 0.3), \
+                martlet.Client(proxy.url) as through:
+            found = list(through.map("square", range(100), read_ahead=30, tags=["gathered"]))
+            self.assertEqual(found, [i * i for i in range(100)])
+            self.assertEqual(len(list(through.list(tag="gathered"))), 4)
+
     def test_a_failed_item_is_raised_after_those_before_it(self):
         found, results = [], client.map("odd_only", [1, 3, 5, 6, 7])
         with self.assertRaises(martlet.JobFailed) as raised:
@@ -260,6 +302,27 @@ class LossTests(unittest.TestCase):
             through.submit_many([{"function": "square", "args": [1], "tags": ["lost batch"]}] * 3)
             self.assertEqual(proxy.losses, 0)
         self.assertEqual(len(list(client.list(tag="lost batch"))), 3)
+
+    def test_what_was_lost_with_an_upload_is_sent_again(self):
+        with support.Proxy(server.port) as proxy, martlet.Client(proxy.url) as through:
+            found = []
+            for result in through.map("square", range(3000), read_ahead=300, tags=["cut"]):
+                found.append(result)
+                if len(found) in (100, 1500):
+                    proxy.cut()
+            self.assertEqual(found, [i * i for i in range(3000)])
+        jobs = list(client.list(tag="cut"))
+        self.assertEqual(sum(job.wait(10).state == "succeeded" for job in jobs), 1)
+        self.assertLessEqual(len(jobs), 6)
+
+    def test_an_upload_that_cannot_be_made_is_given_up(self):
+        with support.Proxy(server.port) as proxy, \
+                martlet.Client(proxy.url, retry_for=1) as through:
+            results = through.map("square", itertools.count(), read_ahead=100)
+            next(results)
+            proxy.close()
+            with self.assertRaises(Unreachable):
+                list(results)
 
     def test_a_map_goes_on_over_a_restart_of_the_server(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -358,6 +421,48 @@ class AsyncClientTests(unittest.TestCase):
                 return plain, of_async, items
         squares = [x * x for x in range(300)]
         self.assertEqual(asyncio.run(main()), (squares, squares, [1, 4, 9]))
+
+    def test_a_map_that_is_left_or_cancelled_ends_on_the_server(self):
+        async def endless():
+            for x in itertools.count():
+                await asyncio.sleep(0.001)
+                yield x
+
+        async def take(twin, tag, taken):
+            results = twin.map("square", endless(), tags=[tag])
+            try:
+                async for result in results:
+                    taken.append(result)
+                    if tag == "left" and len(taken) == 20:
+                        break
+            finally:
+                await results.aclose()
+
+        async def main():
+            async with martlet.AsyncClient(support.url(server)) as twin:
+                for tag in ("left", "stopped"):
+                    taken = []
+                    task = asyncio.create_task(take(twin, tag, taken))
+                    while len(taken) < 20:
+                        await asyncio.sleep(0.01)
+                    task.cancel()
+                    await asyncio.wait([task])
+                    self.assertEqual(taken[:20], [x * x for x in range(20)])
+                    (job,) = [job async for job in twin.list(tag=tag)]
+                    self.assertEqual((await job.wait(10)).state, "cancelled")
+        asyncio.run(main())
+
+    def test_what_was_lost_with_an_upload_is_sent_again(self):
+        async def main(proxy):
+            found = []
+            async with martlet.AsyncClient(proxy.url) as through:
+                async for result in through.map("square", range(3000), read_ahead=300):
+                    found.append(result)
+                    if len(found) in (100, 1500):
+                        proxy.cut()
+            return found
+        with support.Proxy(server.port) as proxy:
+            self.assertEqual(asyncio.run(main(proxy)), [x * x for x in range(3000)])
 
     def test_lost_answers_and_a_restart(self):
         async def main(url, own, proxy):

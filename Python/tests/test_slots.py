@@ -8,7 +8,8 @@ import unittest
 from unittest import mock
 
 import support  # noqa: F401  (puts the package on the path)
-from martlet import slots
+import martlet
+from martlet import functions, slots
 
 
 class ThreadCapsTests(unittest.TestCase):
@@ -65,6 +66,16 @@ class WaitsTests(unittest.TestCase):
         with self.waits.lend():
             pass
         self.assertEqual(self.sent, [])
+
+
+class OptionTests(unittest.TestCase):
+    def test_slots_are_a_whole_number(self):
+        marked = martlet.function(name="wide", cpus=2)(len)
+        self.assertIs(marked, len)
+        self.assertEqual(functions.registered.pop().cpus, 2)
+        for wrong, error in ((0, ValueError), (1.5, TypeError), (True, TypeError), ("2", TypeError)):
+            with self.assertRaisesRegex(error, "wide: cpus must be"):
+                martlet.function(name="wide", cpus=wrong)(len)
 
 
 if __name__ == "__main__":

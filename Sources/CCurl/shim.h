@@ -77,6 +77,16 @@ static inline void ccurl_multi_set_callbacks(
     curl_multi_setopt(multi, CURLMOPT_TIMERDATA, context);
 }
 
+/// A body of unknown length, asked for piece by piece.
+static inline void ccurl_set_reader(CURL *easy, curl_read_callback read, void *context) {
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)-1);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, read);
+    curl_easy_setopt(easy, CURLOPT_READDATA, context);
+}
+
+/// Goes on with a body whose reader had nothing to give.
+static inline void ccurl_go_on(CURL *easy) { curl_easy_pause(easy, CURLPAUSE_CONT); }
+
 /// The address that libcurl is about to connect to.
 static inline const struct sockaddr *ccurl_address(const struct curl_sockaddr *target) {
     return &target->addr;

@@ -36,6 +36,12 @@ static const unsigned char python_wire[] = {
 static const unsigned char python_operations[] = {
 #embed "../../Python/martlet/operations.py"
 };
+static const unsigned char python_maps[] = {
+#embed "../../Python/martlet/maps.py"
+};
+static const unsigned char python_uploads[] = {
+#embed "../../Python/martlet/uploads.py"
+};
 static const unsigned char python_client[] = {
 #embed "../../Python/martlet/client.py"
 };
@@ -149,6 +155,8 @@ static const struct embedded_file python[] = {
     PYTHON("errors", python_errors),
     PYTHON("wire", python_wire),
     PYTHON("operations", python_operations),
+    PYTHON("maps", python_maps),
+    PYTHON("uploads", python_uploads),
     PYTHON("client", python_client),
     PYTHON("async_client", python_async_client),
     PYTHON("parcels", python_parcels),

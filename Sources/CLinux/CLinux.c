@@ -49,6 +49,7 @@ static void child(const struct clinux_spawn *s, pid_t parent, volatile int *fail
     for (int i = 0; i < 4; i++) {
         int fd = wanted[i] >= 0 ? wanted[i] : (i < 3 ? null : -1);
         wanted[i] = fd >= 0 ? fcntl(fd, F_DUPFD, 16) : -1;
+        if (wanted[i] < 0 && i < 4 - (s->channel < 0)) goto fail;
     }
     for (int i = 0; i < 4; i++)
         if (wanted[i] >= 0) { if (dup2(wanted[i], i) < 0) goto fail; }

@@ -20,7 +20,7 @@ enum InputFile {
         }
     }
 
-    private static func unreadable(_ path: String) -> ClientFailure {
+    static func unreadable(_ path: String) -> ClientFailure {
         ClientFailure(.refused, "cannot read \(path): \(String(cString: strerror(errno)))")
     }
 }

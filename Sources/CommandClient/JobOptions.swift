@@ -27,7 +27,7 @@ struct JobOptions: ParsableArguments {
     @Option(help: "A tag to find it by. Repeatable.")
     var tag: [String] = []
 
-    @Option(help: "Slots of the pool that a call takes.")
+    @Option(help: "Slots of the pool that a call takes. (default: the function's)")
     var cpus: Int?
 
     @Option(help: "Attempts in all.")

@@ -1,15 +1,17 @@
 import ArgumentParser
-import Glibc
 import RawJSON
-import Synchronization
+import Threads
+import WebClient
 
 struct MapCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "map",
         abstract: "Calls a function for each item; prints the results in order.",
         discussion: """
-            Items are lines of JSON (NDJSON) or one JSON array. Results come out one a line while \
-            the job runs, null for an item that failed; with a terminal there is a progress bar.
+            Items are lines of JSON (NDJSON), or one JSON array. Lines are sent as they are read, \
+            and run while more of them come; an array is read to its end first. Results come out \
+            one a line while the job runs, null for an item that failed; with a terminal there is \
+            a progress bar.
             """)
 
     @Argument(help: "What to call.")
@@ -21,7 +23,7 @@ struct MapCommand: ClientCommand {
     @Flag(help: "Each line is a string, not JSON.")
     var lines = false
 
-    @Flag(help: "Each line is an item, even if there is but one line and it is an array.")
+    @Flag(help: "Each line is an item, even if the first is an array and no other has come.")
     var ndjson = false
 
     @Flag(help: "Each item is a list of arguments.")
@@ -55,28 +57,92 @@ struct MapCommand: ClientCommand {
     }
 
     func run(_ api: ServerAPI) async throws {
-        let answer = try await api.call(
-            "POST", "/v1/jobs", body: try submission(), headers: job.headers)
-        let submitted = JobView(answer.json)
-        if noWait { return Terminal.say(server.json ? answer.json.line : submitted.id) }
+        var input = try InputLines(file)
         let bar = ProgressBar()
-        let ended = try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await follow(submitted.id, api, bar) }
-            defer { group.cancelAll() }
-            try await printItems(of: submitted.id, api, bar)
-            return try await api.wait(submitted.id, seconds: nil)
-        }
+        let ended =
+            if let items = try wholeItems(&input) {
+                try await submit(items, api, bar)
+            } else {
+                try await upload(input, api, bar)
+            }
         bar.end()
+        guard let ended else { return }
         if server.json { Terminal.say(ended.json.line) }
         if let failure = ended.failure { throw failure }
     }
 
-    private func submission() throws(ClientFailure) -> [UInt8] {
-        let items = try readItems()
-        var writer = JSONWriter(capacity: items.bytes.count + 512)
+    // MARK: Items in
+
+    /// The items if they must be known before the first of them runs; nil when they may be lines.
+    private func wholeItems(_ input: inout InputLines) throws(ClientFailure) -> RawJSON? {
+        // What is compared with other jobs is compared whole.
+        if job.unique || job.cache != nil {
+            return try MapItems(areStrings: lines).array(of: try input.all(), areLines: ndjson)
+        }
+        guard !lines, !ndjson, let bytes = try input.allIfArray() else { return nil }
+        return try MapItems(areStrings: false).array(of: bytes, areLines: false)
+    }
+
+    /// Submits items that are known; returns the job at its end, nil when nobody waits for it.
+    private func submit(
+        _ items: RawJSON, _ api: ServerAPI, _ bar: ProgressBar,
+    ) async throws -> JobView? {
+        let answer = try await api.call(
+            "POST", "/v1/jobs", body: head(with: items), headers: job.headers)
+        let submitted = JobView(answer.json)
+        if noWait {
+            Terminal.say(server.json ? answer.json.line : submitted.id)
+            return nil
+        }
+        return try await watch(submitted.id, api, bar)
+    }
+
+    /// Sends items as they are read, and prints results meanwhile.
+    private func upload(
+        _ input: InputLines, _ api: ServerAPI, _ bar: ProgressBar,
+    ) async throws -> JobView? {
+        let body = WebUpload()
+        let feed = ItemFeed(body, input, MapItems(areStrings: lines))
+        // A loop of its own: results that wait for a slow reader hold up no item.
+        let uploader = try server.connect()
+        let (ids, started) = AsyncStream.makeStream(of: String.self)
+        let threads = ThreadExecutor(name: "input", threads: 1)
+        defer { threads.stop() }
+        _ = await body.put(head(with: nil) + [UInt8(ascii: "\n")])
+        return try await withThrowingTaskGroup(of: JobView?.self) { group in
+            group.addTask(executorPreference: threads) {
+                try await feed.run()
+                return nil
+            }
+            group.addTask {
+                defer { started.finish() }
+                let answer = try await uploader.upload(body, headers: job.headers) {
+                    started.yield($0)
+                }
+                let id = JobView(answer.json).id
+                started.yield(id)
+                if noWait { Terminal.say(server.json ? answer.json.line : id) }
+                return nil
+            }
+            group.addTask {
+                for await id in ids where !noWait { return try await watch(id, api, bar) }
+                return nil
+            }
+            for try await ended in group {
+                guard let ended else { continue }
+                group.cancelAll()  // it may have ended before its items have
+                return ended
+            }
+            return nil
+        }
+    }
+
+    /// The submission, or the first line of an upload.
+    private func head(with items: RawJSON?) -> [UInt8] {
+        var writer = JSONWriter(capacity: (items?.bytes.count ?? 0) + 512)
         writer.beginObject()
         writer.member("function", function)
-        writer.member("map", items)
+        if let items { writer.member("map", items) }
         if spread { writer.member("spread", true) }
         if let concurrency { writer.member("concurrency", concurrency) }
         if let chunk {
@@ -92,39 +158,19 @@ struct MapCommand: ClientCommand {
         return writer.bytes
     }
 
-    // MARK: Items in
-
-    private func readItems() throws(ClientFailure) -> RawJSON {
-        let bytes = try InputFile.read(file)
-        if !lines, !ndjson, let whole = try? RawJSON(validating: bytes), whole.kind == .array {
-            return whole
-        }
-        var writer = JSONWriter(capacity: bytes.count + 64)
-        writer.beginArray()
-        for (index, line) in bytes.split(separator: UInt8(ascii: "\n")).enumerated() {
-            let line = line.last == 0x0d ? line.dropLast() : line
-            if lines {
-                writer.value(String(decoding: line, as: UTF8.self))
-            } else if !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) {
-                writer.append(raw: try Self.read(line, number: index + 1).bytes)
-            }
-        }
-        writer.endArray()
-        return RawJSON(trusted: writer.bytes[...])
-    }
-
-    private static func read(
-        _ line: ArraySlice<UInt8>, number: Int,
-    ) throws(ClientFailure) -> RawJSON {
-        do throws(RawJSONError) {
-            return try RawJSON(validating: line)
-        } catch {
-            throw ClientFailure(
-                .refused, "line \(number) is not JSON: \(error); --lines takes lines as strings")
-        }
-    }
-
     // MARK: Results out
+
+    /// Prints what comes of a job; returns it at its end.
+    private func watch(
+        _ id: String, _ api: ServerAPI, _ bar: ProgressBar,
+    ) async throws -> JobView {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await follow(id, api, bar) }
+            defer { group.cancelAll() }
+            try await printItems(of: id, api, bar)
+            return try await api.wait(id, seconds: nil)
+        }
+    }
 
     /// Prints the items as they end, taking up a broken stream where it broke.
     private func printItems(
@@ -155,47 +201,5 @@ struct MapCommand: ClientCommand {
             }
             try await Task.sleep(for: .milliseconds(200))
         }
-    }
-}
-
-/// Turns the stream of items into lines of results.
-private final class ItemPrinter: Sendable {
-    private let bar: ProgressBar
-    private let isWhole: Bool
-    private let isSilent: Bool
-    private let state = Mutex((part: [UInt8](), next: 0))
-
-    /// - Parameters:
-    ///   - bar: above which it prints.
-    ///   - isWhole: whether the server's lines are printed as they are.
-    ///   - isSilent: whether nothing is printed.
-    init(bar: ProgressBar, isWhole: Bool, isSilent: Bool) {
-        self.bar = bar
-        self.isWhole = isWhole
-        self.isSilent = isSilent
-    }
-
-    /// Index of the item that comes next.
-    var next: Int { state.withLock { $0.next } }
-
-    /// Drops the beginning of a line whose end never came.
-    func forgetPart() { state.withLock { $0.part = [] } }
-
-    func take(_ piece: UnsafeRawBufferPointer) {
-        let lines = state.withLock { state -> [UInt8] in
-            state.part += piece
-            var lines: [UInt8] = []
-            var start = 0
-            while let end = state.part[start...].firstIndex(of: UInt8(ascii: "\n")) {
-                let line = RawJSON(trusted: state.part[start..<end])
-                start = end + 1
-                state.next = (line.member("index")?.int ?? state.next) + 1
-                lines += isWhole ? line.bytes : (line.member("result") ?? .null).bytes
-                lines.append(UInt8(ascii: "\n"))
-            }
-            state.part.removeSubrange(..<start)
-            return lines
-        }
-        if !isSilent, !lines.isEmpty { bar.print(lines) }
     }
 }

@@ -10,6 +10,9 @@ struct ServerAPI: Sendable {
     /// Seconds that one long poll waits.
     private static let pollSeconds = 30
 
+    /// Of a request that lasts as long as a job.
+    private static let longest = Duration.seconds(30 * 24 * 3600)
+
     struct Answer {
         let status: Int
         let body: [UInt8]
@@ -44,12 +47,36 @@ struct ServerAPI: Sendable {
         return try await send(request)
     }
 
+    /// Submits a map whose items are read meanwhile.
+    ///
+    /// - Parameters:
+    ///   - body: the job's line, then the items'.
+    ///   - headers: added to those that every request has.
+    ///   - started: called once the job is there, if the server says so before its answer.
+    /// - Returns: the answer, which comes after the last item.
+    /// - Throws: why there is none.
+    func upload(
+        _ body: WebUpload, headers: [(name: String, value: String)],
+        started: @escaping @Sendable (_ id: String) -> Void,
+    ) async throws(ClientFailure) -> Answer {
+        var request = self.request("POST", "/v1/jobs")
+        request.headers += headers
+        request.headers += [("Content-Type", "application/x-ndjson"), ("Prefer", "hints")]
+        request.upload = body
+        request.timeout = Self.longest
+        request.hinted = { name, value in
+            guard name == "location", let id = value.split(separator: "/").last else { return }
+            started(String(id))
+        }
+        return try await send(request)
+    }
+
     /// Streams the body of an answer; `receive` is called on another thread, which waits for it.
     func stream(
         _ path: String, receive: @escaping @Sendable (UnsafeRawBufferPointer) -> Void,
     ) async throws(ClientFailure) {
         var request = self.request("GET", path)
-        request.timeout = .seconds(30 * 24 * 3600)
+        request.timeout = Self.longest
         request.receive = receive
         _ = try await send(request)
     }

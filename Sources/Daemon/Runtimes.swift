@@ -181,6 +181,7 @@ extension Function {
         limits = CallLimits(hello: hello)
         isUnique = hello.member("unique")?.bool ?? false
         cache = hello.member("cache")?.double
+        cpus = hello.member("cpus")?.int
     }
 }
 
@@ -222,6 +223,7 @@ func found(_ name: String) -> String? {
     return candidates.first { access($0, X_OK) == 0 }
 }
 
+/// A path that holds in whatever folder a worker is.
 func absolute(_ path: String) -> String {
     guard !path.hasPrefix("/"), let folder = getcwd(nil, 0) else { return path }
     defer { free(folder) }

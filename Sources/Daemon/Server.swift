@@ -54,7 +54,7 @@ enum Server {
         settings.openJobsPerQueue = configuration.maxQueuedPerQueue ?? .max
         settings.workerDeaths = configuration.maxWorkerDeaths
         settings.eventStreams = configuration.maxEventStreams
-        let queue = try await JobQueue.start(
+        let queue = try await JobQueue.recover(
             EngineParts(
                 store: store, pools: runtimes.pools, slots: runtimes.slots, catalogue: catalogue,
                 settings: settings, loop: engineLoop, logger: logger,
@@ -65,8 +65,9 @@ enum Server {
         let watch = HTTPServerWatch()
         let dashboard = DashboardRoutes()
         let workerToken = configuration.token.map { _ in randomToken() }
+        let door = try WorkerDoor(configuration)
         let server = try HTTPServer(
-            listen: configuration.listen, loops: loops,
+            listen: configuration.listen + (door.map { [$0.address] } ?? []), loops: loops,
             router: Router(
                 JobRoutes(queue: queue, blobs: blobs, http: watch, tracer: exporter?.tracer).routes
                     + dashboard.routes),
@@ -74,8 +75,11 @@ enum Server {
                 configuration, tls: tls, tracer: exporter?.tracer, openPaths: dashboard.paths,
                 workerToken: workerToken))
         watch.look(at: server)
+        // Calls may submit jobs: they know where before the first of them runs.
         await runtimes.announce(server.addresses, isSecure: tls != nil, token: workerToken)
-        for address in server.addresses {
+        await queue.begin()
+        server.open()
+        for address in server.addresses where address != door?.address {
             logger.notice(
                 "listening", metadata: ["address": "\(address.url(isSecure: tls != nil))"])
         }
@@ -100,6 +104,7 @@ enum Server {
         async let requests: Void = server.stop(whenOver: grace.isOver)
         async let jobs: Void = queue.stop(whenOver: grace.isOver)
         _ = await (requests, jobs)
+        door?.remove()
         await exporter?.finish()
         web.close()
         blobs.stop()

@@ -228,7 +228,7 @@ actor Dispatcher {
     }
 
     func giveBackPlace(of job: Job, _ function: Function) {
-        pools[job.pool]?.giveBack(for: function, cpus: job.submission.cpus)
+        pools[job.pool]?.giveBack(for: function, cpus: job.cpus)
         pump(job.pool)
     }
 
@@ -324,6 +324,9 @@ actor Dispatcher {
         CallSource(
             job: job.id, reporter: journal, traceparent: traces.traceparent(of: job))
     }
+
+    /// Whether somebody waits for more results of a map.
+    nonisolated func isWatched(_ id: JobID) -> Bool { savedItems.has(id) }
 
     /// Workers that a job may end before it is given up.
     nonisolated var maxWorkerDeaths: Int { settings.workerDeaths }
@@ -458,6 +461,9 @@ actor Dispatcher {
     var jobCounts: [JobCounts] { metrics.snapshot }
 
     var runningCount: Int { attempts.count }
+
+    /// The time on the engine's loop; to be had only if that loop lives.
+    var time: LoopInstant { .current() }
 
     /// Starts no more jobs.
     func drain() { isDraining = true }

@@ -74,11 +74,12 @@ package final class JobQueue: Sendable {
     let events: EventFeed
     /// Those who wait for more of a log.
     let savedLogs = JobWaiters()
+    let lastAnswer = LastAnswer()
 
-    /// Recovers what an earlier server has left and begins to run it.
+    /// Recovers what an earlier server has left; it runs from `begin` on.
     ///
     /// - Throws: `StoreError` when the store cannot be read.
-    package static func start(_ parts: EngineParts) async throws -> JobQueue {
+    package static func recover(_ parts: EngineParts) async throws -> JobQueue {
         let report = try await parts.store.recover(
             at: .now(), keepSeconds: parts.settings.keepSeconds)
         if report.requeued > 0 {
@@ -89,10 +90,13 @@ package final class JobQueue: Sendable {
         let open = OpenJobs(
             limit: parts.settings.openJobs, limitPerQueue: parts.settings.openJobsPerQueue,
             stored: try await parts.store.counts())
-        let queue = JobQueue(parts, open: open, lastSequence: report.lastSequence)
-        await queue.dispatcher.watchPools()
-        for pool in parts.pools.keys { await queue.dispatcher.refill(pool) }
-        return queue
+        return JobQueue(parts, open: open, lastSequence: report.lastSequence)
+    }
+
+    /// Begins to run what waits.
+    package func begin() async {
+        await dispatcher.watchPools()
+        for pool in pools.keys { await dispatcher.refill(pool) }
     }
 
     private init(_ parts: EngineParts, open: OpenJobs, lastSequence: Int64) {
@@ -136,11 +140,11 @@ package final class JobQueue: Sendable {
                 "\"\(function.name)\" does not run on the \(pool.rawValue) pool; choose \(allowed)."
             )
         }
-        if let slots = slots[pool], submission.cpus > slots {
+        if let slots = slots[pool], let cpus = submission.cpus, cpus > slots {
             throw SubmissionError(
                 .invalidMember, at: pointer.appending("cpus"),
                 "\"cpus\" must be at most \(slots), which the \(pool.rawValue) pool has, not "
-                    + "\(submission.cpus).")
+                    + "\(cpus).")
         }
         if function.runtime == .native || pool != .process, !submission.limits.isEmpty {
             var names = JSONWriter()
@@ -156,6 +160,8 @@ package final class JobQueue: Sendable {
         let now = Timestamp.now()
         var submission = submission
         submission.queue = submission.queue ?? function.queue ?? "default"
+        // A function that would like more than there is runs with what there is.
+        submission.cpus = submission.cpus ?? min(function.cpus ?? 1, slots[pool] ?? 1)
         for tag in function.tags where !submission.tags.contains(tag) {
             submission.tags.append(tag)
         }
@@ -238,9 +244,10 @@ package final class JobQueue: Sendable {
             return try await store.insert(
                 jobs, batch: batch, leavingOut: { live.state(of: $0) == .cancelling }
             ) { outcomes in
-                let kept = zip(jobs, outcomes)
-                let fresh = kept.compactMap { $1.isStored ? $0.withoutPieces : nil }
-                open.leave(kept.lazy.filter { !$1.isStored }.map { $0.0 })
+                let fresh = Self.fresh(jobs, outcomes)
+                if fresh.count < jobs.count {
+                    open.leave(zip(jobs, outcomes).lazy.filter { !$1.isStored }.map { $0.0 })
+                }
                 events.publish(fresh)
                 loop.execute { dispatcher.assumeIsolated { $0.take(fresh) } }
             }
@@ -248,6 +255,12 @@ package final class JobQueue: Sendable {
             open.leave(jobs)
             throw error
         }
+    }
+
+    /// The jobs that were stored, as they are held in memory; of most batches the very array.
+    private static func fresh(_ jobs: [Job], _ outcomes: [InsertOutcome]) -> [Job] {
+        if outcomes.allSatisfy(\.isStored), jobs.allSatisfy({ $0.pieces.isEmpty }) { return jobs }
+        return zip(jobs, outcomes).compactMap { $1.isStored ? $0.withoutPieces : nil }
     }
 
     // MARK: Looking

@@ -22,7 +22,7 @@ struct JobRun: Sendable {
         switch job.submission.work {
         case .call(let arguments):
             var call = Call(function: function, payload: .arguments(arguments), timeout: timeout)
-            call.cpus = job.submission.cpus
+            call.cpus = job.cpus
             call.limits = job.submission.limits.or(function.limits)
             call.source = dispatcher.source(of: job)
             judge(await dispatcher.run(call, in: job.pool), &job)

@@ -19,6 +19,9 @@ final class JobWaiters: Sendable {
         }
     }
 
+    /// Whether somebody waits for the job.
+    func has(_ id: JobID) -> Bool { waiters.withLock { $0[id] != nil } }
+
     /// Wakes all who wait for the job, which has ended.
     func tell(_ job: Job) {
         let told = waiters.withLock { $0.removeValue(forKey: job.id) } ?? []

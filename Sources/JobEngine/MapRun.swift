@@ -22,6 +22,9 @@ actor MapRun {
     private var unsavedBytes = 0
     /// Writes what has come in, a moment later.
     private var saveTimer: LoopTimer?
+    /// Whether somebody waited for results when the last ones were written: it is likely that they
+    /// come back for more.
+    private var wasWatched = false
     private var saving: Task<Void, Never>?
     private var done: Int
     private var failed = 0
@@ -33,8 +36,9 @@ actor MapRun {
 
     /// Bytes of results that are kept in memory before they are written.
     private static let unsavedLimit = 512 << 10
-    /// How long they are kept, so that whoever reads along sees them soon.
+    /// How long they are kept, and how long when somebody reads along.
     private static let unsavedTime = Duration.milliseconds(200)
+    private static let watchedTime = Duration.milliseconds(25)
 
     init(
         job: Job, function: Function, timeout: Double?, slots: Int, ended: [Range<Int>],
@@ -49,7 +53,7 @@ actor MapRun {
         self.loop = loop
         items = MapItems(of: job, store: store, loop: loop)
         isUploading = uploads.isOpen(job.id)
-        let slots = max(1, slots / job.submission.cpus)
+        let slots = max(1, slots / job.cpus)
         let wanted = job.submission.concurrency ?? slots
         // As joblib counts: -1 is all slots, -2 all but one.
         let allowed = wanted > 0 ? min(wanted, slots) : slots + 1 + wanted
@@ -159,7 +163,7 @@ actor MapRun {
             payload: .items(
                 part, count: chunk.count, spread: items.spread, onError: job.submission.onError),
             timeout: timeout)
-        call.cpus = job.submission.cpus
+        call.cpus = job.cpus
         call.limits = job.submission.limits.or(function.limits)
         call.source = dispatcher.source(of: job)
         running += chunk.count
@@ -212,13 +216,15 @@ actor MapRun {
         if unsavedBytes > Self.unsavedLimit {
             await dispatcher.save(takeUnsaved(), of: job.id)
         } else if saveTimer == nil {
-            saveTimer = loop.schedule(after: Self.unsavedTime) {
+            let isWatched = wasWatched || dispatcher.isWatched(job.id)
+            saveTimer = loop.schedule(after: isWatched ? Self.watchedTime : Self.unsavedTime) {
                 self.assumeIsolated { $0.saveInTime() }
             }
         }
     }
 
     private func saveInTime() {
+        wasWatched = dispatcher.isWatched(job.id)
         let before = saving
         let segments = takeUnsaved()
         // A task of its own: a timer cannot wait. The run waits for it before it ends.

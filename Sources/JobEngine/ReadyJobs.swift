@@ -56,7 +56,7 @@ struct ReadyJobs {
         entries[job.pool, default: Heap()].insert(
             Entry(
                 priority: job.submission.priority, sequence: nextSequence, isNested: job.isNested,
-                job: id, function: job.submission.function, cpus: job.submission.cpus,
+                job: id, function: job.submission.function, cpus: job.cpus,
                 bytes: bytes))
         self.bytes[job.pool, default: 0] += bytes
         return nextSequence

@@ -28,6 +28,8 @@ package struct Function: Sendable, Equatable {
     package var retry: RetryPolicy?
     /// Of a job that gives none itself.
     package var limits = CallLimits()
+    /// Slots of the pool that a call takes, of a job that does not say; nil for one.
+    package var cpus: Int?
     package var queue: String?
     package var tags: [String]
     /// Whether its jobs are `unique` and take results of others for so many seconds, if they do not

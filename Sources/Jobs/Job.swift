@@ -74,6 +74,9 @@ package struct Job: Sendable {
 }
 
 extension Job {
+    /// Slots of its pool that a call takes.
+    package var cpus: Int { submission.cpus ?? 1 }
+
     /// The job, which has ended, as it waits to be run again.
     package func queuedAgain(keepingItems: Bool) -> Job {
         var job = self

@@ -109,7 +109,9 @@ extension JobStore {
 package enum InsertOutcome: Sendable {
     case stored
     /// A job that is there already answers in its place; the new one was not stored.
-    case existing(Job, Likeness)
+    ///
+    /// Indirect: a batch has a thousand outcomes, nearly all of which hold no job.
+    indirect case existing(Job, Likeness)
     /// An earlier batch with the same key and body has made this job, or was answered with it.
     case repeated(JobID)
     /// The key is that of a batch with another body, or of a job where this is a batch, or of a

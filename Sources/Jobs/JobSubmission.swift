@@ -10,8 +10,8 @@ package struct JobSubmission: Sendable {
     /// for one less, and so on.
     package var concurrency: Int?
     package var chunk = ChunkSize.auto
-    /// Slots of the pool that a call takes.
-    package var cpus = 1
+    /// Slots of the pool that a call takes; nil for the function's default.
+    package var cpus: Int?
     package var onError = OnError.stop
     /// nil for the function's queue, else `default`.
     package var queue: String?

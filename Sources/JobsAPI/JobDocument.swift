@@ -19,6 +19,7 @@ enum JobDocument {
         writer.member("pool", job.pool.rawValue)
         writer.member("queue", submission.queue ?? "default")
         writer.member("priority", submission.priority)
+        writer.member("cpus", job.cpus)
         writer.member("tags", submission.tags)
         writer.member("attempt", job.attempt)
         writer.member("created_at", job.createdAt.description)
@@ -101,6 +102,7 @@ enum JobDocument {
         function.limits.writeMembers(to: &writer)
         if function.isUnique { writer.member("unique", true) }
         if let cache = function.cache { writer.member("cache", cache) }
+        if let cpus = function.cpus { writer.member("cpus", cpus) }
         if let source = function.source { writer.member("source", source) }
         writer.endObject()
     }

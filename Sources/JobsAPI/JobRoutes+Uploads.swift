@@ -44,6 +44,7 @@ extension JobRoutes {
             // Its items are there, or were lost with the upload that it came by.
             return try await accepted(kept, for: job, status: 202)
         }
+        if prefersHints(request) { await body.hint([("Location", "/v1/jobs/\(job.id)")]) }
         do {
             try await take(first.dropFirst(), then: &lines, for: job.id)
             try await queue.endUpload(job.id)

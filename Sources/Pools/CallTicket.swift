@@ -16,6 +16,10 @@ final class CallTicket {
     var isLong = true
     /// Whether it waits for another job, and has lent its slots.
     var isWaiting = false
+    /// Whether it went on past the grace period, though it was to stop.
+    private(set) var isDeaf = false
+    /// Whether its slot has gone to another worker or thread before its end.
+    var hasMoved = false
     /// Stops a call that runs in or under this server rather than in a fleet.
     private var halt: (() -> Void)?
 
@@ -31,6 +35,18 @@ final class CallTicket {
     func stop(as failure: Failure) {
         stopping = stopping ?? failure
         halt?()
+    }
+
+    /// How long a call that cannot be killed may go on when it is to stop.
+    static let grace = Duration.seconds(3)
+
+    /// Says, in the job's log too, that the call goes on past the grace period, and what follows.
+    func paysNoHeed(_ consequence: String) {
+        isDeaf = true
+        stopping?.message += " It paid no heed to that."
+        guard let source = call.source else { return }
+        let line = "The call was asked to stop and goes on. \(consequence)"
+        source.reporter.log([LogLine(.log, level: "warning", line)], of: source.job)
     }
 
     /// Suspends until `finish`.

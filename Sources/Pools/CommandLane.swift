@@ -34,13 +34,13 @@ struct CommandLane: Sendable {
         var launch = WorkerLaunch(arguments: [path], environment: environment, rules: rules)
         launch.limits = limits
         launch.sandbox = sandbox
-        var input: [Int32] = [0, 0]
-        var output: [Int32] = [0, 0]
-        var errors: [Int32] = [0, 0]
+        var input: [Int32] = [-1, -1]
+        var output: [Int32] = [-1, -1]
+        var errors: [Int32] = [-1, -1]
         guard clinux_pipe(&input) == 0, clinux_pipe(&output) == 0, clinux_pipe(&errors) == 0 else {
-            return .failure(
-                Failure(
-                    .unavailable, type: "SystemError", message: String(cString: strerror(errno))))
+            let why = String(cString: strerror(errno))
+            for end in input + output + errors where end >= 0 { close(end) }
+            return .failure(Failure(.unavailable, type: "SystemError", message: why))
         }
         let start = launch
         let (stdin, stdout, stderr) = (input, output, errors)

@@ -24,6 +24,9 @@ package actor RuntimePool: JobPool {
     private var fleets: [Function.Runtime: WorkerFleet] = [:]
     private var local = 0
     private var localReserved = 0
+    /// Native calls that pay no heed and whose slots have other threads now.
+    private var moved = 0
+    private var onRoom: (@Sendable () -> Void)?
     private var running: [Int: CallTicket] = [:]
     private var nextRun = 0
     private var home: ServerHome?
@@ -140,6 +143,7 @@ package actor RuntimePool: JobPool {
     }
 
     package func whenRoom(_ body: @escaping @Sendable () -> Void) {
+        onRoom = body
         for fleet in fleets.values { fleet.onRoom = body }
     }
 
@@ -160,7 +164,9 @@ package actor RuntimePool: JobPool {
             let width = min(call.cpus, slots)
             localReserved = max(0, localReserved - width)
             local += width
-            defer { local -= width }
+            defer {
+                if ticket.hasMoved { moved -= 1 } else { local -= width }
+            }
             return call.function.runtime == .command
                 ? await runCommand(ticket) : await runNative(ticket)
         } onCancel: {
@@ -204,16 +210,34 @@ package actor RuntimePool: JobPool {
                     results: chunk.results[...], count: chunk.count, failures: chunk.failures)
             }
         }
-        ticket.stopped(by: { work.cancel() })
+        ticket.stopped(by: {
+            work.cancel()
+            self.insist(ticket, on: nativeThreads)
+        })
         startClock(ticket)
         let value = await work.value
         ticket.timer?.cancel()
+        if ticket.hasMoved { nativeThreads.removeThread() }
         let (seconds, attoseconds) = (ContinuousClock.now - start).components
         let elapsed = Double(seconds) + Double(attoseconds) * 1e-18
         if let stopping = ticket.stopping, value.wasStopped {
             return CallOutcome(.failure(stopping), seconds: elapsed)
         }
         return CallOutcome(value, seconds: elapsed)
+    }
+
+    /// A thread of this server cannot be killed: after the grace period another takes its place.
+    private func insist(_ ticket: CallTicket, on threads: ThreadExecutor) {
+        guard !ticket.isDeaf else { return }
+        ticket.timer?.cancel()
+        ticket.timer = loop.schedule(after: CallTicket.grace) {
+            ticket.paysNoHeed("Its thread cannot be ended; another takes its place.")
+            guard self.moved < self.slots, threads.addThread() else { return }
+            self.moved += 1
+            self.local -= min(ticket.call.cpus, self.slots)
+            ticket.hasMoved = true
+            self.onRoom?()
+        }
     }
 
     /// Stops the call when it has run as long as it may.

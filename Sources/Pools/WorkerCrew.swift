@@ -155,6 +155,14 @@ final class WorkerCrew {
         worker.retire()
     }
 
+    /// Lets another worker take over from one that does not stop its calls.
+    func replace(_ worker: WorkerProcess) {
+        guard workers.contains(where: { $0 === worker }) else { return }
+        logger.warning("a call pays no heed", metadata: ["worker": "\(worker.pid)"])
+        retire(worker)
+        fill()
+    }
+
     /// Replaces a worker that has run as many calls, or has as much memory, as one may.
     func retireIfWorn(_ worker: WorkerProcess) {
         guard workers.contains(where: { $0 === worker }) else { return }

@@ -23,6 +23,8 @@ final class WorkerFleet {
 
     /// Reserved or given, calls that take several slots.
     private var wideCalls = 0
+    /// Calls that pay no heed and whose slots are in another worker now.
+    private var moved = 0
     /// Calls that wait for other jobs and have lent their slots.
     private var waitingCalls = 0 {
         didSet { if isSerial { crew.size = size + waitingCalls } }
@@ -131,6 +133,8 @@ final class WorkerFleet {
         if width > 1 { wideCalls = max(0, wideCalls - 1) }
         if ticket.isWaiting {
             waitHasEnded()
+        } else if ticket.hasMoved {
+            moved -= 1
         } else {
             running -= width
         }
@@ -197,6 +201,7 @@ final class WorkerFleet {
         ticket.stopping = failure
         if !isSerial {
             worker.cancel(ticket)
+            insist(ticket, in: worker)
         } else if worker.first === ticket {
             terminate(worker)
         }
@@ -219,11 +224,42 @@ final class WorkerFleet {
             ticket.finish(outcome.blaming(worker.pid))
         }
         crew.retireIfWorn(worker)
-        if isSerial, let next = worker.first {
+        if !isSerial {
+            endIfDeaf(worker)
+        } else if let next = worker.first {
             if next.stopping != nil { terminate(worker) }
             startClock(next)
         }
         placeWaiting()
+    }
+
+    // MARK: Calls that pay no heed
+
+    /// A thread or a coroutine cannot be killed, but its process can: after the grace period another
+    /// worker takes its place, and it is ended as soon as no other call runs in it.
+    private func insist(_ ticket: CallTicket, in worker: WorkerProcess) {
+        ticket.timer?.cancel()
+        ticket.timer = loop.schedule(after: CallTicket.grace) { [weak worker] in
+            guard let worker, worker.tickets[ticket.number] === ticket else { return }
+            ticket.paysNoHeed("Its worker is replaced, and ended when its other calls have ended.")
+            // The slot is the new worker's, but not without bound: each old one has its process.
+            if !ticket.isWaiting, self.moved < self.slots {
+                self.moved += 1
+                self.running -= self.width(ticket.call.cpus)
+                ticket.hasMoved = true
+            }
+            self.crew.replace(worker)
+            self.endIfDeaf(worker)
+            self.onRoom?()
+        }
+    }
+
+    /// Ends a worker in which nothing runs but calls that pay no heed.
+    private func endIfDeaf(_ worker: WorkerProcess) {
+        guard !worker.isDoomed, !worker.tickets.isEmpty,
+            worker.tickets.values.allSatisfy(\.isDeaf)
+        else { return }
+        terminate(worker)
     }
 
     // MARK: Calls that wait for other jobs
@@ -240,7 +276,7 @@ final class WorkerFleet {
             // It may be one of these that the call waits for.
             for ticket in worker.takeBack().reversed() { waiting.prepend(ticket) }
         }
-        guard begins != ticket.isWaiting else { return }
+        guard begins != ticket.isWaiting, !ticket.hasMoved else { return }
         if begins, waitingCalls >= waitLimit {
             stop(ticket, as: .tooManyWaits(waitLimit))
             return

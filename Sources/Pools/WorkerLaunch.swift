@@ -30,6 +30,13 @@ struct StartedWorker {
     let error: Int32
     /// Whether the process is bubblewrap, and the worker below it.
     let isSandboxed: Bool
+
+    /// Ends a worker that cannot be watched, for want of descriptors or memory.
+    func abandon(_ children: ChildProcesses) {
+        kill(-pid, SIGKILL)
+        for fd in [channel, output, error] { close(fd) }
+        _ = children.reap(pid)  // what is killed before it has done anything ends at once
+    }
 }
 
 /// Starts a worker with one end of a socket pair as descriptor 3.

@@ -72,15 +72,23 @@ final class WorkerProcess: EventHandler {
         self.children = children
         self.loop = loop
         pidfd = clinux_pidfd_open(pid)
-        guard pidfd >= 0 else { throw .system("pidfd_open", -pidfd) }
         exitWatch = ExitWatch()
-        try loop.watch(fd, Self.events, handler: self)
-        exitWatch.action = { [weak self] in self?.exited() }
-        try loop.watch(pidfd, EPOLLIN.rawValue, handler: exitWatch)
-        outputs = [
-            try WorkerOutput(started.output, .stdout, loop: loop),
-            try WorkerOutput(started.error, .stderr, loop: loop),
-        ]
+        do throws(SocketError) {
+            guard pidfd >= 0 else { throw .system("pidfd_open", -pidfd) }
+            try loop.watch(fd, Self.events, handler: self)
+            exitWatch.action = { [weak self] in self?.exited() }
+            try loop.watch(pidfd, EPOLLIN.rawValue, handler: exitWatch)
+            outputs = [
+                try WorkerOutput(started.output, .stdout, loop: loop),
+                try WorkerOutput(started.error, .stderr, loop: loop),
+            ]
+        } catch {
+            hasExited = true
+            for fd in [fd, pidfd, started.output, started.error] { loop.unwatch(fd) }
+            if pidfd >= 0 { close(pidfd) }
+            started.abandon(children)
+            throw error
+        }
         for output in outputs {
             output.source = { [weak self] in
                 guard let self, runsOneCall || tickets.count == 1 else { return nil }

@@ -7,7 +7,7 @@ enum JobRow {
     static let columnsOfList = """
         id, uuid_low, bucket, state, function, queue, pool, priority, attempt, created_at,
         not_before, wakes_at, started_at, ended_at, expires_at, items_done, items_failed,
-        item_count, idempotency_key, traceparent, tags, failure
+        item_count, idempotency_key, traceparent, tags, cpus, failure
         """
 
     static let columns = columnsOfList + ", failed_attempts, submission, result"
@@ -27,8 +27,8 @@ enum JobRow {
     fileprivate enum Column: Int32 {
         case id, uuidLow, bucket, state, function, queue, pool, priority, attempt, createdAt
         case notBefore, wakesAt, startedAt, endedAt, expiresAt, itemsDone, itemsFailed
-        case itemCount, idempotencyKey, traceparent, tags, failure, failedAttempts, submission,
-            result, resultBytes, resultFile
+        case itemCount, idempotencyKey, traceparent, tags, cpus, failure
+        case failedAttempts, submission, result, resultBytes, resultFile
     }
 
     /// Binds a new job's values in the order of `columns`.
@@ -56,6 +56,7 @@ enum JobRow {
         row.add(job.idempotencyKey)
         row.add(job.traceparent)
         row.add(text(job.submission.tags))
+        if job.cpus == 1 { row.addNull() } else { row.add(job.cpus) }
         bindFailures(job, to: &row)
         if let file { row.add(file.name) } else { row.add(job.submission.document.bytes) }
         bindResult(job, in: nil, to: &row)
@@ -193,6 +194,7 @@ enum JobRow {
         var submission = submission
         submission.queue = row.text(.queue)
         submission.tags = tags(row.optionalText(.tags))
+        submission.cpus = row.optionalNumber(.cpus).map { Int($0) } ?? 1
         guard let state = JobState(rawValue: row.text(.state)),
             let pool = PoolKind(rawValue: row.text(.pool))
         else { throw StoreError.failed("job \(id(row)) is damaged; see martlet doctor") }

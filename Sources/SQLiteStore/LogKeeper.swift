@@ -103,6 +103,6 @@ private final class LogPages: Sendable {
                 let log = Unmanaged<LogPages>.fromOpaque(context).takeUnretainedValue()
                 log.atomic.store(Int(pages), ordering: .relaxed)
                 return SQLITE_OK
-            }, Unmanaged.passRetained(self).toOpaque())  // for as long as the connection lives
+            }, Unmanaged.passUnretained(self).toOpaque())  // whoever commits holds its keeper
     }
 }

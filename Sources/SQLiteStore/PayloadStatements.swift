@@ -9,7 +9,9 @@ final class PayloadStatements: @unchecked Sendable {
     private let maxBytes: Int64?
     private let insert: RowStatement
     private let delete: RowStatement
-    /// Files that the transaction under way has taken out of the list.
+    /// Names of files that the transaction under way has put into the list, and files that it has
+    /// taken out.
+    private var added: Set<String> = []
     private var dropped: [PayloadFile] = []
     private var isChanged = false
 
@@ -31,6 +33,7 @@ final class PayloadStatements: @unchecked Sendable {
             row.add(job)
             row.add(file.bytes)
         }
+        added.insert(file.name)
         isChanged = true
         if let maxBytes, try Self.usedBytes(database) > maxBytes {
             throw StoreError.full("The store has reached its bound, \(maxBytes) bytes.")
@@ -52,14 +55,19 @@ final class PayloadStatements: @unchecked Sendable {
         isChanged = false
     }
 
-    /// The files to remove once the transaction is committed.
-    func takeDropped() -> [PayloadFile] {
-        defer { dropped = [] }
-        return dropped
+    /// What the transaction has changed, once it is committed: the files taken out are to be
+    /// removed.
+    func takeChanges() -> (added: Set<String>, dropped: [PayloadFile]) {
+        defer {
+            added = []
+            dropped = []
+        }
+        return (added, dropped)
     }
 
     /// Forgets what a transaction that was undone has done; the bound is set anew by the next one.
     func reset() {
+        added = []
         dropped = []
         isChanged = true
     }

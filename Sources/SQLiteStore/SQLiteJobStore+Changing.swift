@@ -9,24 +9,10 @@ extension SQLiteJobStore {
         _ jobs: [Job], batch: BatchKey?, leavingOut isStopping: @escaping @Sendable (JobID) -> Bool,
         durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome] {
-        let files = try await keepLarge("submission", of: jobs, \.submission.document)
-        let outcomes = try await givingUp(files) { () async throws(StoreError) in
-            try await insert(jobs, files, batch: batch, isStopping, durable)
-        }
-        if !files.isEmpty {
-            let unused = zip(jobs, outcomes).filter { !$1.isStored }.compactMap { files[$0.0.id] }
-            payloads.remove(unused)
-        }
-        return outcomes
-    }
-
-    private func insert(
-        _ jobs: [Job], _ files: [JobID: PayloadFile], batch: BatchKey?,
-        _ isStopping: @escaping @Sendable (JobID) -> Bool,
-        _ durable: @escaping @Sendable ([InsertOutcome]) -> Void,
-    ) async throws(StoreError) -> [InsertOutcome] {
+        let files = try await keepLarge("submission", of: jobs) { $0.submission.document }
         let keySeconds = settings.keySeconds
-        return try await writer.perform(durable: durable) { database, statements in
+        return try await writer.perform(files: files.values, durable: durable) {
+            database, statements in
             let search = LikeJobSearch(database, keySeconds: keySeconds, isStopping: isStopping)
             if let batch, let first = jobs.first,
                 let earlier = try search.batch(batch, before: first.createdAt)
@@ -73,47 +59,11 @@ extension SQLiteJobStore {
     }
 
     package func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError) {
-        let files = try await keepLarge("result", of: [job], \.result)
-        let isThere = try await givingUp(files) { () async throws(StoreError) in
-            try await writer.perform { _, statements in
-                let isThere = try statements.update(job, result: files[job.id])
-                if isThere, !segments.isEmpty { try statements.save(segments, of: job.id) }
-                return isThere
+        let files = try await keepLarge("result", of: [job]) { $0.result }
+        try await writer.perform(files: files.values) { _, statements in
+            if try statements.update(job, result: files[job.id]), !segments.isEmpty {
+                try statements.save(segments, of: job.id)
             }
-        }
-        if !isThere { payloads.remove(Array(files.values)) }
-    }
-
-    // MARK: Files
-
-    /// Writes what is too large for a row to files, which are on the disk when it returns; the
-    /// row that names them comes after.
-    private func keepLarge(
-        _ part: String, of jobs: [Job], _ text: (Job) -> RawJSON?,
-    ) async throws(StoreError) -> [JobID: PayloadFile] {
-        var files: [JobID: PayloadFile] = [:]
-        var texts: [(file: PayloadFile, text: RawJSON)] = []
-        for job in jobs {
-            guard let text = text(job), text.bytes.count > settings.inlineBytes else { continue }
-            let file = PayloadFile(part, of: job.id, bytes: text.bytes.count)
-            files[job.id] = file
-            texts.append((file, text))
-        }
-        if !texts.isEmpty { try await payloads.keep(texts) }
-        return files
-    }
-
-    /// Makes a change that names files; when there is no room for it, they go too.
-    ///
-    /// After another error they stay until the next start: the commit may be on the disk.
-    private func givingUp<Value>(
-        _ files: [JobID: PayloadFile], unless change: () async throws(StoreError) -> Value,
-    ) async throws(StoreError) -> Value {
-        do throws(StoreError) {
-            return try await change()
-        } catch {
-            if case .full = error { payloads.remove(Array(files.values)) }
-            throw error
         }
     }
 
@@ -134,5 +84,26 @@ extension SQLiteJobStore {
         try await writer.perform { _, statements in
             try statements.delete(id.sequence, low: Int64(bitPattern: id.low))
         }
+    }
+
+    // MARK: Files
+
+    /// Writes what is too large for a row to files, which are on the disk when it returns; the
+    /// row that names them comes after.
+    private func keepLarge(
+        _ part: String, of jobs: [Job], _ text: (Job) -> RawJSON?,
+    ) async throws(StoreError) -> [JobID: PayloadFile] {
+        let limit = settings.inlineBytes
+        guard jobs.contains(where: { text($0)?.bytes.count ?? 0 > limit }) else { return [:] }
+        var files: [JobID: PayloadFile] = [:]
+        var texts: [(file: PayloadFile, text: RawJSON)] = []
+        for job in jobs {
+            guard let text = text(job), text.bytes.count > limit else { continue }
+            let file = PayloadFile(part, of: job.id, bytes: text.bytes.count)
+            files[job.id] = file
+            texts.append((file, text))
+        }
+        try await payloads.keep(texts)
+        return files
     }
 }

@@ -17,6 +17,10 @@ enum Schema {
         migrator.registerMigration("5") { database in
             try database.execute(sql: payloads)
         }
+        migrator.registerMigration("6") { database in
+            // Slots of its pool that a call takes; NULL for one.
+            try database.execute(sql: "ALTER TABLE jobs ADD COLUMN cpus INTEGER")
+        }
         return migrator
     }
 

@@ -11,6 +11,8 @@ final class StoreWriter: @unchecked Sendable {
     // Unchecked: `statements` is used on `thread` alone, and after its end by `stop`.
     /// One caller's change; it runs inside the transaction.
     struct Change: Sendable {
+        /// Files that its rows are to name; those that none does go.
+        var files: [PayloadFile] = []
         let body: @Sendable (Database, JobStatements) throws -> Void
         /// Told after the commit, or of the error that undid it.
         let done: @Sendable (StoreError?) -> Void
@@ -25,6 +27,9 @@ final class StoreWriter: @unchecked Sendable {
     private let waiting = Mutex<[Change]>([])
     private let commits = Atomic<Int>(0)
     private let counts = Mutex(StoreStatistics())
+    /// Files that rows may name after a crash: the log holds a commit of them that has failed, until
+    /// the next commit takes its place.
+    private let doubtful = Mutex<[PayloadFile]>([])
 
     init(
         pool: DatabasePool, statements: JobStatements, log: LogKeeper, payloads: PayloadFolder,
@@ -42,6 +47,7 @@ final class StoreWriter: @unchecked Sendable {
 
     /// Makes a change and returns what it gives, once that is durable and `durable` has been told.
     func perform<Value: Sendable>(
+        files: some Collection<PayloadFile> = [],
         durable: @escaping @Sendable (Value) -> Void = { _ in },
         _ body: @escaping @Sendable (Database, JobStatements) throws -> Value,
     ) async throws(StoreError) -> Value {
@@ -49,6 +55,7 @@ final class StoreWriter: @unchecked Sendable {
             let box = ValueBox<Value>()
             submit(
                 Change(
+                    files: Array(files),
                     body: { database, statements in
                         let made = try body(database, statements)
                         box.set(made)
@@ -89,7 +96,7 @@ final class StoreWriter: @unchecked Sendable {
             return waiting
         }
         guard !changes.isEmpty else { return }
-        guard commit(changes) != nil else {
+        guard let groupError = commit(changes) else {
             for change in changes { change.done(nil) }
             return tendLog()
         }
@@ -97,14 +104,24 @@ final class StoreWriter: @unchecked Sendable {
         // the disk is the reason, all that follow would only wait for its answer.
         var failure: StoreError?
         for change in changes {
-            if let failure {
-                change.done(failure)
+            let error = failure == nil ? commit([change]) : nil
+            if let error, error.isOfDisk { failure = StoreError(error) }
+            if let refusal = error.map(StoreError.init) ?? failure {
+                let isCertain = !groupError.isUncertain && error?.isUncertain != true
+                giveUp(change, refusal, isCertain: isCertain)
             } else {
-                let error = commit([change])
-                change.done(error.map(StoreError.init))
-                if error?.isOfDisk == true { failure = error.map(StoreError.init) }
+                change.done(nil)
             }
         }
+    }
+
+    private func giveUp(_ change: Change, _ error: StoreError, isCertain: Bool) {
+        if isCertain {
+            payloads.remove(change.files)
+        } else {
+            doubtful.withLock { $0 += change.files }
+        }
+        change.done(error)
     }
 
     /// Copies what is left of the log when its keeper is done with the most of it.
@@ -144,12 +161,25 @@ final class StoreWriter: @unchecked Sendable {
                 }
             }
             commits.add(1, ordering: .relaxed)
-            payloads.remove(statements.payloads.takeDropped())
+            removeUnused(of: changes, statements)
             return nil
         } catch {
             statements.reset()
             return error
         }
+    }
+}
+
+extension StoreWriter {
+    /// Removes what no row names after a commit.
+    private func removeUnused(of changes: [Change], _ statements: JobStatements) {
+        let (added, dropped) = statements.payloads.takeChanges()
+        let unused = changes.flatMap(\.files).filter { !added.contains($0.name) }
+        let overwritten = doubtful.withLock { doubtful in
+            defer { doubtful = [] }
+            return doubtful
+        }
+        payloads.remove(dropped + unused + overwritten)
     }
 }
 
@@ -182,6 +212,11 @@ extension StoreError {
 }
 
 extension Error {
+    /// Whether the commit may be in the log all the same.
+    fileprivate var isUncertain: Bool {
+        (self as? DatabaseError)?.resultCode == .SQLITE_IOERR
+    }
+
     /// Whether the disk is full or has failed, so that other changes fare no better.
     fileprivate var isOfDisk: Bool {
         switch (self as? DatabaseError)?.resultCode {

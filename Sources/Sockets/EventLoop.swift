@@ -42,6 +42,7 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     private struct Inbox {
         var work: [Work] = []
         var isStopping = false
+        var hasEnded = false
     }
 
     private struct Watch {
@@ -105,6 +106,7 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
             return
         }
         let wasEmpty = inbox.withLock { inbox in
+            guard !inbox.hasEnded else { return false }
             inbox.work.append(work)
             return inbox.work.count == 1
         }
@@ -189,9 +191,18 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
             now = .current()
             for index in 0..<max(0, Int(count)) { dispatch(events[index]) }
             for timer in timers.takeDue(at: now) { timer.fire() }
-            guard takeInbox() else { return }
+            guard takeInbox() else { return letGo() }
             runLocal()
         }
+    }
+
+    /// Drops the handlers and timers that nobody has taken back: most of them hold the loop.
+    private func letGo() {
+        let (handlers, pending) = (watches, timers)
+        // Emptied first: what is freed may ask the loop to forget it.
+        (watches, timers) = ([], TimerHeap())
+        pending.drop()
+        withExtendedLifetime(handlers) {}
     }
 
     private func waitMilliseconds() -> Int32 {
@@ -222,7 +233,8 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
                 local.append(contentsOf: inbox.work)
                 inbox.work.removeAll(keepingCapacity: true)
             }
-            return !(inbox.isStopping && local.isEmpty)
+            inbox.hasEnded = inbox.isStopping && local.isEmpty
+            return !inbox.hasEnded
         }
     }
 

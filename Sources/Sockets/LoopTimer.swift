@@ -8,6 +8,8 @@ package struct LoopInstant: Comparable, Sendable {
     /// Later than any other.
     package static let never = LoopInstant(nanoseconds: .max)
 
+    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
     package static func current() -> LoopInstant {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
@@ -59,7 +61,9 @@ package struct LoopTime: Sendable {
 /// A call that an event loop will make later, unless it is cancelled; for the loop's thread only.
 package final class LoopTimer {
     let deadline: LoopInstant
-    private weak var loop: EventLoop?
+    // Its loop drops it before it goes itself. A weak reference would make every retain of the loop
+    // take the slow path, by a side table.
+    private unowned let loop: EventLoop
     private var body: (() -> Void)?
 
     init(deadline: LoopInstant, loop: EventLoop, body: @escaping () -> Void) {
@@ -74,8 +78,11 @@ package final class LoopTimer {
     package func cancel() {
         guard body != nil else { return }
         body = nil
-        loop?.timerCancelled()
+        loop.timerCancelled()
     }
+
+    /// Forgets the call, as the loop ends.
+    fileprivate func drop() { body = nil }
 
     func fire() {
         let body = self.body
@@ -113,6 +120,11 @@ struct TimerHeap {
         guard cancelled > 256, cancelled > heap.count / 2 else { return }
         heap = Heap(heap.unordered.filter { !$0.timer.isCancelled })
         cancelled = 0
+    }
+
+    /// Forgets all calls; what that frees may cancel others of them.
+    func drop() {
+        for entry in heap.unordered { entry.timer.drop() }
     }
 
     /// Takes out the timers due at `now`, in order, the cancelled left out.

@@ -7,6 +7,14 @@ import Glibc
 ///   - name: shown by `top -H` and debuggers; cut to 15 bytes, the kernel's limit.
 ///   - body: what the thread runs; the thread ends when it returns.
 package func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
+    let failure = tryThread(name, body)
+    precondition(failure == 0, "cannot start thread \(name): \(String(cString: strerror(failure)))")
+}
+
+/// As `startThread`, for a thread that can be done without.
+///
+/// - Returns: 0, or the error number that says why there is no such thread.
+func tryThread(_ name: String, _ body: @escaping @Sendable () -> Void) -> Int32 {
     let start = Unmanaged.passRetained(ThreadStart(name: name, body: body))
     var thread = pthread_t()
     let failure = pthread_create(
@@ -18,8 +26,12 @@ package func startThread(_ name: String, _ body: @escaping @Sendable () -> Void)
             start.body()
             return nil
         }, start.toOpaque())
-    precondition(failure == 0, "cannot start thread \(name): \(String(cString: strerror(failure)))")
+    guard failure == 0 else {
+        start.release()
+        return failure
+    }
     pthread_detach(thread)
+    return 0
 }
 
 private final class ThreadStart {

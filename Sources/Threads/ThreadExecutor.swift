@@ -7,7 +7,7 @@ import Glibc
 /// SQLite, process starts, native functions. Work is taken in order; with one thread it is a
 /// serial queue. Threads end after `stop()`, once the work already queued is done.
 package final class ThreadExecutor: TaskExecutor, @unchecked Sendable {
-    // Unchecked: `queue`, `stopping`, `sleeping` and `running` are touched only with `lock` held.
+    // Unchecked: `queue`, `stopping`, `sleeping`, `running` and `surplus` are touched only with `lock` held.
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let wake: UnsafeMutablePointer<pthread_cond_t>
     private let ended: UnsafeMutablePointer<pthread_cond_t>
@@ -15,6 +15,9 @@ package final class ThreadExecutor: TaskExecutor, @unchecked Sendable {
     private var stopping = false
     private var sleeping = 0
     private var running: Int
+    /// Threads that are to end as soon as they have nothing in hand.
+    private var surplus = 0
+    private let name: String
 
     private enum Work {
         case job(UnownedJob)
@@ -31,6 +34,7 @@ package final class ThreadExecutor: TaskExecutor, @unchecked Sendable {
         wake = .allocate(capacity: 1)
         ended = .allocate(capacity: 1)
         running = max(1, threads)
+        self.name = name
         pthread_mutex_init(lock, nil)
         pthread_cond_init(wake, nil)
         pthread_cond_init(ended, nil)
@@ -56,6 +60,25 @@ package final class ThreadExecutor: TaskExecutor, @unchecked Sendable {
     /// Runs a closure on one of the threads, after what was queued before it.
     package func execute(_ body: @escaping @Sendable () -> Void) {
         push(.closure(body))
+    }
+
+    /// Starts a thread more, for one that is held by work that does not end.
+    ///
+    /// - Returns: false when the system gives no thread.
+    package func addThread() -> Bool {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        guard tryThread(name, { self.run() }) == 0 else { return false }
+        running += 1
+        return true
+    }
+
+    /// Ends the thread that has nothing in hand first; the others do its work.
+    package func removeThread() {
+        pthread_mutex_lock(lock)
+        surplus += 1
+        pthread_cond_broadcast(wake)
+        pthread_mutex_unlock(lock)
     }
 
     /// Ends the threads when the queue is empty; does not wait for it.
@@ -87,7 +110,12 @@ package final class ThreadExecutor: TaskExecutor, @unchecked Sendable {
     private func next() -> Work? {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
-        while queue.isEmpty {
+        while true {
+            if surplus > 0 {
+                surplus -= 1
+                return nil
+            }
+            if !queue.isEmpty { break }
             if stopping { return nil }
             sleeping += 1
             pthread_cond_wait(wake, lock)

@@ -15,6 +15,10 @@ final class Transfer: @unchecked Sendable {
     /// Ended already: a cancel may come before the start and long after the end.
     private(set) var isOver = false
     private(set) var easy: UnsafeMutableRawPointer?
+    /// Whether libcurl waits for more of a body that is made while it is sent.
+    private var isStarved = false
+    /// Whether the header lines that come are those of a `103 Early Hints`.
+    private var isHint = false
 
     private var body: [UInt8] = []
     private var headers: [(name: String, value: String)] = []
@@ -48,6 +52,7 @@ final class Transfer: @unchecked Sendable {
     /// Tells whoever waits; does nothing the second time.
     func end(_ outcome: Result<WebResponse, WebError>) {
         isOver = true
+        request.upload?.stop()
         let waiter = self.waiter
         self.waiter = nil
         waiter?.resume(returning: outcome)
@@ -89,6 +94,10 @@ final class Transfer: @unchecked Sendable {
         case "HEAD": ccurl_set(easy, CURLOPT_NOBODY, 1)
         case "POST":
             ccurl_set(easy, CURLOPT_POST, 1)
+            guard request.upload == nil else {
+                ccurl_set_reader(easy, onRead, Unmanaged.passUnretained(self).toOpaque())
+                break
+            }
             setBody(easy, request.body ?? [])
         default:
             if let body = request.body { setBody(easy, body) }
@@ -111,6 +120,10 @@ final class Transfer: @unchecked Sendable {
         }
         // Without these libcurl waits a second before large bodies and calls any body a form.
         list = curl_slist_append(list, "Expect:")
+        // These two are left out by libcurl where it speaks HTTP/2. The first says that it is this
+        // client that knows of hints, and no proxy, which may not.
+        if request.hinted != nil { list = curl_slist_append(list, "Connection: Prefer") }
+        if request.upload != nil { list = curl_slist_append(list, "Transfer-Encoding: chunked") }
         if request.body != nil, !request.headers.contains(where: { $0.name.isSame("content-type") })
         {
             list = curl_slist_append(list, "Content-Type:")
@@ -127,6 +140,10 @@ final class Transfer: @unchecked Sendable {
             // Of a redirect or an interim answer before this one.
             headers.removeAll()
             headerBytes = 0
+            let status = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+            isHint = status == 103
+            // The server has heard enough, if it has not heard all.
+            if status >= 200 { request.upload?.stop() }
             return true
         }
         headerBytes += line.count
@@ -137,7 +154,27 @@ final class Transfer: @unchecked Sendable {
         guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { return true }
         let value = text[colon...].dropFirst()
         headers.append((text[..<colon].lowercased(), value.trimmed))
+        if isHint { request.hinted?(text[..<colon].lowercased(), value.trimmed) }
         return true
+    }
+
+    /// Gives the next bytes of a body that is made while it is sent.
+    fileprivate func give(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard let upload = request.upload else { return 0 }
+        switch upload.take(buffer) {
+        case .bytes(let count): return count
+        case .nothing:
+            isStarved = true
+            return Int(CURL_READFUNC_PAUSE)
+        case .end: return 0
+        }
+    }
+
+    /// Has libcurl ask again for the body, of which there is more.
+    func goOn() {
+        guard isStarved, !isOver, let easy else { return }
+        isStarved = false
+        ccurl_go_on(easy)
     }
 
     /// Takes a piece of the body; false to end the transfer.
@@ -260,6 +297,11 @@ private let onBody: curl_write_callback = { bytes, size, count, context in
     return transfer(context)?.take(body: piece) == true ? piece.count : refused
 }
 
+private let onRead: curl_read_callback = { bytes, size, count, context in
+    let room = UnsafeMutableRawBufferPointer(start: bytes, count: size * count)
+    return transfer(context)?.give(room) ?? Int(CURL_READFUNC_ABORT)
+}
+
 private let onSocket: curl_opensocket_callback = { context, _, target in
     guard let target else { return -1 }
     return transfer(context)?.open(target) ?? -1
@@ -280,6 +322,9 @@ extension WebRequest {
         }
         if body != nil, method == "GET" || method == "HEAD" {
             throw .badRequest("\(method) is sent without a body")
+        }
+        if upload != nil, method != "POST" || body != nil {
+            throw .badRequest("an upload is the body of a POST")
         }
         for (name, value) in headers {
             guard Self.isToken(name) else { throw .badRequest("\"\(name)\" is no header name") }

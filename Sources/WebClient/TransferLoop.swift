@@ -29,6 +29,14 @@ final class TransferLoop {
         queue = TransferQueue(limits: limits)
     }
 
+    deinit {
+        // Of a client that nobody has closed, as at the end of a command; nothing runs any more.
+        for easy in spare { curl_easy_cleanup(easy) }
+        guard let multi else { return }
+        ccurl_multi_set_callbacks(multi, nil, nil, nil)
+        curl_multi_cleanup(multi)
+    }
+
     /// libcurl's own start; once a process, also from several threads.
     private static let isStarted = ccurl_start() == CURLE_OK
 

@@ -32,7 +32,8 @@ package final class WebClient: @unchecked Sendable {
             guard
                 let delay = request.retry.delay(
                     after: attempt, outcome,
-                    isIdempotent: request.isIdempotent && request.receive == nil)
+                    isIdempotent: request.isIdempotent && request.receive == nil),
+                request.upload == nil
             else {
                 var response = try outcome.get()
                 response.attempts = attempt
@@ -50,6 +51,7 @@ package final class WebClient: @unchecked Sendable {
         } catch {
             return .failure(error)
         }
+        request.upload?.onNews { [loop] in loop.execute { transfer.goOn() } }
         return await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 loop.execute {

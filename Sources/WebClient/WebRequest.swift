@@ -7,6 +7,10 @@ package struct WebRequest: Sendable {
     package var headers: [(name: String, value: String)] = []
     /// Sent with any method but GET and HEAD; nil for none.
     package var body: [UInt8]?
+    /// A body that is made while it is sent, in the place of `body`; sent once, without a retry.
+    package var upload: WebUpload?
+    /// Takes each header of a `103 Early Hints` (RFC 8297), on the loop's thread.
+    package var hinted: (@Sendable (_ name: String, _ value: String) -> Void)?
     /// How many redirects are followed at most.
     ///
     /// Only GET, HEAD and POST follow any; POST turns into GET as browsers do it.

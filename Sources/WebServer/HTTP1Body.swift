@@ -15,6 +15,10 @@ final class HTTP1Body: @unchecked Sendable {
     private let start: LoopInstant
     /// Whether it may come as slowly as whatever makes it.
     private let isLive: Bool
+    /// Whether the client knows what `103` is, and no proxy is between that might not: it names
+    /// `Prefer` in `Connection`, which goes no further than to the next hop (RFC 9110, section
+    /// 7.6.1), and is not of HTTP/1.0 (section 15.2).
+    private let takesHints: Bool
     /// Why the body could not be read; that of the handler is no answer to the request then.
     private(set) var failure: (any Error)?
 
@@ -26,6 +30,11 @@ final class HTTP1Body: @unchecked Sendable {
 
     init(of head: RequestHead, limit: Int, isLive: Bool, on connection: HTTP1Connection) {
         self.isLive = isLive
+        takesHints =
+            !head.isHTTP10
+            && head.field("connection")?.lowercased().split(separator: ",").contains {
+                $0.filter { $0 != " " } == "prefer"
+            } == true
         settings = connection.home.settings
         switch head.body {
         case .none: rest = .nothing
@@ -54,7 +63,9 @@ final class HTTP1Body: @unchecked Sendable {
     }
 
     /// The body in pieces, for a handler wherever it runs.
-    var pieces: HTTPBodyStream { HTTPBodyStream { try await self.next() } }
+    var pieces: HTTPBodyStream {
+        HTTPBodyStream(pull: { try await self.next() }, tell: { await self.hint($0) })
+    }
 
     /// Runs on the loop, which the connection's task prefers.
     @concurrent private func next() async throws -> [UInt8]? {
@@ -124,6 +135,15 @@ final class HTTP1Body: @unchecked Sendable {
         awaitsContinue = false
         stream.output.append("HTTP/1.1 100 Continue\r\n\r\n")
         try await stream.flush()
+    }
+
+    @concurrent private func hint(_ fields: [HTTPField]) async {
+        precondition(stream.home.loop.isCurrent, "hints are given in the task of the handler")
+        guard takesHints else { return }
+        stream.output.beginHead(103)
+        for (name, value) in fields { stream.output.field(name, value) }
+        stream.output.endHead()
+        stream.flushSoon()
     }
 
     /// When the body is too slow if nothing more has come: a grace, then a rate on the whole; of a

@@ -115,10 +115,8 @@ final class HTTP2Session {
 
     // MARK: Answers
 
-    /// Sends `100 Continue`.
-    func submitContinue(_ stream: Int32) {
-        var block = HTTP2FieldBlock()
-        block.begin(100)
+    /// Sends an answer that is not the last: `100 Continue` or `103 Early Hints`.
+    func submitInterim(_ block: HTTP2FieldBlock, _ stream: Int32) {
         block.withFields { fields in
             _ = nghttp2_submit_headers(
                 session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, nil, fields.baseAddress,

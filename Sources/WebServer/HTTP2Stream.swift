@@ -48,7 +48,14 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
         return incoming
     }
 
-    var bodyStream: HTTPBodyStream { HTTPBodyStream { try await self.nextPiece() } }
+    var bodyStream: HTTPBodyStream {
+        HTTPBodyStream(pull: { try await self.nextPiece() }, tell: { await self.hint($0) })
+    }
+
+    @concurrent private func hint(_ fields: [HTTPField]) async {
+        precondition(connection.home.loop.isCurrent, "hints are given in the task of the handler")
+        if !isClosed { connection.hint(fields, on: self) }
+    }
 
     @concurrent private func nextPiece() async throws -> [UInt8]? {
         precondition(connection.home.loop.isCurrent, "a body is read in the task of its handler")

@@ -1,3 +1,5 @@
+package typealias HTTPField = (name: String, value: String)
+
 /// What a handler answers.
 package struct HTTPResponse: Sendable {
     package enum Body: Sendable {

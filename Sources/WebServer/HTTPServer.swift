@@ -9,10 +9,11 @@ package final class HTTPServer: Sendable {
     private let service: HTTPService
     /// Those that all loops share.
     private let shared: [ListeningSocket]
+    private let bound: [[ListeningSocket]]
     /// Where it listens, with the ports that the system chose where 0 was asked.
     package let addresses: [ListenAddress]
 
-    /// Binds the addresses and begins to accept.
+    /// Binds the addresses; who connects waits for `open`.
     ///
     /// - Throws: `SocketError.system` when an address cannot be had.
     package init(
@@ -47,8 +48,13 @@ package final class HTTPServer: Sendable {
             throw error
         }
         self.shared = shared
+        self.bound = bound
         self.addresses = bound[0].map(\.address)
-        for (home, sockets) in zip(self.loops, bound) {
+    }
+
+    /// Begins to accept.
+    package func open() {
+        for (home, sockets) in zip(loops, bound) {
             home.loop.execute {
                 home.open(
                     sockets.map {

@@ -12,10 +12,8 @@ import tempfile
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "Examples"))
-from server import ROOT, Server  # noqa: E402
+from service import BINARY, IS_SANITIZED, ROOT, Server
 
-BINARY = ".build/debug/martlet"
 MARTLET = os.path.join(ROOT, BINARY)
 FUNCTIONS = ROOT + "/Tests/EndToEnd/functions"
 NOBODY = "01a2064b-0000-7000-8000-000000000000"
@@ -70,7 +68,8 @@ class CommandTests(unittest.TestCase):
         self.run_command("logs", job, "--tail", "-1", status=64)
 
     def test_logs_follow_a_job_to_its_end(self):
-        job = self.out("submit", "say_between", "first", "1.5", "last").strip()
+        job = self.out(
+            "submit", "say_between", "first", "6" if IS_SANITIZED else "1.5", "last").strip()
         clean = {k: v for k, v in os.environ.items() if not k.startswith("MARTLET_")}
         follower = subprocess.Popen(
             [MARTLET, "logs", "-f", job], stdout=subprocess.PIPE, text=True,
@@ -218,6 +217,72 @@ class CommandTests(unittest.TestCase):
         job = self.out("list", "--function", "sleep", "-n", "1", "--quiet").strip()
         self.assertEqual(json.loads(self.out("show", "--json", job))["state"], "running")
         self.out("cancel", job)
+
+    def map_command(self, *arguments, url=None):
+        """A map whose items are still to come."""
+        command = subprocess.Popen(
+            [MARTLET, "map", *arguments, "--server", url or self.url],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for pipe in (command.stdin, command.stdout, command.stderr):
+            self.addCleanup(pipe.close)
+        self.addCleanup(command.kill)
+        return command
+
+    def test_results_come_while_items_come(self):
+        for item, wanted, more in ((b"%d", b"%d\n", []), (b"[%d]", b"[%d]\n", ["--ndjson"])):
+            command = self.map_command("echo", *more)
+            for number in range(3):
+                command.stdin.write(item % number + b"\n")
+                command.stdin.flush()
+                self.assertEqual(command.stdout.readline(), wanted % number)
+            command.stdin.close()
+            self.assertEqual(command.wait(20), 0)
+
+    def test_a_silent_producer_is_waited_for(self):
+        with Server(BINARY, FUNCTIONS, more=["--idle-seconds", "6"]) as server:
+            command = self.map_command("square", url="http://127.0.0.1:%d" % server.port)
+            time.sleep(8)
+            command.stdin.write(b"12\n")
+            command.stdin.close()
+            self.assertEqual(command.stdout.readline(), b"144\n")
+            self.assertEqual(command.wait(20), 0)
+
+    def test_items_that_nobody_wants_are_not_read(self):
+        command = self.map_command("even_only", "--chunk", "1")
+        command.stdin.write(b"0\n1\n")
+        command.stdin.flush()
+        self.assertEqual(command.wait(20), FAILED)
+        self.assertIn(b"item 1: ValueError: odd", command.stderr.read())
+
+    def test_a_line_that_is_no_item_cancels_the_map(self):
+        command = self.map_command("square", "--tag", "no item")
+        command.stdin.write(b"1\n")
+        command.stdin.flush()
+        self.assertEqual(command.stdout.readline(), b"1\n")
+        command.stdin.write(b"{\n")
+        command.stdin.flush()
+        self.assertEqual(command.wait(20), REFUSED)
+        self.assertIn(b"line 2 is not JSON", command.stderr.read())
+        job = self.out("list", "--tag", "no item", "--quiet").strip()
+        self.run_command("wait", job, status=CANCELLED)
+
+    def test_many_items_go_through_little_memory(self):
+        # 33 MB of items: whole they would be several times that.
+        with tempfile.NamedTemporaryFile() as file:
+            for number in range(2000):
+                file.write(b'"%s"\n' % (b"%x" % number).rjust(16 << 10, b"a"))
+            file.flush()
+            with tempfile.TemporaryFile() as out:
+                command = subprocess.Popen(
+                    [MARTLET, "map", "echo", file.name, "--server", self.url], stdout=out)
+                _, status, usage = os.wait4(command.pid, 0)
+                command.returncode = os.waitstatus_to_exitcode(status)
+                self.assertEqual(command.returncode, 0)
+                out.seek(0)
+                file.seek(0)
+                self.assertEqual(out.read(), file.read())
+        print("memory of a map of 33 MB: %d MB" % (usage.ru_maxrss >> 10))
+        self.assertLess(usage.ru_maxrss >> 10, 80)
 
     def test_a_terminal_shows_a_progress_bar(self):
         parent, child = pty.openpty()

@@ -10,8 +10,10 @@ import sys
 import tempfile
 import unittest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BINARY = ROOT + "/.build/debug/martlet"
+import service
+
+ROOT = service.ROOT
+BINARY = os.path.join(ROOT, service.BINARY)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # A block that is a file to save says so in a comment, as its first line or behind `#!`.
 FILE_NAME = re.compile(r"\A(?:#!.*\n)?# ([\w./-]+\.\w+)$", re.MULTILINE)

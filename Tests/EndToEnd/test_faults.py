@@ -80,6 +80,39 @@ class FaultTests(unittest.TestCase):
         self.assertEqual(self.server.wait(job, 20)["error"]["reason"], "timeout")
         self.assertFalse(alive(daemon))
 
+    def test_a_thread_that_pays_no_heed_is_said_to_be_so_and_its_worker_replaced(self):
+        self.pays_no_heed("sleep_deaf", "count_to", "thread")
+
+    def test_a_coroutine_that_pays_no_heed_is_said_to_be_so_and_its_worker_replaced(self):
+        self.pays_no_heed("catch_all", "count_async", "async")
+
+    def pays_no_heed(self, deaf, other, pool):
+        job = self.server.submit(function=deaf, pool=pool, args=[self.path])
+        neighbour = self.server.submit(function=other, pool=pool, args=[self.path + "2", 6])
+        worker = int(self.read_when_there(self.path))
+        self.assertEqual(int(self.read_when_there(self.path + "2")), worker)
+        self.server.call("POST", "/v1/jobs/%s/cancel" % job)
+        # It runs on in a worker that another call needs, which is not to suffer for it.
+        deadline = time.monotonic() + 20
+        while b"goes on" not in self.server.call("GET", "/v1/jobs/%s/logs" % job)[2]:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assertEqual(self.server.wait(job, 0)["state"], "cancelling")
+        self.assertNotEqual(
+            self.server.run(function=other, pool=pool, args=[self.path + "3", 0]), worker)
+        document = self.server.wait(neighbour)
+        self.assertEqual((document["result"], document["attempt"]), (worker, 1))
+        document = self.server.wait(job, 20)
+        self.assertEqual(document["state"], "cancelled")
+        self.assertIn("no heed", document["error"]["message"])
+        self.assertFalse(alive(worker))
+
+    def test_a_thread_that_pays_no_heed_to_its_timeout_ends_with_its_worker(self):
+        job = self.server.submit(function="sleep_deaf", args=[self.path], timeout=0.2)
+        document = self.server.wait(job, 20)
+        self.assertEqual((document["state"], document["error"]["reason"]), ("failed", "timeout"))
+        self.assertFalse(alive(int(self.read_when_there(self.path))))
+
     def test_jobs_are_cancelled_and_tried_again_in_bulk(self):
         jobs = [self.server.submit(function="fail", args=["no"], tags=["bulk"], delay=3600)
                 for _ in range(30)]

@@ -13,12 +13,11 @@ import tempfile
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "Examples"))
-sys.path.insert(0, os.path.dirname(__file__))
-from server import Server  # noqa: E402
+from service import BINARY, ROOT, Server
+
+sys.path.insert(0, os.path.dirname(__file__))  # there is another one among the examples
 from website import Site  # noqa: E402
 
-BINARY = ".build/debug/martlet"
 FUNCTIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "functions")
 
 
@@ -180,7 +179,6 @@ class FetchTests(unittest.TestCase):
             outer.__exit__()
 
     def test_a_wrong_list_of_targets_is_told_at_the_start(self):
-        from server import ROOT
         command = [os.path.join(ROOT, BINARY), "serve", "--allow-targets", "10.0.0.0/40,a/b",
                    "--fetch-per-host", "0"]
         refused = subprocess.run(command, capture_output=True, text=True, timeout=20)

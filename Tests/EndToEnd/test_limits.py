@@ -7,7 +7,7 @@ import tempfile
 import time
 import unittest
 
-from service import BINARY, FUNCTIONS, ROOT, Server, ServiceTestCase
+from service import BINARY, FUNCTIONS, IS_SANITIZED, ROOT, Server, ServiceTestCase, alive
 
 
 class LimitTests(ServiceTestCase):
@@ -22,14 +22,13 @@ class LimitTests(ServiceTestCase):
 
     def test_a_call_that_wants_too_much_memory_fails_and_its_worker_lives(self):
         limit = 300 << 20
-        pids = {self.server.run(function="hold", args=[100], max_memory_bytes=limit)[0]
-                for _ in range(8)}
+        self.server.run(function="hold", args=[100], max_memory_bytes=limit)
         error = self.failed("out_of_memory", function="hold", args=[400], max_memory_bytes=limit)
         self.assertEqual(error["type"], "MemoryError")
-        self.assertIn(error["worker"], pids)
         # The limit was the call's alone.
         for _ in range(8):
-            self.assertIn(self.server.run(function="hold", args=[400])[0], pids)
+            self.server.run(function="hold", args=[400])
+        self.assertTrue(alive(error["worker"]))
 
     def test_the_limit_of_a_function_holds_unless_the_job_has_one(self):
         self.failed("out_of_memory", function="hold_within", args=[300])
@@ -202,6 +201,7 @@ class KernelKillTests(ServiceTestCase):
         self.addCleanup(os.rmdir, place)
         return place
 
+    @unittest.skipIf(IS_SANITIZED, "the kernel would choose the server, which is larger")
     def test_it_is_blamed_as_out_of_memory(self):
         place = self.cgroup()
         with open(place + "/memory.limit_in_bytes", "w") as file:

@@ -1,12 +1,16 @@
 """Jobs that wait for jobs, in pools with hardly a slot; jobs that take several slots."""
 
+import http.client
 import json
 import os
+import socket
+import ssl
+import subprocess
 import tempfile
 import time
 import unittest
 
-from service import ServiceTestCase
+from service import BINARY, ServiceTestCase
 
 TOKEN = "a-token-of-some-length"
 
@@ -64,7 +68,7 @@ class TokenTests(ServiceTestCase):
             with open(path, "w") as file:
                 file.write(TOKEN)
             server = type(self.server)(
-                ".build/debug/martlet", self.functions, more=("--token-file", path))
+                BINARY, self.functions, more=("--token-file", path))
             try:
                 fields = {"Authorization": "Bearer " + TOKEN}
                 def run(**submission):
@@ -80,6 +84,78 @@ class TokenTests(ServiceTestCase):
                     "GET", "/v1/pools", headers={"Authorization": "Bearer " + seen})[0], 200)
             finally:
                 server.__exit__()
+
+
+class TLSTests(ServiceTestCase):
+    """A server that others reach by TLS only, and its workers by a socket of their own."""
+
+    def start(self, folder, data, *more):
+        if not os.path.exists(folder + "/key"):
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                 "-nodes", "-keyout", folder + "/key", "-out", folder + "/certificate", "-days", "2",
+                 "-subj", "/CN=martlet.example"], check=True, capture_output=True)
+        server = type(self.server)(".build/debug/martlet", self.functions, data=data, more=(
+            "--tls-cert", folder + "/certificate", "--tls-key", folder + "/key", *more))
+        self.addCleanup(server.__exit__)
+        return server
+
+    def call(self, server, method, path, body=None, **fields):
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", server.port, timeout=60, context=ssl._create_unverified_context())
+        try:
+            connection.request(
+                method, path, body and json.dumps(body),
+                {"Content-Type": "application/json", "Prefer": "wait=60", **fields})
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
+    def test_jobs_submit_jobs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(folder + "/token", "w") as file:
+                file.write(TOKEN)
+            server = self.start(folder, folder + "/data", "--token-file", folder + "/token")
+            def run(**submission):
+                return self.call(
+                    server, "POST", "/v1/jobs", submission, Authorization="Bearer " + TOKEN)
+            self.assertEqual(run(function="depth", args=[2]).get("result"), 2)
+            self.assertEqual(run(function="later_depth", args=[2]).get("result"), 2)
+            door = run(function="server_url", args=[])["result"]
+            self.assertEqual(door, "unix:%s/data/workers/server.sock" % folder)
+            self.assertEqual(os.stat(folder + "/data/workers").st_mode & 0o777, 0o700)
+            # Who gets at the socket still has to have a token.
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(door[5:])
+                client.sendall(b"GET /v1/pools HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                self.assertIn(b" 401 ", client.makefile("rb").readline())
+            self.assertEqual(server.stop(), 0)
+            self.assertFalse(os.path.exists(folder + "/data/workers"))
+
+    def test_a_data_folder_with_a_long_path_will_do(self):
+        with tempfile.TemporaryDirectory() as folder:
+            server = self.start(folder, folder + "/" + 100 * "d")
+            answer = self.call(server, "POST", "/v1/jobs", {"function": "depth", "args": [1]})
+            self.assertEqual(answer.get("result"), 1, answer)
+            door = self.call(server, "POST", "/v1/jobs", {"function": "server_url", "args": []})
+            self.assertEqual(server.stop(), 0)
+            self.assertFalse(os.path.exists(os.path.dirname(door["result"][5:])))
+
+    def test_jobs_found_at_the_start_know_the_way(self):
+        with tempfile.TemporaryDirectory() as folder:
+            server = self.start(folder, folder + "/data")
+            fields = {"Prefer": "wait=0"}
+            def submit(**submission):
+                return self.call(server, "POST", "/v1/jobs", submission, **fields)["id"]
+            for _ in range(2):
+                submit(function="interval", args=[1.5])
+            jobs = [submit(function="server_url", args=[]), submit(function="depth", args=[1])]
+            server.kill()
+            server.start()
+            door, depth = [
+                self.call(server, "GET", "/v1/jobs/%s?wait=60" % job)["result"] for job in jobs]
+            self.assertEqual(door, "unix:%s/data/workers/server.sock" % folder)
+            self.assertEqual(depth, 1)
 
 
 class SlotTests(ServiceTestCase):
@@ -100,6 +176,28 @@ class SlotTests(ServiceTestCase):
         spans = [self.server.result(job) for job in mixed]
         self.assertEqual(self.most_at_once(spans), 2)
         self.assertEqual(self.most_at_once([self.server.result(self.spans(cpus=3))]), 1)
+
+    def test_a_job_takes_the_slots_that_its_function_asks_for(self):
+        self.server.run(function="interval", map=[0.01] * 3, chunk=1)  # the workers are there
+        self.assertEqual(self.get("/v1/functions/wide_interval")["cpus"], 2)
+        self.assertNotIn("cpus", self.get("/v1/functions/interval"))
+        def submit(**more):
+            return self.server.submit(function="wide_interval", args=[0.4], **more)
+        wide = [submit() for _ in range(2)]
+        self.assertEqual(self.most_at_once([self.server.result(job) for job in wide]), 1)
+        # What a job says itself counts.
+        narrow = [submit(cpus=1) for _ in range(2)]
+        self.assertEqual(self.most_at_once([self.server.result(job) for job in narrow]), 2)
+        said = [self.get("/v1/jobs/" + job)["cpus"] for job in (wide[0], narrow[0])]
+        self.assertEqual(said, [2, 1])
+        spans = self.server.run(function="wide_interval", map=[0.2] * 3, chunk=1)
+        self.assertEqual(self.most_at_once(spans), 1)
+
+    def test_a_function_that_asks_for_more_than_there_is_gets_all(self):
+        job = self.server.submit(function="as_wide_as_can_be", args=[])
+        one = int(self.server.run(function="caps")[0])
+        self.assertEqual(self.server.result(job), 3 * one)
+        self.assertEqual(self.get("/v1/jobs/" + job)["cpus"], 3)
 
     def test_items_of_a_map_take_slots_each(self):
         spans = self.server.run(function="interval", map=[0.2] * 4, cpus=2, chunk=1)

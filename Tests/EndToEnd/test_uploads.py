@@ -2,7 +2,10 @@
 
 import http.client
 import json
+import socket
+import subprocess
 import tempfile
+import time
 import unittest
 
 from service import ServiceTestCase
@@ -85,6 +88,58 @@ class UploadTests(ServiceTestCase):
         self.assertEqual(upload.end()[0], 202)
         self.assertEqual(answer.read(), b"")
         told.close()
+
+    def test_the_head_of_the_items_does_not_wait_for_the_first(self):
+        upload = Upload(self.server, {"function": "square", "tags": ["none yet"]})
+        told = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        began = time.monotonic()
+        told.request("GET", "/v1/jobs/%s/items" % self.tagged("none%20yet")["id"])
+        self.assertEqual(told.getresponse().status, 200)
+        self.assertLess(time.monotonic() - began, 5)  # it waits 10 s for an item
+        told.close()
+        upload.end()
+
+    def hinted(self, upload):
+        """What comes before the answer of an upload that goes on."""
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += upload.connection.sock.recv(1)
+        return head.decode().split("\r\n")
+
+    def test_who_prefers_hints_is_told_of_the_job_at_once(self):
+        upload = Upload(
+            self.server, {"function": "square", "tags": ["hint"]},
+            {"Prefer": "hints, wait=20", "Connection": "Prefer"})
+        status, location, *rest = self.hinted(upload)
+        self.assertEqual((status, rest), ("HTTP/1.1 103 Early Hints", ["", ""]))
+        self.assertEqual(location, "Location: /v1/jobs/" + self.tagged("hint")["id"])
+        upload.items([1])
+        status, headers, body = upload.end()
+        self.assertEqual((status, json.loads(body)["state"]), (200, "succeeded"))
+
+    def test_nobody_else_gets_hints(self):
+        for version, prefer, hops in (
+                ("1.0", "hints", "Prefer, close"), ("1.1", "wait=20", "Prefer, close"),
+                ("1.1", "hints", "close")):  # as from a proxy
+            with socket.create_connection(("127.0.0.1", self.server.port)) as client:
+                body = b'{"function":"square"}\n1\n'
+                client.sendall(
+                    b"POST /v1/jobs HTTP/%s\r\nHost: localhost\r\nPrefer: %s\r\nConnection: %s\r\n"
+                    b"Content-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s" % (
+                        version.encode(), prefer.encode(), hops.encode(), len(body), body))
+                answer = client.makefile("rb").read()
+                self.assertRegex(answer.split(b"\r\n")[0], b"HTTP/1.1 20[02]")
+
+    def test_hints_come_by_http_2_too(self):
+        answer = subprocess.run(
+            ["curl", "-si", "--max-time", "20", "--http2-prior-knowledge", "-H", "Prefer: hints",
+             "-H", "Content-Type: application/x-ndjson", "--data-binary", "@-",
+             "http://127.0.0.1:%d/v1/jobs" % self.server.port],
+            input=b'{"function":"square"}\n1\n', capture_output=True, check=True).stdout.decode()
+        hint, head, body = answer.split("\r\n\r\n")
+        job = json.loads(body)["id"]
+        self.assertEqual(hint.split("\r\n"), ["HTTP/2 103 ", "location: /v1/jobs/" + job])
+        self.assertIn("HTTP/2 202", head)
 
     def test_an_answer_may_be_waited_for(self):
         lines = b'{"function":"square"}\n1\r\n\n  2\n12345678901'

@@ -20,7 +20,7 @@ struct PoolUnderTest {
     let spawner = ThreadExecutor(name: "spawner", threads: 1)
     let loop: EventLoop
     /// What calls of `await` wait for the end of.
-    let gate = FileManager.default.temporaryDirectory.path + "/martlet-gate-\(UUID().uuidString)"
+    private let gate = GateFile()
 
     private static let script = #"""
         printf '{"hello":{"protocol":1,"functions":[],"broken":[]}}\n' >&3
@@ -44,14 +44,14 @@ struct PoolUnderTest {
 
     init(slots: Int) throws {
         loop = try EventLoop(name: "pool")
-        try Data().write(to: URL(fileURLWithPath: gate))
+        try Data().write(to: URL(fileURLWithPath: gate.path))
         pool = RuntimePool(
             RuntimePool.Parts(
                 kind: .process, slots: slots, loop: loop, spawner: spawner,
                 children: ChildProcesses(), natives: [], python: nil,
                 native: WorkerLaunch(
                     arguments: ["/bin/sh", "-c", Self.script],
-                    environment: ["PATH": "/bin", "GATE": gate]),
+                    environment: ["PATH": "/bin", "GATE": gate.path]),
                 kills: KernelKills(),
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
     }
@@ -84,7 +84,7 @@ struct PoolUnderTest {
         }
     }
 
-    func openGate() throws { try FileManager.default.removeItem(atPath: gate) }
+    func openGate() throws { try FileManager.default.removeItem(atPath: gate.path) }
 
     /// The process id of the worker that took a call.
     func workerID() async throws -> pid_t {
@@ -106,6 +106,13 @@ struct PoolUnderTest {
     func settle() async {
         await withCheckedContinuation { continuation in loop.execute { continuation.resume() } }
     }
+}
+
+/// The path of a file that goes with its test.
+private final class GateFile: Sendable {
+    let path = FileManager.default.temporaryDirectory.path + "/martlet-gate-\(UUID().uuidString)"
+
+    deinit { unlink(path) }  // the test may have removed it
 }
 
 /// Waits for a condition; the deadline is for a loaded machine.

@@ -72,6 +72,19 @@ import Testing
     }
 
     @Test(arguments: StoreKind.allCases)
+    func `the slots that its function asks for are kept with a job`(kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            var (wide, narrow) = (try make.job(), try make.job(#"{"function":"f","cpus":4}"#))
+            wide.submission.cpus = 3
+            narrow.submission.cpus = 1
+            _ = try await store.insert([wide, narrow])
+            #expect(try await store.job(wide.id)?.cpus == 3)
+            #expect(try await store.job(narrow.id)?.cpus == 1)
+            #expect(try await store.list(JobQuery()).map(\.cpus) == [1, 3])
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
     func `an update of a job that is gone does nothing`(kind: StoreKind) async throws {
         try await kind.withStore { store in
             let job = try make.job()

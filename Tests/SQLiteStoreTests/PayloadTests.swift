@@ -101,8 +101,18 @@ import Testing
             gone.state = .succeeded
             gone.result = RawJSON(trusted: Array(large.utf8)[...])
             try await store.update(gone, adding: [])
+            // One whose id is there already undoes its transaction, not that of others beside it.
+            var copy = twins[0]
+            copy.keys = CallKeys()
+            let double = copy
+            await #expect(throws: StoreError.self) { _ = try await store.insert([double]) }
             store.close()
             #expect(try files(folder).count == 1)
+            let again = try open(folder)
+            #expect(
+                try await again.job(twins[0].id)?.submission.document
+                    == twins[0].submission.document)
+            again.close()
         }
     }
 

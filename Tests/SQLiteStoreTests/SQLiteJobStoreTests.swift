@@ -4,10 +4,14 @@ import RawJSON
 import SQLiteStore
 import Testing
 
-@Suite struct SQLiteJobStoreTests {
+/// A class, whose folder goes with it after each test.
+@Suite final class SQLiteJobStoreTests {
     private let directory = FileManager.default.temporaryDirectory
         .appendingPathComponent("martlet-\(UUID().uuidString)").path
     private let ids = JobIDGenerator()
+
+    // A test need not have made it.
+    deinit { try? FileManager.default.removeItem(atPath: directory) }
 
     private func job(
         _ members: String = "", key: String? = nil, due: Timestamp? = nil,

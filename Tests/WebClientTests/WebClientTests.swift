@@ -282,15 +282,14 @@ import Testing
         }
     }
 
-    @Test func `a silent server runs into the timeout`() async throws {
+    @Test(.timeLimit(.minutes(1)))
+    func `a silent server runs into the timeout`() async throws {
         let server = try TinyServer { $0.waitForClose() }
         defer { server.stop() }
         try await with { client in
             var request = WebRequest(server.url("/"))
             request.timeout = .milliseconds(100)
-            let start = ContinuousClock.now
             #expect(await error(client, request) == .timedOut(seconds: 0.1))
-            #expect(ContinuousClock.now - start < .seconds(5))
         }
     }
 

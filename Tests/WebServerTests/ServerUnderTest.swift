@@ -20,6 +20,7 @@ final class ServerUnderTest: Sendable {
         server = try HTTPServer(
             listen: [.internet(host: "127.0.0.1", port: 0)], loops: [loop],
             router: Router(routes), configuration: configuration)
+        server.open()
         guard case .internet(_, let port) = server.addresses[0] else {
             preconditionFailure("not the address that was asked for")
         }

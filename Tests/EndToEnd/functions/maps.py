@@ -48,3 +48,24 @@ def die_at(x, fatal):
 @martlet.function
 def thread_caps(_):
     return [os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")]
+
+
+class Notes:
+    """A file for each worker with the items that it ran; it waits for the file `go` beside it."""
+
+    file = None
+
+    @classmethod
+    def add(cls, item):
+        if cls.file is None:
+            folder = os.environ["NOTES_OF_A_TEST"]
+            while not os.path.exists(folder + "/go"):
+                time.sleep(0.01)
+            cls.file = open("%s/%d" % (folder, os.getpid()), "ab", buffering=0)
+        cls.file.write(b"%d\n" % item)
+
+
+@martlet.function
+def noted_million(x):
+    Notes.add(x)
+    return x * x

@@ -1,5 +1,6 @@
 """Functions for the fault suite: each run of a job leaves a line in a file of notes."""
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -60,17 +61,41 @@ def begin(path):
     os.rename(path + ".part", path)
 
 
-@martlet.function
+@contextlib.contextmanager
+def ended(path):
+    """Notes that nothing of the call runs any more."""
+    try:
+        yield
+    finally:
+        note(path + ".ended", "")
+
+
+@martlet.function(pools=["process", "thread"])
 def compute(path):
-    begin(path)
-    while True:
-        pass
+    with ended(path):
+        begin(path)
+        while True:
+            pass
 
 
-@martlet.function
+@martlet.function(pools=["process", "thread"])
 def sleep_long(path):
     begin(path)
     time.sleep(600)
+
+
+@martlet.function
+def sleep_once(path):
+    if not os.path.exists(path):
+        begin(path)
+        time.sleep(600)
+
+
+@martlet.function(pools=["thread"])
+def fail_once(path):
+    if not os.path.exists(path):
+        begin(path)
+        raise OSError("the first time")
 
 
 @martlet.function
@@ -91,5 +116,6 @@ def fork_a_grandchild(path):
 
 @martlet.function
 async def wait_async(path):
-    begin(path)
-    await asyncio.sleep(600)
+    with ended(path):
+        begin(path)
+        await asyncio.sleep(600)
