@@ -118,5 +118,4 @@ class BlobTests(ServiceTestCase):
 
 
 if __name__ == "__main__":
-    import unittest
     unittest.main()
