@@ -31,9 +31,8 @@ struct FieldNotes {
         guard colon > start, bytes[colon] == UInt8(ascii: ":") else {
             throw HTTPRefusal(400, "A header field is malformed.")
         }
-        var end = colon + 1
         // RFC 9110, section 5.5: no control characters in values.
-        while bytes[end].isFieldContent { end += 1 }
+        let end = bytes.endOfContent(from: colon + 1)
         guard bytes[end] == UInt8(ascii: "\r"), bytes[end + 1] == UInt8(ascii: "\n") else {
             throw HTTPRefusal(400, "A header field holds a control character.")
         }

@@ -45,9 +45,9 @@ package struct HTTP1Parser: Sendable {
 
     private mutating func endOfHead(_ bytes: Span<UInt8>) throws(HTTPRefusal) -> Int? {
         while progress.scanned < bytes.count {
-            let index = progress.scanned
-            progress.scanned += 1
-            guard bytes[index] == UInt8(ascii: "\n") else { continue }
+            let index = bytes.index(of: UInt8(ascii: "\n"), from: progress.scanned)
+            progress.scanned = min(index + 1, bytes.count)
+            guard index < bytes.count else { break }
             // Section 2.2: a line ends in CRLF; a bare LF is refused.
             guard index > progress.lineStart, bytes[index - 1] == UInt8(ascii: "\r") else {
                 throw HTTPRefusal(400, "A line of the request does not end in CRLF.")

@@ -30,6 +30,63 @@ extension UInt8 {
     @inline(__always) var lowercased: UInt8 { self >= 0x41 && self <= 0x5a ? self | 0x20 : self }
 }
 
+/// Looking through eight octets at a time; the tests for a zero and for a small octet are those of
+/// "Bit Twiddling Hacks", of whose marks the lowest is always right.
+extension Span<UInt8> {
+    /// Where the first `octet` at or after `start` stands; the end when there is none.
+    func index(of octet: UInt8, from start: Int) -> Int {
+        let wanted = UInt64(repeating: octet)
+        return index(
+            from: start, marks: { $0.zeroOctets(after: wanted) }, where: { $0 == octet })
+    }
+
+    /// Where the first octet at or after `start` stands that is no content of a field (RFC 9110,
+    /// section 5.5); the end when there is none.
+    func endOfContent(from start: Int) -> Int {
+        let delete = UInt64(repeating: 0x7f)
+        var place = start
+        while true {
+            place = index(
+                from: place, marks: { $0.octets(below: 0x20) | $0.zeroOctets(after: delete) },
+                where: { $0 < 0x20 || $0 == 0x7f })
+            guard place < count, self[place] == UInt8(ascii: "\t") else { return place }
+            place += 1
+        }
+    }
+
+    /// Where the first octet stands that `marks` has marked in its word, or, of those that fill no
+    /// word, that is as wanted.
+    @inline(__always) private func index(
+        from start: Int, marks: (UInt64) -> UInt64, where isWanted: (UInt8) -> Bool,
+    ) -> Int {
+        var place = start
+        while place + 8 <= count {
+            let word = bytes.unsafeLoadUnaligned(fromByteOffset: place, as: UInt64.self)
+            let found = marks(UInt64(littleEndian: word))
+            if found != 0 { return place + found.trailingZeroBitCount / 8 }
+            place += 8
+        }
+        while place < count, !isWanted(self[place]) { place += 1 }
+        return place
+    }
+}
+
+extension UInt64 {
+    @inline(__always) fileprivate init(repeating octet: UInt8) {
+        self = 0x0101_0101_0101_0101 &* UInt64(octet)
+    }
+
+    /// The high bit of each octet that is as in `wanted`.
+    @inline(__always) fileprivate func zeroOctets(after wanted: UInt64) -> UInt64 {
+        (self ^ wanted).octets(below: 1)
+    }
+
+    /// The high bit of each octet below `bound`, which is at most 128.
+    @inline(__always) fileprivate func octets(below bound: UInt8) -> UInt64 {
+        (self &- UInt64(repeating: bound)) & ~self & UInt64(repeating: 0x80)
+    }
+}
+
 extension Span<UInt8> {
     func equals(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }

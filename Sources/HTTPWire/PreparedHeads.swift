@@ -1,5 +1,5 @@
-/// Beginnings of HTTP/1.1 answers, the same for all of one status and type within a second: status
-/// line, `Content-Type` and `Date`.
+/// Beginnings of HTTP/1.1 answers, the same for all of one status, type and variant within a second:
+/// status line, `Content-Type`, `Date` and what the variant adds.
 package struct PreparedHeads {
     private var second = Int.min
     private var date = ""
@@ -8,6 +8,7 @@ package struct PreparedHeads {
     private struct Prepared {
         let status: Int
         let type: String?
+        let variant: UInt8
         let bytes: [UInt8]
     }
 
@@ -26,19 +27,25 @@ package struct PreparedHeads {
         return date
     }
 
-    /// Appends the beginning of an answer made at a second since 1970.
+    /// Appends the beginning of an answer made at a second since 1970; `addition` writes the fields
+    /// that are the variant's own.
     package mutating func write(
-        _ status: Int, type: String?, at second: Int, to writer: inout HTTP1Writer,
+        _ status: Int, type: String?, variant: UInt8 = 0, at second: Int,
+        to writer: inout HTTP1Writer, addition: (inout HTTP1Writer) -> Void = { _ in },
     ) {
         let date = date(at: second)
-        for head in heads where head.status == status && head.type == type {
+        for head in heads
+        where head.status == status && head.variant == variant && head.type == type {
             return writer.bytes.append(contentsOf: head.bytes)
         }
         let start = writer.bytes.count
         writer.beginHead(status)
         if let type { writer.field("Content-Type", type) }
         writer.ownField("Date: ", text: date)
+        addition(&writer)
         guard heads.count < Self.most else { return }
-        heads.append(Prepared(status: status, type: type, bytes: Array(writer.bytes[start...])))
+        heads.append(
+            Prepared(
+                status: status, type: type, variant: variant, bytes: Array(writer.bytes[start...])))
     }
 }

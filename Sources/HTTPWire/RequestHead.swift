@@ -66,6 +66,21 @@ package struct RequestHead: Sendable {
         return found
     }
 
+    /// Whether the `Content-Type` was sent once and names this media type, which is to be given in
+    /// lower case; its parameters do not matter.
+    package func hasContentType(_ type: StaticString) -> Bool {
+        guard nameLengths & Self.lengthBit("content-type".utf8.count) != 0 else { return false }
+        var isType: Bool?
+        forEachField { name, value in
+            guard name.equalsIgnoringCase("content-type") else { return }
+            let end = min(
+                value.index(of: UInt8(ascii: ";"), from: 0),
+                value.index(of: UInt8(ascii: " "), from: 0))
+            isType = isType == nil && value.extracting(first: end).equalsIgnoringCase(type)
+        }
+        return isType == true
+    }
+
     /// Names in lower case, in the order of sending.
     package var fields: [(name: String, value: String)] {
         var all: [(name: String, value: String)] = []
@@ -79,10 +94,8 @@ package struct RequestHead: Sendable {
         var start = fieldsStart
         // The parser has seen to it that each line is a name, a colon, a value and CRLF.
         while span[start] != UInt8(ascii: "\r") {
-            var colon = start
-            while span[colon] != UInt8(ascii: ":") { colon += 1 }
-            var end = colon
-            while span[end] != UInt8(ascii: "\r") { end += 1 }
+            let colon = span.index(of: UInt8(ascii: ":"), from: start)
+            let end = span.index(of: UInt8(ascii: "\r"), from: colon)
             body(
                 span.extracting(start..<colon),
                 span.extracting(span.trimmed(colon + 1..<end)))

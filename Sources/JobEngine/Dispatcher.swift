@@ -462,6 +462,9 @@ actor Dispatcher {
 
     var runningCount: Int { attempts.count }
 
+    /// The time on the engine's loop; to be had only if that loop lives.
+    var time: LoopInstant { .current() }
+
     /// Starts no more jobs.
     func drain() { isDraining = true }
 }

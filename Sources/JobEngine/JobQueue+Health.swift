@@ -1,9 +1,15 @@
 package import Jobs
+import Sockets
 
 /// How the engine does.
 extension JobQueue {
+    /// Whether the engine has answered within the last second, so that it need not be asked again.
+    package var hasAnsweredLately: Bool {
+        LoopInstant.current().nanoseconds(since: lastAnswer.instant) < 1_000_000_000
+    }
+
     /// Waits until the engine answers, which it does at once if it lives.
-    package func answer() async { _ = await dispatcher.runningCount }
+    package func answer() async { lastAnswer.instant = await dispatcher.time }
 
     /// Why no jobs should be sent here, in sentences; empty when all is well.
     package func hindrances() async -> [String] {

@@ -74,6 +74,7 @@ package final class JobQueue: Sendable {
     let events: EventFeed
     /// Those who wait for more of a log.
     let savedLogs = JobWaiters()
+    let lastAnswer = LastAnswer()
 
     /// Recovers what an earlier server has left; it runs from `begin` on.
     ///

@@ -109,33 +109,51 @@ package struct JobID: Hashable, Comparable, Sendable, CustomStringConvertible {
 
 /// Makes job ids whose `sequence` only grows, also when the wall clock goes back.
 package final class JobIDGenerator: Sendable {
-    private let state: Mutex<(last: Int64, random: [UInt64])>
+    private let state: Mutex<State>
+
+    private struct State {
+        var last: Int64
+        var random = RandomWords()
+    }
 
     /// - Parameter last: the greatest sequence given out before, so that a restart stays above it.
     package init(after last: Int64 = 0) {
-        state = Mutex((last, []))
-    }
-
-    /// As many random numbers as the system gives at once: a call for each id would be a
-    /// twelfth of what its submission costs.
-    private static func randomNumbers() -> [UInt64] {
-        [UInt64](unsafeUninitializedCapacity: 32) { buffer, count in
-            count = getentropy(buffer.baseAddress, 256) == 0 ? 32 : 0
-        }
+        state = Mutex(State(last: last))
     }
 
     /// The next id.
     ///
     /// Past 4,096 a millisecond the counter runs into the time, which stays ordered.
     package func next(at time: Timestamp) -> JobID {
-        let (sequence, random) = state.withLock { state in
+        state.withLock { state in
             state.last = max(state.last + 1, (time.microseconds / 1000) << 12)
-            if state.random.isEmpty { state.random = Self.randomNumbers() }
-            return (state.last, state.random.popLast() ?? .random(in: 0...UInt64.max))
+            let bits = UInt64(state.last)
+            return JobID(
+                high: (bits >> 12) << 16 | 0x7000 | bits & 0xfff,
+                low: state.random.next() >> 2 | 1 << 63)
         }
-        let bits = UInt64(sequence)
-        return JobID(
-            high: (bits >> 12) << 16 | 0x7000 | bits & 0xfff,
-            low: random >> 2 | 1 << 63)
+    }
+}
+
+/// Random numbers of the kernel's, fetched 32 at a time: a system call for each would cost as much as
+/// all the rest of an id.
+private struct RandomWords {
+    private var words = InlineArray<32, UInt64>(repeating: 0)
+    private var left = 0
+
+    mutating func next() -> UInt64 {
+        if left == 0 { refill() }
+        left -= 1
+        return words[left]
+    }
+
+    private mutating func refill() {
+        var words = words
+        // getentropy(3) fails for more than 256 bytes alone, and on a kernel without it.
+        if getentropy(&words, MemoryLayout.size(ofValue: words)) != 0 {
+            for index in words.indices { words[index] = .random(in: .min ... .max) }
+        }
+        self.words = words
+        left = words.count
     }
 }

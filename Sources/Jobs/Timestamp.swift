@@ -44,18 +44,39 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
     }
 
     /// RFC 3339 in UTC with microseconds: `2026-01-31T09:30:00.000000Z`.
+    ///
+    /// Digits are put one by one, since each job that is shown has up to five times. A moment outside
+    /// of the years 0000 to 9999 is written as the nearest in them.
     package var description: String {
-        let (days, clock) = microseconds.floorDivided(by: 86_400_000_000)
+        let moment = min(max(microseconds, Self.first), Self.last)
+        let (days, clock) = moment.floorDivided(by: 86_400_000_000)
         let date = CivilDate(daysSince1970: days)
         let second = clock / 1_000_000
-        func padded(_ value: Int64, _ width: Int) -> String {
-            let digits = String(value)
-            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        return String(unsafeUninitializedCapacity: 27) { text in
+            var place = 0
+            func put(_ value: Int64, digits: Int, then mark: UInt8) {
+                var rest = value.magnitude
+                for digit in (place..<place + digits).reversed() {
+                    text[digit] = UInt8(ascii: "0") + UInt8(rest % 10)
+                    rest /= 10
+                }
+                text[place + digits] = mark
+                place += digits + 1
+            }
+            put(date.year, digits: 4, then: UInt8(ascii: "-"))
+            put(date.month, digits: 2, then: UInt8(ascii: "-"))
+            put(date.day, digits: 2, then: UInt8(ascii: "T"))
+            put(second / 3600, digits: 2, then: UInt8(ascii: ":"))
+            put(second / 60 % 60, digits: 2, then: UInt8(ascii: ":"))
+            put(second % 60, digits: 2, then: UInt8(ascii: "."))
+            put(clock % 1_000_000, digits: 6, then: UInt8(ascii: "Z"))
+            return place
         }
-        return "\(padded(date.year, 4))-\(padded(date.month, 2))-\(padded(date.day, 2))T"
-            + "\(padded(second / 3600, 2)):\(padded(second / 60 % 60, 2)):\(padded(second % 60, 2))"
-            + ".\(padded(clock % 1_000_000, 6))Z"
     }
+
+    /// The first and the last microsecond that RFC 3339 can write.
+    private static let first: Int64 = -62_167_219_200_000_000
+    private static let last: Int64 = 253_402_300_799_999_999
 
     /// Reads RFC 3339 with `Z` or an offset and any number of fraction digits; nil when malformed.
     package init?(_ text: String) {

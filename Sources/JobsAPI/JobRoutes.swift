@@ -48,7 +48,7 @@ package struct JobRoutes: Sendable {
             route("GET", "/v1/functions/{name}", function),
             route("GET", "/v1/pools", pools),
             route("GET", "/v1/queues", queues),
-            route("GET", "/healthz", health).untraced,
+            route("GET", "/healthz", health).quickly(healthAtOnce).untraced,
             route("GET", "/readyz", readiness).untraced,
             route("GET", "/metrics", metrics).untraced,
             route("GET", "/openapi.yaml") { _ in
@@ -103,7 +103,7 @@ package struct JobRoutes: Sendable {
     ///
     /// - Throws: a `Problem` or a `SubmissionError`.
     package func job(submittedBy request: HTTPRequest) throws -> Job {
-        try requireType(request, ["application/json", "application/x-ndjson"])
+        try requireType(request, "application/json", "application/x-ndjson")
         return try job(JobSubmission(parsing: try json(request.body[...])), of: request)
     }
 
@@ -149,7 +149,7 @@ package struct JobRoutes: Sendable {
     }
 
     func submitBatch(_ request: HTTPRequest) async throws -> HTTPResponse {
-        try requireType(request, ["application/json", "application/x-ndjson"])
+        try requireType(request, "application/json", "application/x-ndjson")
         var documents: [RawJSON] = []
         if Self.isLines(request.head) {
             for line in request.body.split(separator: UInt8(ascii: "\n")) where line != [13] {
@@ -216,15 +216,14 @@ package struct JobRoutes: Sendable {
         }
     }
 
-    func requireType(_ request: HTTPRequest, _ types: [String]) throws {
+    func requireType(_ request: HTTPRequest, _ types: StaticString...) throws {
+        guard !types.contains(where: request.head.hasContentType) else { return }
         let sent = request.head.field("content-type") ?? ""
-        let type = sent.prefix { $0 != ";" && $0 != " " }.lowercased()
-        guard types.contains(type) else {
-            throw Problem(
-                415, "wrong-content-type", "The Content-Type is not taken here",
-                "Send Content-Type: \(types.joined(separator: " or ")), not \"\(sent)\".",
-                at: JSONPointer())
-        }
+        throw Problem(
+            415, "wrong-content-type", "The Content-Type is not taken here",
+            "Send Content-Type: \(types.map(\.description).joined(separator: " or ")), "
+                + "not \"\(sent)\".",
+            at: JSONPointer())
     }
 
     /// Seconds of `Prefer: wait=N` (RFC 7240, section 4.3), an hour at most; nil when not there.

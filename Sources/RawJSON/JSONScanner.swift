@@ -126,19 +126,22 @@ struct JSONScanner {
     // RFC 8259, section 7.
     private mutating func scanString() throws(RawJSONError) {
         position += 1
-        while position < bytes.count {
-            let byte = bytes[position]
+        while true {
+            position = JSONText.endOfASCII(bytes, from: position)
+            guard let byte = current else { throw mistake(.unexpectedEnd) }
             switch byte {
             case UInt8(ascii: "\""):
                 position += 1
                 return
             case UInt8(ascii: "\\"): try scanEscape()
             case 0x00..<0x20: throw mistake(.controlCharacter)
-            case 0x20..<0x80: position += 1
-            default: try scanMultibyte(byte)
+            default:
+                // In most texts another such character follows.
+                repeat {
+                    try scanMultibyte(bytes[position])
+                } while position < bytes.count && bytes[position] >= 0x80
             }
         }
-        throw mistake(.unexpectedEnd)
     }
 
     private mutating func scanEscape() throws(RawJSONError) {
@@ -235,9 +238,10 @@ struct JSONWalker {
     }
 
     private mutating func skipString() {
-        position += 1
+        position = JSONText.endOfPlain(bytes, from: position + 1)
         while position < bytes.count, bytes[position] != UInt8(ascii: "\"") {
             position += bytes[position] == UInt8(ascii: "\\") ? 2 : 1
+            position = JSONText.endOfPlain(bytes, from: position)
         }
         position += 1
     }

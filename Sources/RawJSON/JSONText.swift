@@ -15,6 +15,70 @@ enum JSONText {
         }
     }
 
+    /// Where the first byte at or after `start` stands that does not stand for itself in a string: a
+    /// quote, a backslash or a control character; the end when there is none.
+    static func endOfPlain(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        endOfPlain(bytes, from: start, stoppingAt: 0)
+    }
+
+    /// The same, also of a byte of a character that is not ASCII.
+    static func endOfASCII(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        endOfPlain(bytes, from: start, stoppingAt: 0x80)
+    }
+
+    /// Eight bytes at a time; the tests for a zero and for a small byte are those of "Bit Twiddling
+    /// Hacks", of whose marks the lowest is always right.
+    @inline(__always) private static func endOfPlain(
+        _ bytes: UnsafeBufferPointer<UInt8>, from start: Int, stoppingAt bits: UInt8,
+    ) -> Int {
+        let words = UnsafeRawBufferPointer(bytes)
+        var place = start
+        while place + 8 <= bytes.count {
+            let word = UInt64(
+                littleEndian: words.loadUnaligned(fromByteOffset: place, as: UInt64.self))
+            let marks =
+                below(word, 0x20) | below(word ^ ones &* 0x22, 1) | below(word ^ ones &* 0x5c, 1)
+                | (word & (ones &* UInt64(bits)))
+            if marks != 0 { return place + marks.trailingZeroBitCount / 8 }
+            place += 8
+        }
+        while place < bytes.count {
+            let byte = bytes[place]
+            if byte < 0x20 || byte == 0x22 || byte == 0x5c || byte & bits != 0 { break }
+            place += 1
+        }
+        return place
+    }
+
+    /// The number of up to 15 digits, with a point or without; nil for any other.
+    ///
+    /// Both the digits and the power of ten are exact, so that their quotient is the nearest double
+    /// (W. D. Clinger, "How to read floating point numbers accurately", 1990).
+    static func shortDouble(_ bytes: ArraySlice<UInt8>) -> Double? {
+        guard bytes.count <= 16 else { return nil }
+        var digits = 0
+        var (mantissa, scale) = (0.0, 1.0)
+        var isFraction = false
+        for byte in bytes {
+            if byte == UInt8(ascii: "."), !isFraction {
+                isFraction = true
+                continue
+            }
+            guard isDigit(byte), digits < 15 else { return nil }
+            digits += 1
+            mantissa = mantissa * 10 + Double(byte - UInt8(ascii: "0"))
+            if isFraction { scale *= 10 }
+        }
+        return mantissa / scale
+    }
+
+    private static let ones: UInt64 = 0x0101_0101_0101_0101
+
+    /// The high bit of each byte below `bound`, which is at most 128.
+    private static func below(_ word: UInt64, _ bound: UInt64) -> UInt64 {
+        (word &- ones &* bound) & ~word & (ones &* 0x80)
+    }
+
     static func hasBlankOutsideStrings(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
         var inString = false
         var position = 0

@@ -52,13 +52,14 @@ package struct JSONWriter {
         var text = text
         text.withUTF8 { units in
             var start = 0
-            for (index, unit) in units.enumerated()
-            where unit < 0x20 || unit == 0x22 || unit == 0x5c {
-                bytes.append(contentsOf: units[start..<index])
-                escape(unit)
-                start = index + 1
+            var end = JSONText.endOfPlain(units, from: 0)
+            while end < units.count {
+                bytes.append(contentsOf: UnsafeBufferPointer(rebasing: units[start..<end]))
+                escape(units[end])
+                start = end + 1
+                end = JSONText.endOfPlain(units, from: end + 1)
             }
-            bytes.append(contentsOf: units[start...])
+            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: units[start...]))
         }
         bytes.append(UInt8(ascii: "\""))
     }

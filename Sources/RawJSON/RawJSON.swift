@@ -62,9 +62,9 @@ package struct RawJSON: Sendable, Hashable {
     /// The text of a string; lone surrogates become U+FFFD; nil for other kinds.
     package var string: String? {
         guard kind == .string else { return nil }
-        let body = bytes.dropFirst().dropLast()
+        let body = bytes[bytes.startIndex + 1..<bytes.endIndex - 1]
         guard body.contains(UInt8(ascii: "\\")) else {
-            return String(decoding: body, as: UTF8.self)
+            return body.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
         }
         return JSONText.unescape(body)
     }
@@ -88,7 +88,7 @@ package struct RawJSON: Sendable, Hashable {
     /// The nearest double; infinite for numbers past its range.
     package var double: Double? {
         guard kind == .number else { return nil }
-        return Double(String(decoding: bytes, as: UTF8.self))
+        return JSONText.shortDouble(bytes) ?? Double(String(decoding: bytes, as: UTF8.self))
     }
 
     package var bool: Bool? {
@@ -168,6 +168,7 @@ package struct RawJSON: Sendable, Hashable {
         let start = bytes.startIndex
         return bytes.withUnsafeBufferPointer { buffer in
             var found: [(name: String, value: RawJSON)] = []
+            found.reserveCapacity(8)
             var walker = JSONWalker(buffer)
             walker.position = 1
             while walker.toNextMember() {

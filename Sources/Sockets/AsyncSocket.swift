@@ -3,9 +3,10 @@ import Glibc
 
 /// A connected stream socket whose reads and writes suspend the task instead of the thread.
 ///
-/// The descriptor is registered once, edge-triggered. A read that fills less than its buffer has
-/// drained the socket (epoll(7)), so that a request costs one `recv` and no second one that only
-/// says "nothing more". One task may read while another writes; not two at once of either.
+/// The descriptor is registered once, edge-triggered, and once more when it first has no room for
+/// what is to be written, which most never see. A read that fills less than its buffer has drained
+/// the socket (epoll(7)), so that a request costs one `recv` and no second one that only says
+/// "nothing more". One task may read while another writes; not two at once of either.
 /// All methods are for the loop's thread.
 package final class AsyncSocket: EventHandler, @unchecked Sendable {
     // Unchecked: used on the thread of `loop` alone, which the methods assert.
@@ -13,10 +14,14 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     private var fd: Int32
     private var isReadable = false
     private var isWritable = true
+    private var isRoomWatched = false
     /// Whether the other side has said that it sends no more, or the connection is broken.
     package private(set) var hasHungUp = false
     /// Whether nothing can be sent to the other side any more.
     package private(set) var isBroken = false
+    /// Called when there may be something to read, or the read has expired, and no task waits for
+    /// it: to wait so needs no task.
+    package var onReadable: (() -> Void)?
     private var reader: UnsafeContinuation<Void, Never>?
     private var writer: UnsafeContinuation<Void, Never>?
     private let tls: TLSSession?
@@ -32,9 +37,8 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         self.fd = fd
         tls = secure?.makeSession(fd)
         self.loop = loop
-        let events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
         do {
-            try loop.watch(fd, events, handler: self)
+            try loop.watch(fd, Self.events, handler: self)
         } catch {
             Glibc.close(fd)
             self.fd = -1
@@ -45,6 +49,8 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     deinit {
         if fd >= 0 { Glibc.close(fd) }
     }
+
+    private static let events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
 
     /// Whether the socket has not been closed on this side.
     package var isOpen: Bool { fd >= 0 }
@@ -91,7 +97,8 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
                 isReadable = false
                 await untilReadable()
             case .wantsWrite:
-                (isReadable, isWritable) = (false, false)
+                isReadable = false
+                awaitRoom()
                 await untilReadable()
             case .ended, .failed: throw .closed
             }
@@ -107,7 +114,10 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
             switch tls.read(into: buffer) {
             case .done(let count): return count
             case .ended: return 0
-            case .wantsRead, .wantsWrite: isReadable = false
+            case .wantsRead: isReadable = false
+            case .wantsWrite:
+                isReadable = false
+                awaitRoom()
             case .failed: throw .closed
             }
         }
@@ -119,7 +129,7 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         switch outcome {
         case .done(let count): return count
         case .wantsRead, .wantsWrite:
-            isWritable = false
+            awaitRoom()
             return 0
         case .ended, .failed: throw .closed
         }
@@ -219,13 +229,21 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
                 continue
             }
             switch errno {
-            case EAGAIN: isWritable = false
+            case EAGAIN: awaitRoom()
             case EINTR: continue
             default: throw .system("send", errno)
             }
         }
         guard fd >= 0 else { throw .closed }
         return sent
+    }
+
+    /// Notes that nothing can be written until the kernel says so.
+    private func awaitRoom() {
+        isWritable = false
+        guard !isRoomWatched else { return }
+        isRoomWatched = true
+        loop.change(fd, Self.events | EPOLLOUT.rawValue)
     }
 
     /// Makes the write that waits, or the next one, fail with `timedOut`.
@@ -266,7 +284,10 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     }
 
     private func resumeReader() {
-        guard let waiting = reader else { return }
+        guard let waiting = reader else {
+            onReadable?()
+            return
+        }
         reader = nil
         waiting.resume()
     }

@@ -8,6 +8,8 @@ package struct LoopInstant: Comparable, Sendable {
     /// Later than any other.
     package static let never = LoopInstant(nanoseconds: .max)
 
+    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
     package static func current() -> LoopInstant {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)

@@ -66,13 +66,32 @@ extension PeerAddress: CustomStringConvertible {
             bytes.storeBytes(of: high.bigEndian, as: UInt64.self)
             bytes.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
         }
-        if isMappedIPv4 {
-            return [24, 16, 8, 0].map { String(low >> $0 & 0xff) }.joined(separator: ".")
-        }
+        if isMappedIPv4 { return dottedText }
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         inet_ntop(AF_INET6, &six, &text, socklen_t(text.count))
         return String(
             decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+extension PeerAddress {
+    /// Of an IPv4 address; each connection has it made.
+    private var dottedText: String {
+        String(unsafeUninitializedCapacity: 15) { text in
+            var place = 0
+            func put(_ unit: UInt8) {
+                text[place] = unit
+                place += 1
+            }
+            for shift in stride(from: 24, through: 0, by: -8) {
+                let octet = UInt8(truncatingIfNeeded: low >> UInt64(shift))
+                if octet >= 100 { put(0x30 + octet / 100) }
+                if octet >= 10 { put(0x30 + octet / 10 % 10) }
+                put(0x30 + octet % 10)
+                if shift > 0 { put(UInt8(ascii: ".")) }
+            }
+            return place
+        }
     }
 }
 

@@ -24,7 +24,8 @@ final class ClientStream: @unchecked Sendable {
     private(set) var stalledSince = LoopInstant.never
     /// Bytes of a large answer that is being sent.
     private(set) var heldBytes = 0
-    /// The task that serves the connection, cancelled when the client leaves during a handler.
+    /// The task that serves the client where something must be waited for; cancelled when the client
+    /// leaves during a handler.
     var task: Task<Void, Never>?
     /// Whether a handler is at work, so that a client that leaves is to be noticed.
     var isHandling = false
@@ -46,12 +47,16 @@ final class ClientStream: @unchecked Sendable {
     /// suspends; 0 at the end of the stream.
     func receive() async throws(SocketError) -> Int {
         while true {
-            if let count = try socket.readNow(into: home.scratch) {
-                home.counters.add(.bytesReceived, count)
-                return count
-            }
+            if let count = try receiveNow() { return count }
             await socket.untilReadable()
         }
+    }
+
+    /// The same without waiting; nil when there is nothing yet.
+    func receiveNow() throws(SocketError) -> Int? {
+        guard let count = try socket.readNow(into: home.scratch) else { return nil }
+        home.counters.add(.bytesReceived, count)
+        return count
     }
 
     /// The first `count` bytes of what was received.
@@ -75,12 +80,7 @@ final class ClientStream: @unchecked Sendable {
             return false
         }
         sent = 0
-        // A large answer's room is given back; a small one's serves the next.
-        if output.bytes.capacity > 16 << 10 {
-            output.bytes = []
-        } else {
-            output.bytes.removeAll(keepingCapacity: true)
-        }
+        home.takeBack(&output.bytes)
         return true
     }
 
@@ -174,6 +174,7 @@ final class ClientStream: @unchecked Sendable {
     func close() {
         readDeadline = .never
         stopWriteClock()
+        socket.onReadable = nil
         onDrain = nil
         onSweep = nil
         task = nil

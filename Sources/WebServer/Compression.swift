@@ -20,10 +20,8 @@ struct Compression: Sendable {
     func stop() { threads.stop() }
 
     func applied(to response: HTTPResponse, for head: RequestHead) async -> HTTPResponse {
+        guard concerns(response) else { return response }
         let isPart = response.status == 206
-        guard response.status == 200 || response.status >= 400 || isPart, isWorthIt(response) else {
-            return response
-        }
         var response = response
         response.fields.append(("Vary", "Accept-Encoding"))
         // Ranges are of the plain content: its tag is the strong one.
@@ -39,6 +37,12 @@ struct Compression: Sendable {
             if let next = response.body.pieces { response.body = .stream(coded(next, coder)) }
         }
         return response
+    }
+
+    /// Whether the answer is one of those that are compressed for who takes them so.
+    func concerns(_ response: HTTPResponse) -> Bool {
+        response.status == 200 || response.status >= 400 || response.status == 206
+            ? isWorthIt(response) : false
     }
 
     /// Text that is not small and not compressed already.

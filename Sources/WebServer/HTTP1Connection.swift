@@ -5,16 +5,24 @@ import Sockets
 ///
 ///     ClientStream ──► ReceivedBytes ──► HTTP1Parser ──► HTTPService ──► HTTP1Writer ──► ClientStream
 ///
+/// `proceed` is called by the loop when something has come and serves what it can without waiting.
+/// Only where something must be waited for (a handler, a body, a client that takes its time) a task
+/// is made, which ends with that: a connection that waits for its client has none.
 /// Answers to pipelined requests gather in the stream's output and leave together, when no whole
 /// request is left of what came.
 final class HTTP1Connection: @unchecked Sendable {
-    // Unchecked: used in the connection's task alone, on its loop's thread.
+    // Unchecked: used on its loop's thread alone.
     let stream: ClientStream
     let home: ServerLoop
     var input = ReceivedBytes()
     private var parser: HTTP1Parser
-    private var isIdle = true
+    private var awaited = Awaited.nothing
+    /// Whether a task is at work, which goes on by itself.
+    private var isBusy = false
     private var isFirst = true
+
+    /// What the client owes, which decides by when.
+    private enum Awaited { case nothing, request, restOfHead }
 
     init(_ stream: ClientStream) {
         self.stream = stream
@@ -22,39 +30,72 @@ final class HTTP1Connection: @unchecked Sendable {
         parser = HTTP1Parser(limits: home.service.headLimits)
     }
 
-    /// The client speaks HTTP/2 from here on.
-    private enum Switch: Error {
-        case toHTTP2
-        case toHTTP2Upgrading(RequestHead, settings: [UInt8])
-    }
-
     enum End: Error {
         /// The client is gone, or the answer cannot be finished: nobody is left to be told.
         case quietly
     }
 
-    /// Serves requests until the connection ends.
-    func run() async {
-        stream.onDrain = { [unowned self] in closeIfIdle() }
+    /// Begins to serve, until the connection ends.
+    func begin() {
+        // The stream keeps the connection by this, until it is closed.
+        stream.socket.onReadable = { [self] in proceed() }
+        stream.onDrain = { [unowned self] in
+            if awaited == .request { stream.socket.expireRead() }
+        }
+        if stream.socket.isSecure { return inTask { [self] in try await shakeHands() } }
+        awaitMore()
+    }
+
+    // MARK: The loop
+
+    /// Serves what has come, as far as nothing must be waited for.
+    private func proceed() {
+        guard !isBusy else { return }
         do {
-            if stream.socket.isSecure { try await shakeHands() }
-            // RFC 9113, section 3.2: with TLS it is chosen in the handshake.
-            if stream.socket.chosenProtocol == "h2" { throw Switch.toHTTP2 }
-            while try await serveNext() {}
-            try await stream.flush()
+            while true {
+                switch try next() {
+                case .request(let head): guard try serve(head) else { return }
+                case .nothing: return awaitMore()
+                case .http2: return inTask { [self] in await speakHTTP2() }
+                case .unsent: return inTask { [self] in try await sendRest() }
+                case .end: return home.ended(stream)
+                }
+            }
         } catch let refusal as HTTPRefusal {
-            await refuse(refusal)
-        } catch Switch.toHTTP2 {
-            await HTTP2Connection(stream).run(first: input.takeAll())
-        } catch Switch.toHTTP2Upgrading(let head, let settings) {
-            await HTTP2Connection(stream).run(
-                upgrading: head, settings: settings, first: input.takeAll())
+            inTask { throw refusal }
         } catch {
-            // The client is gone or silent; nobody is left to be told.
+            // The client is gone; nobody is left to be told.
+            home.ended(stream)
         }
     }
 
-    private func shakeHands() async throws {
+    /// Goes on in a task: when `work` returns true, with what has come meanwhile.
+    private func inTask(_ work: @escaping @Sendable () async throws -> Bool) {
+        isBusy = true
+        awaited = .nothing
+        stream.readDeadline = .never
+        // A task of its own: it lives as long as what is waited for, not as this call.
+        stream.task = Task(executorPreference: home.loop) { [self] in
+            var goesOn = false
+            do {
+                goesOn = try await work()
+            } catch let refusal as HTTPRefusal {
+                await refuse(refusal)
+            } catch {
+                // The client is gone or silent; nobody is left to be told.
+            }
+            stream.task = nil
+            isBusy = false
+            if goesOn { proceed() } else { home.ended(stream) }
+        }
+    }
+
+    private func sendRest() async throws -> Bool {
+        try await stream.flush()
+        return true
+    }
+
+    private func shakeHands() async throws -> Bool {
         stream.readDeadline = home.loop.now + home.headTime
         do {
             try await stream.socket.handshake()
@@ -63,46 +104,67 @@ final class HTTP1Connection: @unchecked Sendable {
             throw error
         }
         stream.readDeadline = .never
+        // RFC 9113, section 3.2: with TLS it is chosen in the handshake.
+        return stream.socket.chosenProtocol == "h2" ? await speakHTTP2() : true
     }
 
-    private func serveNext() async throws -> Bool {
-        guard let head = try await nextHead() else { return false }
-        if head.upgradesToHTTP2 { try await upgrade(head) }
+    // MARK: Requests
+
+    /// Serves a request; true when that is done and another may follow, else a task has gone on, or
+    /// the connection is over.
+    private func serve(_ head: RequestHead) throws -> Bool {
+        if let settings = settingsOfUpgrade(head) {
+            inTask { [self] in try await upgrade(head, settings) }
+            return false
+        }
         var request = home.request(head, stream.client)
         switch home.service.plan(&request) {
+        case .answer(let response) where head.body == .none:
+            return try answer(request, response, closing: closes(after: head))
         case .answer(let response):
             // The body of a refused request is not read: the connection ends with the answer.
-            let closing = head.body != .none || closes(after: head)
-            try await send(response, to: request, closing: closing)
-            if head.body != .none {
-                try await stream.flush()
-                await stream.linger()
+            inTask { [self, request] in
+                try await send(response, to: request, closing: true)
+                return try await lingered()
             }
-            return !closing
-        case .handle(let route):
-            let body =
-                head.body == .none
-                ? nil
-                : HTTP1Body(
-                    of: head, limit: home.service.bodyLimit(of: route), isLive: route.isLive,
-                    on: self)
-            let response = try await handle(&request, route, body)
-            let closing = closes(after: head) || body?.isUnread == true
-            try await send(response, to: request, closing: closing)
-            if body?.isUnread == true {
-                try await stream.flush()
-                await stream.linger()
+            return false
+        case .handle(let endpoint):
+            let isWhole = takeBody(of: &request, for: endpoint)
+            if isWhole, let response = home.service.quickAnswer(request, by: endpoint) {
+                return try answer(request, response, closing: closes(after: head))
             }
-            return !closing
+            inTask { [self, request] in
+                try await handle(request, endpoint.route, isWhole: isWhole)
+            }
+            return false
         }
     }
 
     private func closes(after head: RequestHead) -> Bool { !head.keepsAlive || home.isDraining }
 
-    /// Reads the body as the route wants it and calls the handler.
-    private func handle(
-        _ request: inout HTTPRequest, _ route: Route, _ body: HTTP1Body?,
-    ) async throws -> HTTPResponse {
+    /// Puts the body into the request if it is to be collected and has come with the head, or there
+    /// is none.
+    private func takeBody(of request: inout HTTPRequest, for endpoint: Endpoint) -> Bool {
+        switch request.head.body {
+        case .none: return true
+        case .bytes(let count) where count <= input.count && !endpoint.route.takesBodyAsStream:
+            request.body = input.take(count)
+            return true
+        case .bytes, .chunked: return false
+        }
+    }
+
+    /// Reads the body as the route wants it, unless it has come whole, calls the handler and sends
+    /// its answer; whether another request may follow.
+    private func handle(_ request: HTTPRequest, _ route: Route, isWhole: Bool) async throws -> Bool
+    {
+        var request = request
+        let body =
+            isWhole
+            ? nil
+            : HTTP1Body(
+                of: request.head, limit: home.service.bodyLimit(of: route), isLive: route.isLive,
+                on: self)
         if let body {
             if route.takesBodyAsStream {
                 request.bodyStream = body.pieces
@@ -116,106 +178,171 @@ final class HTTP1Connection: @unchecked Sendable {
         stream.isHandling = false
         // A body that broke a rule or off while the handler read it is treated as any such body.
         if let failure = body?.failure { throw failure }
-        return response
+        let isUnread = body?.isUnread == true
+        let closing = closes(after: request.head) || isUnread
+        try await send(response, to: request, closing: closing)
+        if isUnread { return try await lingered() }
+        if closing { try await stream.flush() }
+        return !closing
+    }
+
+    /// Ends the connection so that a client that still sends can read the answer.
+    private func lingered() async throws -> Bool {
+        try await stream.flush()
+        await stream.linger()
+        return false
     }
 
     // MARK: Heads
 
-    /// The next request's head; nil when the client sends no more, or the server wants no more.
-    private func nextHead() async throws -> RequestHead? {
-        if !input.isEmpty, stream.unsentBytes < home.settings.pipelinedBytes,
-            let head = try input.takeHead(&parser)
-        {
-            return head
+    /// What is to be done next.
+    private enum Next {
+        case request(RequestHead)
+        /// The client speaks HTTP/2 from here on.
+        case http2
+        /// The client is to take what there is for it first.
+        case unsent
+        /// Nothing whole has come yet.
+        case nothing
+        /// The client sends no more, or the server wants no more.
+        case end
+    }
+
+    private func next() throws -> Next {
+        if stream.unsentBytes < home.settings.pipelinedBytes, let head = try keptHead() {
+            return .request(head)
         }
-        try await stream.flush()
-        if !input.isEmpty, let head = try input.takeHead(&parser) { return head }
-        if home.isDraining, input.isEmpty { return nil }
-        isIdle = input.isEmpty
-        let now = home.loop.now
-        stream.readDeadline = now + (isIdle ? home.idleTime : home.headTime)
+        guard try stream.flushNow() else { return .unsent }
+        if let head = try keptHead() { return .request(head) }
+        if home.isDraining, input.isEmpty { return .end }
         do {
-            while true {
-                let count = try await stream.receive()
-                guard count > 0 else { return nil }
+            while let count = try stream.receiveNow() {
+                guard count > 0 else { return .end }
                 let fresh = stream.received(count).span
-                if try !isPreface(fresh), let head = try input.takeHead(&parser, adding: fresh) {
-                    stream.readDeadline = .never
-                    isIdle = false
-                    return head
+                switch preface(fresh) {
+                case .whole: return .http2
+                case .beginning: continue
+                case .none: break
                 }
-                if isIdle {
-                    isIdle = false
-                    stream.readDeadline = home.loop.now + home.headTime
+                if let head = try input.takeHead(&parser, adding: fresh) {
+                    awaited = .nothing
+                    stream.readDeadline = .never
+                    return .request(head)
                 }
             }
+            return .nothing
         } catch SocketError.timedOut {
-            guard isIdle else {
+            guard awaited == .request else {
                 home.counters.add(.limitHeadTime)
                 throw HTTPRefusal(408, "The request's head took too long.")
             }
             if !home.isDraining { home.counters.add(.limitIdleTime) }
-            return nil
+            return .end
         }
     }
 
-    /// Whether `fresh` goes on with what may become the preface of HTTP/2; keeps it then.
-    ///
-    /// Throws the switch when the preface is there (RFC 9113, section 3.3).
-    private func isPreface(_ fresh: Span<UInt8>) throws(Switch) -> Bool {
-        guard isFirst else { return false }
-        switch input.matchPreface(adding: fresh) {
-        case .none:
-            isFirst = false
-            return false
-        case .beginning:
-            input.keep(fresh)
-            return true
-        case .whole:
-            input.keep(fresh)
-            throw .toHTTP2
-        }
+    /// A head from what is kept; what may become the preface of HTTP/2 is none.
+    private func keptHead() throws(HTTPRefusal) -> RequestHead? {
+        input.isEmpty || isFirst ? nil : try input.takeHead(&parser)
     }
 
-    /// Goes over to HTTP/2 as the request asks (RFC 7540, section 3.2), unless it has a body, which
-    /// would have to be read first, or comes by TLS, where it is not done so.
-    private func upgrade(_ head: RequestHead) async throws {
-        guard head.body == .none, !stream.socket.isSecure, !home.isDraining,
+    /// Waits for the client: for a request or, from its first byte, for its whole head.
+    private func awaitMore() {
+        let next = input.isEmpty ? Awaited.request : .restOfHead
+        guard awaited != next else { return }
+        awaited = next
+        stream.readDeadline =
+            home.loop.now + (next == .request ? home.idleTime : home.headTime)
+    }
+
+    // MARK: HTTP/2
+
+    /// Whether `fresh` goes on with what may become the preface of HTTP/2 (RFC 9113, section 3.3);
+    /// keeps it then.
+    private func preface(_ fresh: Span<UInt8>) -> HTTP2Preface.Match {
+        guard isFirst else { return .none }
+        let match = input.matchPreface(adding: fresh)
+        if match == .none { isFirst = false } else { input.keep(fresh) }
+        return match
+    }
+
+    private func speakHTTP2() async -> Bool {
+        await HTTP2Connection(stream).run(first: input.takeAll())
+        return false
+    }
+
+    /// The settings with which the request asks for HTTP/2 (RFC 7540, section 3.2); nil when it does
+    /// not, has a body, which would have to be read first, or comes by TLS, where it is not done so.
+    private func settingsOfUpgrade(_ head: RequestHead) -> [UInt8]? {
+        guard head.upgradesToHTTP2, head.body == .none, !stream.socket.isSecure, !home.isDraining,
             let settings = head.field("http2-settings").flatMap(Base64URL.decode),
             settings.count.isMultiple(of: 6)
-        else { return }
+        else { return nil }
+        return settings
+    }
+
+    private func upgrade(_ head: RequestHead, _ settings: [UInt8]) async throws -> Bool {
         stream.output.append(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
         try await stream.flush()
-        throw Switch.toHTTP2Upgrading(head, settings: settings)
-    }
-
-    /// Ends the connection if it waits for a request.
-    private func closeIfIdle() {
-        if isIdle { stream.socket.expireRead() }
+        await HTTP2Connection(stream).run(
+            upgrading: head, settings: settings, first: input.takeAll())
+        return false
     }
 
     // MARK: Answers
 
+    /// Sends an answer that is plain and small on the spot, any other in a task; as `serve`.
+    private func answer(
+        _ request: HTTPRequest, _ response: HTTPResponse, closing: Bool,
+    ) throws -> Bool {
+        guard home.service.isPlain(response), case .bytes(let bytes) = response.body else {
+            inTask { [self] in
+                let finished = await home.service.finished(response, for: request.head)
+                try await send(finished, to: request, closing: closing)
+                if closing { try await stream.flush() }
+                return !closing
+            }
+            return false
+        }
+        write(response, bytes, to: request, closing: closing)
+        guard closing else { return true }
+        if try stream.flushNow() {
+            home.ended(stream)
+        } else {
+            inTask { [self] in
+                try await stream.flush()
+                return false
+            }
+        }
+        return false
+    }
+
+    /// Puts a small answer behind what is to be sent.
+    private func write(
+        _ response: HTTPResponse, _ bytes: [UInt8], to request: HTTPRequest, closing: Bool,
+    ) {
+        begin(response, to: request, closing: closing)
+        let isSent = request.head.method != .head && HTTPStatus.hasContent(response.status)
+        home.answered(request, status: response.status, bytes: isSent ? bytes.count : 0)
+        if isSent { stream.output.bytes += bytes }
+    }
+
     private func send(
         _ response: HTTPResponse, to request: HTTPRequest, closing: Bool,
     ) async throws {
-        let head = request.head
-        home.answers.add(route: request.routeIndex, status: response.status)
-        let isHead = head.method == .head
-        writeHead(response, to: request, closing: closing)
+        let isHead = request.head.method == .head
+        var sent = 0
         switch response.body {
+        case .bytes(let bytes)
+        where bytes.count <= 16 << 10 || isHead || !HTTPStatus.hasContent(response.status):
+            write(response, bytes, to: request, closing: closing)
         case .bytes(let bytes):
-            let isSent = !isHead && HTTPStatus.hasContent(response.status)
-            home.answered(request, status: response.status, bytes: isSent ? bytes.count : 0)
-            guard isSent else { return }
-            if bytes.count <= 16 << 10 {
-                stream.output.bytes += bytes
-            } else {
-                try await stream.write(bytes[...])
-            }
+            begin(response, to: request, closing: closing)
+            home.answered(request, status: response.status, bytes: bytes.count)
+            try await stream.write(bytes[...])
         case .content(let content):
-            var sent = 0
+            begin(response, to: request, closing: closing)
             defer { home.answered(request, status: response.status, bytes: sent) }
             guard !isHead else { return }
             try await eachPiece(content.pieces) { piece in
@@ -223,18 +350,23 @@ final class HTTP1Connection: @unchecked Sendable {
                 sent += piece.count
             }
         case .stream(let next):
-            var sent = 0
+            begin(response, to: request, closing: closing)
             defer { home.answered(request, status: response.status, bytes: sent) }
             guard !isHead else { return }
             // The first piece may take its time; the client is to know at once what it will get.
             stream.flushSoon()
-            try await send(next, isChunked: !head.isHTTP10, &sent)
+            try await send(next, isChunked: !request.head.isHTTP10, &sent)
         }
     }
 
+    /// Writes an answer's head and counts the answer.
+    private func begin(_ response: HTTPResponse, to request: HTTPRequest, closing: Bool) {
+        home.answers.add(route: request.routeIndex, status: response.status)
+        writeHead(response, to: request, closing: closing)
+    }
+
     private func writeHead(_ response: HTTPResponse, to request: HTTPRequest, closing: Bool) {
-        home.beginHead(response.status, type: response.type, &stream.output)
-        home.security.write(for: response, stream.client, to: &stream.output)
+        home.beginHead(of: response, to: stream.client, &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
         if let length = response.body.length {
             if HTTPStatus.hasContent(response.status) {
@@ -294,8 +426,7 @@ final class HTTP1Connection: @unchecked Sendable {
         home.counters.add(.limit(refusal.status))
         let response = home.settings.refusal(refusal.status, refusal.detail)
         home.answers.add(route: nil, status: refusal.status)
-        home.beginHead(response.status, type: response.type, &stream.output)
-        home.security.write(for: response, stream.client, to: &stream.output)
+        home.beginHead(of: response, to: stream.client, &stream.output)
         for (name, value) in response.fields { stream.output.field(name, value) }
         var content: [UInt8] = []
         if case .bytes(let bytes) = response.body { content = bytes }

@@ -122,6 +122,7 @@ final class HTTP2Connection: @unchecked Sendable {
 
     /// Takes frames from the session, but not without bound; whether there is anything to send.
     private func fillOutput() -> Bool {
+        home.lend(to: &stream.output)
         while stream.unsentBytes < home.settings.pipelinedBytes {
             let bytes = session.nextOutput()
             if bytes.isEmpty { break }
@@ -162,7 +163,8 @@ final class HTTP2Connection: @unchecked Sendable {
         case .answer(let response):
             open.request = request
             answer(response, on: open)
-        case .handle(let route):
+        case .handle(let endpoint):
+            let route = endpoint.route
             open.request = request
             open.route = route
             if open.isBodyComplete || route.takesBodyAsStream {
@@ -237,7 +239,7 @@ final class HTTP2Connection: @unchecked Sendable {
         if let type = response.type {
             block.own("content-type") { $0.append(contentsOf: type.utf8) }
         }
-        home.security.add(for: response, stream.client, to: &block)
+        home.security.add(home.security.needs(of: response, stream.client), to: &block)
         for (name, value) in response.fields { block.add(name, value) }
         let date = home.dateText
         block.own("date") { $0.append(contentsOf: date.utf8) }

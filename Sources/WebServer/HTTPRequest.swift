@@ -5,8 +5,6 @@ import Tracing
 /// A request as a handler sees it.
 package struct HTTPRequest: Sendable {
     package let head: RequestHead
-    /// What stands in the route's places, decoded when asked for.
-    package internal(set) var parameters = PathParameters()
     /// The whole body, read within its limit; empty when the route takes it as a stream.
     package internal(set) var body: [UInt8] = []
     /// The body piece by piece, for a route that asked for it so.
@@ -14,8 +12,9 @@ package struct HTTPRequest: Sendable {
     /// Who sent it.
     package let client: HTTPClient
     let number: RequestNumber
-    /// Which of the router's routes answers; nil when none does.
-    var routeIndex: Int?
+    /// What answers; nil when nothing was found.
+    var endpoint: Endpoint?
+    var places = PathPlaces()
     /// When its head was complete.
     let start: LoopInstant
     /// Its place in a trace; nil when the server does not trace.
@@ -31,6 +30,14 @@ package struct HTTPRequest: Sendable {
         self.start = start
         trace = tracer.map { $0.begin(below: head.field("traceparent").flatMap(TraceContext.init)) }
     }
+
+    /// What stands in the route's places, decoded when asked for.
+    package var parameters: PathParameters {
+        PathParameters(names: endpoint?.places ?? [], path: head.bytes, places: places)
+    }
+
+    /// Which of the router's routes answers; nil when none does.
+    var routeIndex: Int? { endpoint?.route.index }
 
     /// The address of who sent it: what a trusted proxy says, else the other end's.
     package var clientAddress: String {
@@ -120,6 +127,7 @@ package struct HTTPBodyStream: Sendable {
 
     /// Tells the client, which still sends, fields that the answer will have.
     ///
-    /// `103 Early Hints` of RFC 8297. By HTTP/1.1 it has to say that it is the next hop itself: `Connection: Prefer`.
+    /// They go as `103 Early Hints` (RFC 8297); by HTTP/1.1 to who says that it is the next hop
+    /// itself, `Connection: Prefer`.
     package func hint(_ fields: [HTTPField]) async { await tell(fields) }
 }

@@ -22,7 +22,7 @@ final class HTTPService: Sendable {
 
     enum Plan {
         /// The request is to be handed to a handler, its body with it.
-        case handle(Route)
+        case handle(Endpoint)
         /// The answer is known before the body is looked at.
         case answer(HTTPResponse)
     }
@@ -35,14 +35,14 @@ final class HTTPService: Sendable {
             return .answer(options(allowed: router.allowed))
         }
         switch router.find(head) {
-        case .route(let route, let parameters):
-            request.parameters = parameters
-            request.routeIndex = route.index
-            let route = route.taking(head)
-            if case .bytes(let count) = head.body, count > bodyLimit(of: route) {
-                return .answer(refusedLength(for: route))
+        case .route(let found, let places):
+            request.endpoint = found
+            request.places = places
+            let endpoint = found.taking(head)
+            if case .bytes(let count) = head.body, count > bodyLimit(of: endpoint.route) {
+                return .answer(refusedLength(for: endpoint.route))
             }
-            return .handle(route)
+            return .handle(endpoint)
         case .methods(let allowed):
             return .answer(refusedMethod(head, allowed: allowed))
         case .nothing:
@@ -72,10 +72,26 @@ final class HTTPService: Sendable {
         return response
     }
 
+    /// The answer of a handler that needs no waiting, as small and plain as it is; nil when the
+    /// handler cannot answer so.
+    func quickAnswer(_ request: HTTPRequest, by endpoint: Endpoint) -> HTTPResponse? {
+        endpoint.route.quickHandler?(request).map { conditioned($0, for: request.head) }
+    }
+
+    /// Whether nothing is left to be done with an answer but to copy it.
+    func isPlain(_ response: HTTPResponse) -> Bool {
+        guard case .bytes(let bytes) = response.body else { return false }
+        return bytes.count <= 16 << 10 && compression?.concerns(response) != true
+    }
+
+    /// Compresses an answer if its client has asked for that.
+    func finished(_ response: HTTPResponse, for head: RequestHead) async -> HTTPResponse {
+        await compression?.applied(to: response, for: head) ?? response
+    }
+
     /// Calls the handler; then does to its answer what the client has asked for.
     func answer(_ request: HTTPRequest, by route: Route) async -> HTTPResponse {
         let response = conditioned(await route.handler(request), for: request.head)
-        guard let compression else { return response }
-        return await compression.applied(to: response, for: request.head)
+        return await finished(response, for: request.head)
     }
 }

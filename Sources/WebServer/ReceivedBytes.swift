@@ -7,6 +7,8 @@ struct ReceivedBytes {
     private var bytes: [UInt8] = []
     private var start = 0
 
+    var count: Int { bytes.count - start }
+
     var isEmpty: Bool { start == bytes.count }
 
     /// Reads a head from what is kept.
@@ -35,6 +37,16 @@ struct ReceivedBytes {
         target += bytes[start..<start + taken]
         drop(taken)
         return taken
+    }
+
+    /// The first `count` bytes, of as many or more; without a copy if there are no others.
+    mutating func take(_ count: Int) -> [UInt8] {
+        guard start > 0 || count < bytes.count else {
+            defer { removeAll() }
+            return bytes
+        }
+        defer { drop(count) }
+        return Array(bytes[start..<start + count])
     }
 
     /// Lets `body` read what is kept; drops as much as it says.

@@ -3,6 +3,10 @@ package import HTTPWire
 /// Answers a request; runs on the connection's loop and may suspend, but not block.
 package typealias HTTPHandler = @Sendable (HTTPRequest) async -> HTTPResponse
 
+/// Answers a request on the spot, or leaves it to the route's `HTTPHandler`, for which it has done
+/// nothing yet, by giving nil.
+package typealias HTTPQuickHandler = @Sendable (HTTPRequest) -> HTTPResponse?
+
 /// A method and a path with places in braces: `/v1/jobs/{id}`.
 package struct Route: Sendable {
     package let method: String
@@ -18,6 +22,14 @@ package struct Route: Sendable {
     fileprivate(set) var index = 0
     private(set) var isTraced = true
     let handler: HTTPHandler
+    private(set) var quickHandler: HTTPQuickHandler?
+
+    /// The same with a handler that is asked first: what it answers needs no task.
+    package func quickly(_ handler: @escaping HTTPQuickHandler) -> Route {
+        var route = self
+        route.quickHandler = handler
+        return route
+    }
 
     /// The same without spans: of what is asked again and again by those who watch.
     package var untraced: Route {
@@ -52,14 +64,34 @@ package struct Route: Sendable {
         }
     }
 
-    /// The route as it answers one request.
-    func taking(_ head: RequestHead) -> Route {
-        guard case .live(_, let isStream) = body else { return self }
+    /// The route as it answers one request; nil if as any.
+    fileprivate func taking(_ head: RequestHead) -> Route? {
+        guard case .live(_, let isStream) = body else { return nil }
         var route = self
         route.isLive = isStream(head)
         route.takesBodyAsStream = route.isLive
         if !route.isLive { route.bodyBytes = nil }
         return route
+    }
+}
+
+/// A route where the router ends; shared by the requests that it answers, which copy nothing of it.
+final class Endpoint: Sendable {
+    let method: HTTPMethod
+    let route: Route
+    /// The names of the places in its path.
+    let places: [String]
+
+    fileprivate init(method: HTTPMethod, route: Route, places: [String]) {
+        self.method = method
+        self.route = route
+        self.places = places
+    }
+
+    /// The endpoint as it answers one request.
+    func taking(_ head: RequestHead) -> Endpoint {
+        guard let taking = route.taking(head) else { return self }
+        return Endpoint(method: method, route: taking, places: places)
     }
 }
 
@@ -78,12 +110,6 @@ package struct Router: Sendable {
         var endpoints: [Endpoint] = []
         /// For `Allow` (RFC 9110, section 10.2.1); empty when no route ends here.
         var allowed = ""
-    }
-
-    private struct Endpoint: Sendable {
-        let method: HTTPMethod
-        let route: Route
-        let places: [String]
     }
 
     package init(_ routes: [Route]) {
@@ -109,7 +135,7 @@ package struct Router: Sendable {
                 node = literalNode(Array(segment.utf8), below: node)
             }
         }
-        precondition(places.count <= PathParameters.most, "\(route.path) has too many places")
+        precondition(places.count <= PathPlaces.most, "\(route.path) has too many places")
         nodes[node].endpoints.append(Endpoint(method: method, route: route, places: places))
         nodes[node].allowed = Self.allowed(nodes[node].endpoints.map(\.route.method))
     }
@@ -140,7 +166,7 @@ package struct Router: Sendable {
     // MARK: Finding
 
     enum Finding {
-        case route(Route, PathParameters)
+        case route(Endpoint, PathPlaces)
         /// The path is known, the method is not: those that are.
         case methods(String)
         case nothing
@@ -149,7 +175,7 @@ package struct Router: Sendable {
     }
 
     func find(_ head: RequestHead) -> Finding {
-        var parameters = PathParameters()
+        var places = PathPlaces()
         let path = head.pathRange
         let hasEscapes = head.bytes[path].contains(UInt8(ascii: "%"))
         if hasEscapes {
@@ -160,13 +186,12 @@ package struct Router: Sendable {
         let start = path.lowerBound + 1
         let isRoot = start == path.upperBound
         let search = Search(bytes: head.bytes, end: path.upperBound, hasEscapes: hasEscapes)
-        let found = isRoot ? 0 : walk(from: 0, at: start, search, &parameters)
+        let found = isRoot ? 0 : walk(from: 0, at: start, search, &places)
         guard let found, !nodes[found].endpoints.isEmpty else { return .nothing }
         // HEAD is GET without the content (RFC 9110, section 9.3.2).
         let method = head.method == .head ? .get : head.method
         for endpoint in nodes[found].endpoints where endpoint.method == method {
-            parameters.complete(names: endpoint.places, path: head.bytes)
-            return .route(endpoint.route, parameters)
+            return .route(endpoint, places)
         }
         return .methods(nodes[found].allowed)
     }
@@ -179,27 +204,27 @@ package struct Router: Sendable {
 
     /// The node of the path that goes on at `start`, a segment's first byte; nil when there is none.
     private func walk(
-        from node: Int, at start: Int, _ search: Search, _ parameters: inout PathParameters,
+        from node: Int, at start: Int, _ search: Search, _ places: inout PathPlaces,
     ) -> Int? {
         var end = start
         while end < search.end, search.bytes[end] != UInt8(ascii: "/") { end += 1 }
         for (name, child) in nodes[node].literals where matches(name, start..<end, search) {
-            if let found = follow(child, end, search, &parameters) { return found }
+            if let found = follow(child, end, search, &places) { return found }
         }
-        guard let place = nodes[node].place, parameters.count < PathParameters.most else {
+        guard let place = nodes[node].place, places.count < PathPlaces.most else {
             return nil
         }
-        parameters.push(start..<end)
-        if let found = follow(place, end, search, &parameters) { return found }
-        parameters.pop()
+        places.push(start..<end)
+        if let found = follow(place, end, search, &places) { return found }
+        places.pop()
         return nil
     }
 
     private func follow(
-        _ node: Int, _ end: Int, _ search: Search, _ parameters: inout PathParameters,
+        _ node: Int, _ end: Int, _ search: Search, _ places: inout PathPlaces,
     ) -> Int? {
         if end == search.end { return nodes[node].endpoints.isEmpty ? nil : node }
-        return walk(from: node, at: end + 1, search, &parameters)
+        return walk(from: node, at: end + 1, search, &places)
     }
 
     private func matches(_ name: [UInt8], _ range: Range<Int>, _ search: Search) -> Bool {

@@ -39,44 +39,50 @@ struct SecurityFields {
             ? [] : Array("Strict-Transport-Security: ".utf8) + strictTransport + [13, 10]
     }
 
-    /// Which of them an answer has in its own words.
-    private struct OwnWords {
-        var hasPolicy = false
-        var hasCaching = false
-        var hasTag = false
+    /// Which of them an answer needs besides those that all have.
+    struct Needs: OptionSet {
+        let rawValue: UInt8
 
-        init(_ response: HTTPResponse) {
-            for (name, _) in response.fields {
-                switch name {
-                case "ETag": hasTag = true
-                case "Cache-Control": hasCaching = true
-                case "Content-Security-Policy": hasPolicy = true
-                default: break
-                }
+        static let policy = Needs(rawValue: 1)
+        static let noStore = Needs(rawValue: 2)
+        static let noCache = Needs(rawValue: 4)
+        static let strictTransport = Needs(rawValue: 8)
+    }
+
+    /// All that the answer does not say in its own words.
+    func needs(of response: HTTPResponse, _ client: HTTPClient) -> Needs {
+        var needs: Needs = [.policy, .noStore]
+        var hasTag = false
+        for (name, _) in response.fields {
+            switch name {
+            case "ETag": hasTag = true
+            case "Cache-Control": needs.remove(.noStore)
+            case "Content-Security-Policy": needs.remove(.policy)
+            default: break
             }
         }
+        if hasTag, needs.remove(.noStore) != nil { needs.insert(.noCache) }
+        // RFC 6797, section 7.2: never unless encrypted.
+        if client.isSecure { needs.insert(.strictTransport) }
+        return needs
     }
 
     /// Appends the lines to the head of an answer of HTTP/1.1.
-    func write(for response: HTTPResponse, _ client: HTTPClient, to output: inout HTTP1Writer) {
-        let own = OwnWords(response)
+    func write(_ needs: Needs, to output: inout HTTP1Writer) {
         output.bytes += everywhere
-        if !own.hasPolicy { output.bytes += ofData }
-        if !own.hasCaching { output.bytes += own.hasTag ? revalidated : uncached }
-        // RFC 6797, section 7.2: never unless encrypted.
-        if client.isSecure { output.bytes += encrypted }
+        if needs.contains(.policy) { output.bytes += ofData }
+        if needs.contains(.noStore) { output.bytes += uncached }
+        if needs.contains(.noCache) { output.bytes += revalidated }
+        if needs.contains(.strictTransport) { output.bytes += encrypted }
     }
 
     /// Adds the fields to those of an answer of HTTP/2.
-    func add(for response: HTTPResponse, _ client: HTTPClient, to block: inout HTTP2FieldBlock) {
-        let own = OwnWords(response)
+    func add(_ needs: Needs, to block: inout HTTP2FieldBlock) {
         for field in Self.everywhere { block.own(field.name, field.value) }
-        if !own.hasPolicy { block.own(Self.dataPolicy.name, Self.dataPolicy.value) }
-        if !own.hasCaching {
-            let caching = own.hasTag ? Self.noCache : Self.noStore
-            block.own(caching.name, caching.value)
-        }
-        if client.isSecure, !strictTransport.isEmpty {
+        if needs.contains(.policy) { block.own(Self.dataPolicy.name, Self.dataPolicy.value) }
+        if needs.contains(.noStore) { block.own(Self.noStore.name, Self.noStore.value) }
+        if needs.contains(.noCache) { block.own(Self.noCache.name, Self.noCache.value) }
+        if needs.contains(.strictTransport), !strictTransport.isEmpty {
             block.own("strict-transport-security") { $0 += strictTransport }
         }
     }

@@ -27,6 +27,7 @@ final class ServerLoop: @unchecked Sendable {
     private var heldBytes = 0
     private var requestNumber = RequestNumber.random()
     private var heads = PreparedHeads()
+    private var room: [UInt8] = []
     private var loopSecond = Int64.min
     private var calendarSecond = 0
     private var doors: [LoopListener] = []
@@ -62,15 +63,11 @@ final class ServerLoop: @unchecked Sendable {
             isSweeping = true
             sweepLater()
         }
-        let connection = HTTP1Connection(stream)
-        // A task of its own: a connection lives as long as its client, not as this call.
-        stream.task = Task(executorPreference: loop) {
-            await connection.run()
-            stream.home.ended(stream)
-        }
+        HTTP1Connection(stream).begin()
     }
 
-    private func ended(_ stream: ClientStream) {
+    /// Takes leave of a client, whom nobody serves any more.
+    func ended(_ stream: ClientStream) {
         stream.close()
         let last = clients.removeLast()
         if last !== stream {
@@ -136,7 +133,7 @@ final class ServerLoop: @unchecked Sendable {
         let nanoseconds = LoopInstant.current().nanoseconds(since: request.start)
         durations.note(nanoseconds, route: request.routeIndex)
         if let tracer = settings.tracer {
-            let route = request.routeIndex.map { service.router.routes[$0] }
+            let route = request.endpoint?.route
             if route?.isTraced != false,
                 let span = Span(request, route: route?.path, status: status, took: nanoseconds)
             {
@@ -154,8 +151,30 @@ final class ServerLoop: @unchecked Sendable {
     var dateText: String { heads.date(at: second) }
 
     /// Begins an answer of HTTP/1.1.
-    func beginHead(_ status: Int, type: String?, _ output: inout HTTP1Writer) {
-        heads.write(status, type: type, at: second, to: &output)
+    func beginHead(
+        of response: HTTPResponse, to client: HTTPClient, _ output: inout HTTP1Writer,
+    ) {
+        lend(to: &output)
+        let needs = security.needs(of: response, client)
+        heads.write(
+            response.status, type: response.type, variant: needs.rawValue, at: second, to: &output,
+        ) { security.write(needs, to: &$0) }
+    }
+
+    /// Gives the loop's spare room to an output that has none.
+    func lend(to output: inout HTTP1Writer) {
+        if output.bytes.capacity == 0 { swap(&output.bytes, &room) }
+    }
+
+    /// Takes the room of an answer that has been sent, for the loop's next one.
+    ///
+    /// An idle connection holds none so; a large answer's is given back.
+    func takeBack(_ sent: inout [UInt8]) {
+        if sent.capacity <= 16 << 10, sent.capacity > room.capacity {
+            sent.removeAll(keepingCapacity: true)
+            swap(&sent, &room)
+        }
+        sent = []
     }
 
     /// The second since 1970; the calendar's clock is asked once in a second of the loop's.

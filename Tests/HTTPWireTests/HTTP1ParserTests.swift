@@ -57,6 +57,22 @@ import Testing
         ),
     ]
 
+    @Test func `a control character is found wherever it stands among others`() throws {
+        for length in 0..<20 {
+            for place in 0...length {
+                for octet in UInt8.min ... .max {
+                    var value = [UInt8](repeating: 0xff, count: length)
+                    value.insert(octet, at: place)
+                    let bytes = Array("GET / HTTP/1.1\r\nHost: a\r\nX:".utf8) + value
+                    var parser = HTTP1Parser(limits: HTTPLimits())
+                    let isContent = octet == 9 || octet >= 0x20 && octet != 0x7f
+                    let head = try? parser.parse((bytes + Array("\r\n\r\n".utf8)).span)
+                    #expect((head != nil) == isContent, "\(octet) at \(place) of \(length)")
+                }
+            }
+        }
+    }
+
     @Test(arguments: refused)
     func `what could be read in two ways is refused`(
         text: String, status: Int, section: String,

@@ -150,7 +150,7 @@ private struct EchoPool: JobPool {
 
 @Suite struct JobQueueTests {
     private func queue(
-        _ store: any JobStore, openJobs: Int = 100, perQueue: Int = .max,
+        _ store: any JobStore, openJobs: Int = 100, perQueue: Int = .max, loop: EventLoop? = nil,
     ) async throws -> JobQueue {
         let catalogue = FunctionCatalogue()
         catalogue.replace(
@@ -162,10 +162,33 @@ private struct EchoPool: JobPool {
         let queue = try await JobQueue.recover(
             EngineParts(
                 store: store, pools: [.thread: EchoPool()], slots: [.thread: 2],
-                catalogue: catalogue, settings: settings, loop: try EventLoop(name: "test"),
+                catalogue: catalogue, settings: settings,
+                loop: try loop ?? EventLoop(name: "test"),
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
         await queue.begin()
         return queue
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `an engine that hangs does not answer, and one that answers is believed for a while`()
+        async throws
+    {
+        let loop = try EventLoop(name: "test")
+        let queue = try await queue(MemoryJobStore(), loop: loop)
+        #expect(!queue.hasAnsweredLately)
+        let gate = Mutex(false)
+        let hangs = Mutex(false)
+        loop.execute {
+            hangs.withLock { $0 = true }
+            while !gate.withLock({ $0 }) {}
+        }
+        while !hangs.withLock({ $0 }) { await Task.yield() }
+        async let answer: Void = queue.answer()
+        for _ in 0..<1000 { await Task.yield() }
+        #expect(!queue.hasAnsweredLately)
+        gate.withLock { $0 = true }
+        await answer
+        #expect(queue.hasAnsweredLately)
     }
 
     private func job(_ queue: JobQueue, _ members: String) throws -> Job {

@@ -8,6 +8,7 @@ import Testing
         let time = try #require(Timestamp("2026-01-31T09:30:00Z"))
         let ids = (0..<5000).map { _ in generator.next(at: time) }
         #expect(zip(ids, ids.dropFirst()).allSatisfy { $0.sequence < $1.sequence && $0 < $1 })
+        #expect(Set(ids.map(\.low)).count == ids.count)
         let first = try #require(ids.first)
         #expect(JobID(first.description) == first)
         #expect(first.high >> 16 == UInt64(time.microseconds / 1000))
@@ -29,6 +30,16 @@ import Testing
         let time = try #require(Timestamp(text))
         #expect(time.microseconds == microseconds)
         #expect(Timestamp(time.description) == time)
+    }
+
+    @Test func `a moment outside of the years that can be written is the nearest in them`() throws {
+        #expect(Timestamp(microseconds: .max).description == "9999-12-31T23:59:59.999999Z")
+        #expect(Timestamp(microseconds: .min).description == "0000-01-01T00:00:00.000000Z")
+        let early = try #require(Timestamp("0000-01-01T00:00:00+23:59"))
+        #expect(early.description == "0000-01-01T00:00:00.000000Z")
+        #expect(
+            Timestamp(microseconds: 253_402_300_799_999_998).description
+                == "9999-12-31T23:59:59.999998Z")
     }
 
     @Test(arguments: ["2025-02-29T00:00:00Z", "2026-01-01", "2026-01-01T24:00:00Z", "now"])

@@ -37,6 +37,52 @@ import Testing
         #expect(throws: RawJSONError.self) { try RawJSON(validating: [quote] + bytes + [quote]) }
     }
 
+    @Test func `each character is written and read wherever it stands among others`() throws {
+        for length in 0..<18 {
+            for place in 0...length {
+                for character in (UInt8.min ... .max).map({ Unicode.Scalar($0) }) + [
+                    "\u{4e2d}", "\u{1f600}",
+                ] {
+                    var text = String(repeating: "x", count: length)
+                    text.insert(
+                        Character(character),
+                        at: text.index(text.startIndex, offsetBy: place))
+                    var writer = JSONWriter()
+                    writer.beginArray()
+                    writer.value(text)
+                    writer.value(text + text)
+                    writer.endArray()
+                    let json = try RawJSON(validating: writer.bytes)
+                    #expect(json.elements().map(\.string) == [text, text + text])
+                }
+            }
+        }
+    }
+
+    @Test func `a byte that may not stand in a string is found wherever it stands`() {
+        for place in 0..<18 {
+            for byte in Array(UInt8(0)..<0x20) + [0x80, 0xff] {
+                var bytes = Array("\"\(String(repeating: "x", count: 17))\"".utf8)
+                bytes.insert(byte, at: 1 + place)
+                #expect(throws: RawJSONError.self) { try RawJSON(validating: bytes) }
+            }
+        }
+    }
+
+    @Test func `a number is the double that is nearest to its text`() throws {
+        var texts = ["0", "0.0", "30.0", "0.1", "123456789012345", "0.12345678901234", "-1.5", "1e3"]
+        texts += ["1234567890123456", "0.000000000000001", "999999999999999", "9007199254740993"]
+        for _ in 0..<2000 {
+            let digits = String(Int.random(in: 0..<1_000_000_000_000_000))
+            for place in 1...digits.count where place < digits.count {
+                texts.append("\(digits.prefix(place)).\(digits.dropFirst(place))")
+            }
+        }
+        for text in texts {
+            #expect(RawJSON(trusted: Array(text.utf8)[...]).double == Double(text), "\(text)")
+        }
+    }
+
     @Test func `nesting is limited`() throws {
         let deep = String(repeating: "[", count: 64) + String(repeating: "]", count: 64)
         _ = try RawJSON(validating: Array(deep.utf8))

@@ -35,6 +35,13 @@ import Testing
         #expect(AddressRange(text) == nil)
     }
 
+    @Test(arguments: [
+        "0.0.0.0", "1.20.255.9", "255.255.255.255", "100.10.101.99", "2001:db8::1", "::1",
+    ])
+    func `a peer's address is written as it is read`(text: String) throws {
+        #expect(try #require(PeerAddress(text)).description == text)
+    }
+
     @Test func `one customer's IPv6 addresses count as one`() throws {
         let one = try #require(PeerAddress("2001:db8::1"))
         let other = try #require(PeerAddress("2001:db8::ffff:1"))

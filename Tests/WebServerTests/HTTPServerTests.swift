@@ -33,6 +33,32 @@ import WebServer
         await server.stop()
     }
 
+    @Test func `a quick answer and one that is waited for are the same to the client`()
+        async throws
+    {
+        // What begins with "s" is left to the handler that waits.
+        let route = Self.echo.quickly { request in
+            request.body.first == UInt8(ascii: "s")
+                ? nil : HTTPResponse(200, type: "text/plain", request.body)
+        }
+        let server = try ServerUnderTest([Self.a, route])
+        let bodies = ["one", "slow", "two", "three", "slower", ""]
+        let text =
+            bodies.map { body in
+                "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.count)\r\n\r\n\(body)"
+            }.joined() + last
+        for split in stride(from: 1, to: text.count, by: 5) {
+            let client = RawClient(port: server.port)
+            client.send(String(text.prefix(split)))
+            let answers = client.exchange(String(text.dropFirst(split)))
+            let contents = answers.split(separator: "HTTP/1.1 200 OK\r\n").map { answer in
+                answer.firstRange(of: "\r\n\r\n").map { String(answer[$0.upperBound...]) }
+            }
+            #expect(contents == bodies + ["a"])
+        }
+        await server.stop()
+    }
+
     @Test func `an answer is not held back by a slow one behind it`() async throws {
         let gate = Gate()
         let slow = Route("GET", "/slow") { _ in

@@ -15,11 +15,13 @@ import Testing
         let text = "\(method) \(target) HTTP/1.1\r\nHost: a\r\n\r\n"
         let head = try #require(try parser.parse(Array(text.utf8).span)).head
         switch Self.router.find(head) {
-        case .route(let route, let parameters):
+        case .route(let endpoint, let places):
+            let parameters = PathParameters(
+                names: endpoint.places, path: head.bytes, places: places)
             let values = ["id", "index"].compactMap { name in
                 parameters[name].map { "\(name)=\($0)" }
             }
-            return ([route.method, route.path] + values).joined(separator: " ")
+            return ([endpoint.route.method, endpoint.route.path] + values).joined(separator: " ")
         case .methods(let allowed): return "405 \(allowed)"
         case .nothing: return "404"
         case .malformed: return "400"

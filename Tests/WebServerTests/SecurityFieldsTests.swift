@@ -8,9 +8,11 @@ import Testing
         _ fields: [(name: String, value: String)], isSecure: Bool = false, strict: Int = 0,
     ) -> Set<String> {
         var output = HTTP1Writer()
-        SecurityFields(strictTransportSeconds: strict).write(
-            for: HTTPResponse(200, fields: fields, .bytes([])),
-            HTTPClient(address: "127.0.0.1", isSecure: isSecure, proxies: []), to: &output)
+        let security = SecurityFields(strictTransportSeconds: strict)
+        let needs = security.needs(
+            of: HTTPResponse(200, fields: fields, .bytes([])),
+            HTTPClient(address: "127.0.0.1", isSecure: isSecure, proxies: []))
+        security.write(needs, to: &output)
         let text = String(decoding: output.bytes, as: UTF8.self)
         return Set(text.split(separator: "\r\n").map(String.init))
     }

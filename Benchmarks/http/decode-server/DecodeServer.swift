@@ -30,7 +30,7 @@ struct DecodeServer {
         let jobs = JobRoutes(
             queue: queue, blobs: try BlobFolder(at: arguments[2], mostBytes: 0),
             http: HTTPServerWatch())
-        let submit = Route("POST", "/v1/jobs") { request in
+        let submit: @Sendable (HTTPRequest) -> HTTPResponse = { request in
             do {
                 return jobs.accepted(try jobs.job(submittedBy: request), status: 202)
             } catch {
@@ -40,7 +40,7 @@ struct DecodeServer {
         let server = try HTTPServer(
             listen: [.internet(host: "127.0.0.1", port: Int(arguments[1]) ?? 0)],
             loops: try (0..<HostCapacity.cpus()).map { try EventLoop(name: "http-\($0)") },
-            router: Router([submit]),
+            router: Router([Route("POST", "/v1/jobs") { submit($0) }.quickly(submit)]),
             configuration: HTTPServerConfiguration { status, detail in
                 HTTPResponse(status, type: "text/plain", Array(detail.utf8))
             })
