@@ -5,6 +5,7 @@ import Logging
 import Pools
 import RawJSON
 import Sockets
+import Synchronization
 import Threads
 
 /// The three pools and the functions that they run.
@@ -19,6 +20,14 @@ final class Runtimes: Sendable {
     private let catalogue: FunctionCatalogue
     private let logger: Logger
     private let greetings = AsyncStream.makeStream(of: Void.self)
+    /// The files of the functions that are known.
+    private let known = Mutex<[FunctionFolder.Entry]>([])
+    /// Whether the catalogue takes the next greeting: the first since the start, or since a change
+    /// was seen.
+    ///
+    /// A worker that starts between a change and the look at the folder has the new functions, while
+    /// others run the old ones still, whose results must not be kept as those of the new version.
+    private let wantsGreeting = Atomic(true)
 
     init(
         _ configuration: Configuration, natives: NativeCatalogue, catalogue: FunctionCatalogue,
@@ -74,10 +83,12 @@ final class Runtimes: Sendable {
     /// Learns the functions; waits for the first Python worker's greeting, 5 s at most.
     func start() async {
         let entries = folder?.entries() ?? []
+        known.withLock { $0 = entries }
         catalogue.replace(.command, functions: FunctionFolder.commands(in: entries))
         guard allowsPickle || entries.contains(where: \.isPython) else { return }
         let (catalogue, logger, greetings) = (catalogue, logger, greetings.continuation)
-        await process.startPython { hello in
+        await process.startPython { [weak self] hello in
+            guard let self, wantsGreeting.exchange(false, ordering: .relaxed) else { return }
             let broken = read(hello, into: catalogue)
             for file in broken {
                 logger.error(
@@ -114,14 +125,18 @@ final class Runtimes: Sendable {
     /// It blocks: files are looked at and read.
     func watchFiles() async {
         guard let folder else { return }
-        var known = folder.entries()
         while (try? await Task.sleep(for: .seconds(1))) != nil {
             let entries = folder.entries()
-            guard entries != known else { continue }
-            known = entries
+            let isChanged = known.withLock { known in
+                defer { known = entries }
+                return entries != known
+            }
+            guard isChanged else { continue }
             logger.notice("functions have changed; new workers take over")
             catalogue.replace(.command, functions: FunctionFolder.commands(in: entries))
-            for pool in all { await pool.reloadPython() }
+            await process.reloadPython()
+            wantsGreeting.store(true, ordering: .relaxed)
+            for pool in all where pool !== process { await pool.reloadPython() }
         }
     }
 }

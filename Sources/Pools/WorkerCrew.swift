@@ -95,7 +95,8 @@ final class WorkerCrew {
                 try started.get(), runsOneCall: runsOneCall, loop: loop, children: children)
             worker.onHello = { [weak self, unowned worker] hello in
                 self?.failedStarts = 0
-                self?.onHello?(worker, hello)
+                // Of one that is to go already the functions may be those of before a change.
+                if !worker.isRetiring { self?.onHello?(worker, hello) }
             }
             worker.onExit = { [weak self, unowned worker] end in
                 self?.swept { $0.ended(worker, end) }
