@@ -21,21 +21,24 @@ func fuzzer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
         name: name, dependencies: dependencies + ["CLibFuzzer"], swiftSettings: house)
 }
 
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+
 let package = Package(
     name: "martlet-fuzzing",
     dependencies: [
-        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0")
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: [
         .target(name: "CLinux"),
         .target(name: "CLibFuzzer"),
         .systemLibrary(name: "COpenSSL"),
         .systemLibrary(name: "CNghttp2"),
+        .systemLibrary(name: "CCurl"),
         .systemLibrary(name: "CZlib"),
         .systemLibrary(name: "CZstd"),
         module("RawJSON"),
-        module(
-            "Threads", ["CLinux", .product(name: "DequeModule", package: "swift-collections")]),
+        module("Threads", ["CLinux", deque]),
         module(
             "Sockets",
             [
@@ -43,9 +46,15 @@ let package = Package(
                 .product(name: "HeapModule", package: "swift-collections"),
             ]),
         module("HTTPWire"),
+        module("WebClient", ["Sockets", "CCurl", "CLinux", deque]),
+        module(
+            "Tracing",
+            ["WebClient", "RawJSON", deque, .product(name: "Logging", package: "swift-log")]),
         module(
             "WebServer",
-            ["HTTPWire", "Sockets", "Threads", "CLinux", "CNghttp2", "CZlib", "CZstd"]),
+            [
+                "HTTPWire", "Tracing", "Sockets", "Threads", "CLinux", "CNghttp2", "CZlib", "CZstd",
+            ]),
         fuzzer("FuzzHTTP1", ["HTTPWire"]),
         fuzzer("FuzzRawJSON", ["RawJSON"]),
         fuzzer("FuzzHTTP2", ["WebServer", "HTTPWire", "CNghttp2"]),

@@ -72,10 +72,10 @@ struct InputLines: Sendable {
         return rest
     }
 
-    /// All that is left if it looks like one array: it begins with a bracket, and its first line is
-    /// not whole or the only one.
+    /// All that is left if it looks like one array, else nil.
     ///
-    /// Waits for the second line of lines that are arrays.
+    /// It begins with a bracket then, and its first line is not whole or the only one: of lines that
+    /// are arrays the second is waited for.
     mutating func allIfArray() throws(ClientFailure) -> [UInt8]? {
         while true {
             if let start = rest.firstIndex(where: { !Self.isBlank($0) }) {

@@ -13,7 +13,7 @@ struct RequestGate: Sendable {
     /// Without a token it is all that keeps a page with a name of its own from what listens here;
     /// with one, which no browser sends by itself, it is asked for only when names were given.
     private let checksHost: Bool
-    /// `Bearer` and each of the tokens; empty when none is wanted.
+    /// `bearer` and each of the tokens; empty when none is wanted.
     private let credentials: [[UInt8]]
     /// Pages that hold nothing of the server's.
     private let openPaths: Set<String>
@@ -28,7 +28,7 @@ struct RequestGate: Sendable {
         hosts = AllowedHosts(given + configuration.listen.compactMap(\.name))
         checksHost = configuration.token == nil || !configuration.allowedHosts.isEmpty
         let tokens = [configuration.token, workerToken].compactMap(\.self)
-        credentials = configuration.token == nil ? [] : tokens.map { Array("Bearer \($0)".utf8) }
+        credentials = configuration.token == nil ? [] : tokens.map { Array("bearer \($0)".utf8) }
         self.openPaths = openPaths
     }
 
@@ -49,7 +49,9 @@ struct RequestGate: Sendable {
     }
 
     private func hasCredentials(_ head: RequestHead) -> Bool {
-        let sent = Array((head.field("authorization") ?? "").utf8)
+        guard let field = head.field("authorization") else { return false }
+        // RFC 9110, section 11.1: the scheme in whatever case.
+        let sent = Array(field.prefix(6).lowercased().utf8) + Array(field.dropFirst(6).utf8)
         return credentials.contains { Self.isEqual(sent, $0) }
     }
 

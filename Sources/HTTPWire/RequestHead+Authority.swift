@@ -8,11 +8,12 @@ extension RequestHead {
         authorityRange.map { bytes.span.extracting($0).text }
     }
 
-    /// Whether the host that is asked for is `name`, given in lower case, whatever its port.
-    package func isHost(_ name: StaticString) -> Bool {
+    /// Whether the host that is asked for is one of two names, given in lower case, whatever its port.
+    package func isHost(_ name: StaticString, or other: StaticString) -> Bool {
         guard let range = authorityRange else { return false }
         let authority = bytes.span.extracting(range)
-        return authority.extracting(Authority.host(of: authority)).equalsIgnoringCase(name)
+        let host = authority.extracting(Authority.host(of: authority))
+        return host.equalsIgnoringCase(name) || host.equalsIgnoringCase(other)
     }
 
     /// The host that is asked for, in lower case, without its port; nil when none was sent.

@@ -28,7 +28,8 @@ package protocol JobStore: ItemStore, LogStore, StoreHealth {
     func saveItems(_ id: JobID, _ segments: [ItemSegment]) async throws(StoreError)
 
     /// Writes the mutable part of a job (state, attempt, times, counts, result, failure) together
-    /// with segments not saved before. A job that is not there any more is left alone.
+    /// with segments not saved before. A job that is not there any more is left alone; one that
+    /// comes without its result has none afterwards.
     func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError)
 
     /// Drops a job's items: all, or the failed ones.

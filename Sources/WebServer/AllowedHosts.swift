@@ -35,7 +35,7 @@ package struct AllowedHosts: Sendable {
     /// HTTP/1.0 alone has, is of no browser and fits.
     package func contain(hostOf head: RequestHead) -> Bool {
         // Nearly all requests; without a string.
-        if head.isHost("localhost") || head.isHost("127.0.0.1") { return true }
+        if head.isHost("localhost", or: "127.0.0.1") { return true }
         guard let host = head.host else { return true }
         if host.hasSuffix(".localhost") || isNamed(host) { return true }
         return PeerAddress(host).map { $0.isLoopback || addresses.contains($0) } ?? false

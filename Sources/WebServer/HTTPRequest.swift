@@ -127,6 +127,7 @@ package struct HTTPBodyStream: Sendable {
 
     /// Tells the client, which still sends, fields that the answer will have.
     ///
-    /// `103 Early Hints` of RFC 8297. By HTTP/1.1 it has to say that it is the next hop itself: `Connection: Prefer`.
+    /// They go as `103 Early Hints` (RFC 8297); by HTTP/1.1 to who says that it is the next hop
+    /// itself, `Connection: Prefer`.
     package func hint(_ fields: [HTTPField]) async { await tell(fields) }
 }

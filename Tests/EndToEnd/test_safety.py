@@ -347,6 +347,16 @@ class SecretTests(unittest.TestCase):
             with self.subTest(place):
                 self.assertNotIn("SECRET", text)
 
+    def test_the_token_is_taken_whole_and_its_scheme_in_any_case(self):
+        for field, status in [
+                ("Bearer " + self.token, 200), ("bearer " + self.token, 200),
+                ("BEARER " + self.token, 200), ("Bearer " + self.token[:-1], 401),
+                ("Bearer " + self.token + "1", 401), ("Bearer " + self.token.lower(), 401),
+                ("Basic " + self.token, 401), (self.token, 401), ("Bearer", 401), ("", 401)]:
+            with self.subTest(field):
+                answer = self.server.call("GET", "/v1/pools", headers={"Authorization": field})
+                self.assertEqual(answer[0], status)
+
     def test_functions_are_not_told_the_servers_secrets(self):
         for function, pool in [("all_variables", "process"), ("all_variables", "thread"),
                                ("command_variables", "process")]:

@@ -24,23 +24,39 @@ import Testing
         "JobsAPI": ["Foundation", "SQLiteStore", "Sockets"],
     ]
 
-    @Test(arguments: forbidden.keys.sorted())
-    func `a module imports only what lies below it`(module: String) throws {
-        let folder = Self.root.appendingPathComponent("Sources/\(module)")
+    /// The imports of a module, with the files that they stand in.
+    private static func imports(of module: String) throws -> [(name: String, file: String)] {
+        let folder = root.appendingPathComponent("Sources/\(module)")
         let files = try FileManager.default.contentsOfDirectory(
             at: folder, includingPropertiesForKeys: nil
         ).filter { $0.pathExtension == "swift" }
         #expect(!files.isEmpty)
-        for file in files {
-            let text = try String(contentsOf: file, encoding: .utf8)
-            for line in text.split(separator: "\n") where line.contains("import ") {
-                let name = line.split(separator: " ").last.map(String.init) ?? ""
-                guard line.hasPrefix("import ") || line.hasPrefix("package import ") else {
-                    continue
-                }
-                #expect(
-                    Self.forbidden[module]?.contains(name) == false,
-                    "\(file.lastPathComponent) imports \(name)")
+        return try files.flatMap { file in
+            try String(contentsOf: file, encoding: .utf8).split(separator: "\n")
+                .filter { $0.hasPrefix("import ") || $0.hasPrefix("package import ") }
+                .map { (String($0.split(separator: " ").last ?? ""), file.lastPathComponent) }
+        }
+    }
+
+    @Test(arguments: forbidden.keys.sorted())
+    func `a module imports only what lies below it`(module: String) throws {
+        for (name, file) in try Self.imports(of: module) {
+            #expect(
+                Self.forbidden[module]?.contains(name) == false, "\(file) imports \(name)")
+        }
+    }
+
+    @Test func `the fuzzers' package has the modules that its own import`() throws {
+        func modules(in folder: String) throws -> Set<String> {
+            let path = Self.root.appendingPathComponent(folder).path
+            return Set(try FileManager.default.contentsOfDirectory(atPath: path))
+        }
+        let linked = try modules(in: "Fuzzing/Sources")
+        let ours = try modules(in: "Sources")
+        #expect(linked.contains("WebServer"))
+        for module in linked.intersection(ours) where !module.hasPrefix("C") {
+            for (name, file) in try Self.imports(of: module) where ours.contains(name) {
+                #expect(linked.contains(name), "\(file) imports \(name)")
             }
         }
     }

@@ -70,8 +70,10 @@ import Testing
     }
 
     @Test func `a number is the double that is nearest to its text`() throws {
-        var texts = ["0", "0.0", "30.0", "0.1", "123456789012345", "0.12345678901234", "-1.5", "1e3"]
-        texts += ["1234567890123456", "0.000000000000001", "999999999999999", "9007199254740993"]
+        var texts = ["0", "0.0", "30.0", "0.1", "123456789012345", "0.12345678901234", "-1.5"]
+        texts += [
+            "1e3", "1234567890123456", "0.000000000000001", "999999999999999", "9007199254740993",
+        ]
         for _ in 0..<2000 {
             let digits = String(Int.random(in: 0..<1_000_000_000_000_000))
             for place in 1...digits.count where place < digits.count {

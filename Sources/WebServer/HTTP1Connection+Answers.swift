@@ -1,0 +1,153 @@
+import HTTPWire
+import Sockets
+
+/// How answers leave: small ones together, large ones as the client takes them.
+extension HTTP1Connection {
+    /// Sends an answer that is plain and small on the spot, any other in a task; whether another
+    /// request may be served at once.
+    func answer(
+        _ request: HTTPRequest, _ response: HTTPResponse, closing: Bool,
+    ) throws -> Bool {
+        guard home.service.isPlain(response), case .bytes(let bytes) = response.body else {
+            inTask { [self] in
+                let finished = await home.service.finished(response, for: request.head)
+                try await send(finished, to: request, closing: closing)
+                if closing { try await stream.flush() }
+                return !closing
+            }
+            return false
+        }
+        write(response, bytes, to: request, closing: closing)
+        guard closing else { return true }
+        if try stream.flushNow() {
+            home.ended(stream)
+        } else {
+            inTask { [self] in
+                try await stream.flush()
+                return false
+            }
+        }
+        return false
+    }
+
+    /// Puts a small answer behind what is to be sent.
+    private func write(
+        _ response: HTTPResponse, _ bytes: [UInt8], to request: HTTPRequest, closing: Bool,
+    ) {
+        begin(response, to: request, closing: closing)
+        let isSent = request.head.method != .head && HTTPStatus.hasContent(response.status)
+        home.answered(request, status: response.status, bytes: isSent ? bytes.count : 0)
+        if isSent { stream.output.bytes += bytes }
+    }
+
+    /// Sends an answer, waiting for its client where it is large.
+    func send(
+        _ response: HTTPResponse, to request: HTTPRequest, closing: Bool,
+    ) async throws {
+        let isHead = request.head.method == .head
+        var sent = 0
+        switch response.body {
+        case .bytes(let bytes)
+        where bytes.count <= 16 << 10 || isHead || !HTTPStatus.hasContent(response.status):
+            write(response, bytes, to: request, closing: closing)
+        case .bytes(let bytes):
+            begin(response, to: request, closing: closing)
+            home.answered(request, status: response.status, bytes: bytes.count)
+            try await stream.write(bytes[...])
+        case .content(let content):
+            begin(response, to: request, closing: closing)
+            defer { home.answered(request, status: response.status, bytes: sent) }
+            guard !isHead else { return }
+            try await eachPiece(content.pieces) { piece in
+                try await stream.write(piece)
+                sent += piece.count
+            }
+        case .stream(let next):
+            begin(response, to: request, closing: closing)
+            defer { home.answered(request, status: response.status, bytes: sent) }
+            guard !isHead else { return }
+            // The first piece may take its time; the client is to know at once what it will get.
+            stream.flushSoon()
+            try await send(next, isChunked: !request.head.isHTTP10, &sent)
+        }
+    }
+
+    /// Writes an answer's head and counts the answer.
+    private func begin(_ response: HTTPResponse, to request: HTTPRequest, closing: Bool) {
+        home.answers.add(route: request.routeIndex, status: response.status)
+        writeHead(response, to: request, closing: closing)
+    }
+
+    private func writeHead(_ response: HTTPResponse, to request: HTTPRequest, closing: Bool) {
+        home.beginHead(of: response, to: stream.client, &stream.output)
+        for (name, value) in response.fields { stream.output.field(name, value) }
+        if let length = response.body.length {
+            if HTTPStatus.hasContent(response.status) {
+                stream.output.ownField("Content-Length: ", decimal: length)
+            }
+        } else if !request.head.isHTTP10 {
+            // RFC 9112, section 6.1: not to HTTP/1.0, where the end of the connection ends the body.
+            stream.output.ownField("Transfer-Encoding: ", "chunked")
+        }
+        stream.output.append("X-Request-Id: ")
+        request.appendID(to: &stream.output.bytes)
+        stream.output.append("\r\n")
+        if closing {
+            stream.output.ownField("Connection: ", "close")
+        } else if request.head.isHTTP10 {
+            stream.output.ownField("Connection: ", "keep-alive")
+        }
+        stream.output.endHead()
+    }
+
+    /// Sends a body piece by piece, asking for each when the client has taken the one before.
+    private func send(
+        _ next: @Sendable () async throws -> [UInt8]?, isChunked: Bool, _ sent: inout Int,
+    ) async throws {
+        try await eachPiece(next) { piece in
+            if isChunked {
+                stream.output.chunk(piece)
+            } else {
+                stream.output.bytes += piece
+            }
+            try await stream.flush()
+            sent += piece.count
+        }
+        // Without chunks the end of the connection is the end of the body.
+        guard isChunked else {
+            try await stream.flush()
+            throw End.quietly
+        }
+        stream.output.lastChunk()
+    }
+
+    /// Hands on one piece after the other, until the last or until the client has left: where there
+    /// is something to send, the sending fails; a client that has closed its side may still read.
+    private func eachPiece<Piece: Collection<UInt8>>(
+        _ next: @Sendable () async throws -> Piece?, _ take: (Piece) async throws -> Void,
+    ) async throws {
+        stream.isHandling = true
+        defer { stream.isHandling = false }
+        while let piece = try await next() {
+            if piece.isEmpty { try Task.checkCancellation() }
+            try await take(piece)
+        }
+    }
+
+    /// Says why the connection ends, so that the client can read it.
+    func refuse(_ refusal: HTTPRefusal) async {
+        home.counters.add(.limit(refusal.status))
+        let response = home.settings.refusal(refusal.status, refusal.detail)
+        home.answers.add(route: nil, status: refusal.status)
+        home.beginHead(of: response, to: stream.client, &stream.output)
+        for (name, value) in response.fields { stream.output.field(name, value) }
+        var content: [UInt8] = []
+        if case .bytes(let bytes) = response.body { content = bytes }
+        stream.output.ownField("Content-Length: ", decimal: content.count)
+        stream.output.ownField("Connection: ", "close")
+        stream.output.endHead()
+        stream.output.bytes += content
+        guard (try? await stream.flush()) != nil else { return }
+        await stream.linger()
+    }
+}
