@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import socket
+import unittest
 
 from service import BINARY, FUNCTIONS, IS_SANITIZED, Server, ServiceTestCase
 
