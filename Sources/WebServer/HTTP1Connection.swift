@@ -48,11 +48,14 @@ final class HTTP1Connection: @unchecked Sendable {
 
     // MARK: The loop
 
+    /// Requests of one client that are served before others have their turn.
+    private static let turn = 100
+
     /// Serves what has come, as far as nothing must be waited for.
     private func proceed() {
         guard !isBusy else { return }
         do {
-            while true {
+            for _ in 0..<Self.turn {
                 switch try next() {
                 case .request(let head): guard try serve(head) else { return }
                 case .nothing: return awaitMore()
@@ -60,6 +63,12 @@ final class HTTP1Connection: @unchecked Sendable {
                 case .unsent: return inTask { [self] in try await sendRest() }
                 case .end: return home.ended(stream)
                 }
+            }
+            // It may never stop sending.
+            isBusy = true
+            home.loop.execute { [self] in
+                isBusy = false
+                proceed()
             }
         } catch let refusal as HTTPRefusal {
             inTask { throw refusal }
