@@ -58,14 +58,14 @@ package struct EngineParts: Sendable {
 package final class JobQueue: Sendable {
     package let catalogue: FunctionCatalogue
     let store: any JobStore
-    private let shelf: ResultShelf
-    private let pools: [PoolKind: any JobPool]
+    let shelf: ResultShelf
+    let pools: [PoolKind: any JobPool]
     private let slots: [PoolKind: Int]
     let loop: EventLoop
     let dispatcher: Dispatcher
-    private let waiters = JobWaiters()
+    let waiters = JobWaiters()
     /// Those who wait for more results of a running map.
-    private let savedItems = JobWaiters()
+    let savedItems = JobWaiters()
     let live = LiveJobs()
     let uploads = OpenUploads()
     private let open: OpenJobs
@@ -261,189 +261,6 @@ package final class JobQueue: Sendable {
     private static func fresh(_ jobs: [Job], _ outcomes: [InsertOutcome]) -> [Job] {
         if outcomes.allSatisfy(\.isStored), jobs.allSatisfy({ $0.pieces.isEmpty }) { return jobs }
         return zip(jobs, outcomes).compactMap { $1.isStored ? $0.withoutPieces : nil }
-    }
-
-    // MARK: Looking
-
-    package func job(_ id: JobID) async throws(StoreError) -> Job? {
-        if let job = live.job(id) { return job }
-        var job = try await store.job(id)
-        job?.isUploading = uploads.isOpen(id)
-        return job
-    }
-
-    /// The job when it has ended, or as it stands after `seconds` or when the task is cancelled;
-    /// nil when there is none.
-    package func wait(_ id: JobID, seconds: Double) async throws(StoreError) -> Job? {
-        try await wait(id, seconds: seconds) { () async throws(StoreError) in try await job(id) }
-    }
-
-    /// As `wait`, for who shows the job: without its arguments, and a result over `maxBytes` may be
-    /// left to a `ResultReader`.
-    package func summary(
-        of id: JobID, waiting seconds: Double, resultUpTo maxBytes: Int,
-    ) async throws(StoreError) -> Job? {
-        let job = try await wait(id, seconds: seconds) { () async throws(StoreError) in
-            if let job = live.job(id) { return job }
-            var job = try await store.summary(of: id, resultUpTo: maxBytes)
-            job?.isUploading = uploads.isOpen(id)
-            return job
-        }
-        guard let job else { return nil }
-        return try await leavingLargeResult(job, over: maxBytes)
-    }
-
-    /// A job that has just ended without its result, if that is large: it is on the disk, and
-    /// nobody is to hold it in memory for as long as a client takes.
-    private func leavingLargeResult(
-        _ job: Job, over maxBytes: Int,
-    ) async throws(StoreError) -> Job {
-        guard let result = job.result, result.bytes.count > maxBytes else { return job }
-        return try await store.summary(of: job.id, resultUpTo: maxBytes) ?? job
-    }
-
-    private func wait(
-        _ id: JobID, seconds: Double, _ look: () async throws(StoreError) -> Job?,
-    ) async throws(StoreError) -> Job? {
-        guard seconds > 0 else { return try await look() }
-        let waiter = waiters.register(id)
-        defer { waiters.unregister(waiter, id) }
-        guard let job = try await look() else { return nil }
-        if job.state.isEnd { return job }
-        if let ended = await waiter.wait(seconds: seconds, on: loop) { return ended }
-        return try await look()
-    }
-
-    /// Reads the result of the attempt that ended at `endedAt`, which has `size` bytes.
-    package func result(
-        of id: JobID, endedAt: Timestamp, size: Int, inFile: Bool,
-    ) -> ResultReader {
-        ResultReader(
-            ResultShelf.Key(job: id, endedAt: endedAt), size: size, store: store,
-            shelf: inFile ? nil : shelf)
-    }
-
-    /// Some of the submission of a call as it was sent; nil when there is no such job.
-    package func submission(
-        of id: JobID, from offset: Int, maxBytes: Int,
-    ) async throws(StoreError) -> SubmissionPart? {
-        try await store.submission(of: id, from: offset, maxBytes: maxBytes)
-    }
-
-    /// What is written of a map's items from the cursor on.
-    package func items(
-        _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool = false, maxBytes: Int,
-    ) async throws(StoreError) -> ItemPage {
-        try await store.items(id, cursor, onlyFailed: onlyFailed, maxBytes: maxBytes)
-    }
-
-    /// Items of a map from the cursor on; while there are none and the job runs, waits for some.
-    ///
-    /// - Returns: the page, which is empty when `seconds` have passed, and whether the job had
-    ///   ended before it was read: then an empty page means that there is nothing more.
-    package func nextItems(
-        _ id: JobID, _ cursor: ItemCursor, onlyFailed: Bool, maxBytes: Int, seconds: Double,
-    ) async throws(StoreError) -> (page: ItemPage, hasEnded: Bool) {
-        while true {
-            let waiter = savedItems.register(id)
-            defer { savedItems.unregister(waiter, id) }
-            let hasEnded = try await job(id)?.state.isEnd ?? true
-            var page = try await store.items(id, cursor, onlyFailed: onlyFailed, maxBytes: maxBytes)
-            // While the job runs, a gap is of items that are still to come.
-            if !hasEnded, !onlyFailed { page.cutAtGap(from: cursor) }
-            if !page.isEmpty || hasEnded || seconds <= 0 { return (page, hasEnded) }
-            guard await waiter.wait(seconds: seconds, on: loop) != nil else { return (page, false) }
-        }
-    }
-
-    package func list(_ query: JobQuery) async throws(StoreError) -> [Job] {
-        try await store.list(query).map { live.job($0.id) ?? $0 }
-    }
-
-    package func counts() async throws(StoreError) -> [QueueCount] { try await store.counts() }
-
-    package func poolStatus() async -> [PoolStatus] {
-        var found: [PoolStatus] = []
-        for kind in PoolKind.allCases {
-            if let status = await pools[kind]?.status() { found.append(status) }
-        }
-        return found
-    }
-
-    // MARK: Changing
-
-    /// Stops a job; one that has ended stays as it is.
-    ///
-    /// - Returns: the job as it stands now, `cancelling` if it runs; nil when there is none.
-    package func cancel(_ id: JobID) async throws(StoreError) -> Job? {
-        try await dispatcher.cancel(id)
-    }
-
-    /// Queues a job again that has ended; a map runs only the items that have no result, and with
-    /// `onlyFailed` also one that succeeded does not begin anew.
-    ///
-    /// - Returns: the job, and whether it is queued again; one that has not ended is left alone.
-    ///   nil when there is none.
-    package func retry(
-        _ id: JobID, onlyFailed: Bool = false,
-    ) async throws(StoreError) -> (job: Job, isQueuedAgain: Bool)? {
-        try await dispatcher.requeue(id, onlyFailed: onlyFailed)
-    }
-
-    /// Stops all jobs that the query finds.
-    ///
-    /// - Returns: how many were stopped or are being stopped.
-    package func cancelAll(
-        _ query: JobQuery, in states: [JobState],
-    ) async throws(StoreError) -> Int {
-        try await each(query, in: states) { job async throws(StoreError) in
-            let stopped = try await cancel(job.id)
-            return stopped?.state == .cancelled || stopped?.state == .cancelling
-        }
-    }
-
-    /// Queues all jobs again that the query finds, those that failed for a reason if one is given.
-    ///
-    /// - Returns: how many.
-    package func retryAll(
-        _ query: JobQuery, in states: [JobState], reason: Failure.Reason?,
-    ) async throws(StoreError) -> Int {
-        try await each(query, in: states) { job async throws(StoreError) in
-            guard reason == nil || job.failure?.reason == reason else { return false }
-            return try await retry(job.id)?.isQueuedAgain == true
-        }
-    }
-
-    /// Walks through the jobs of the query, newest first; counts those that `change` changes.
-    private func each(
-        _ query: JobQuery, in states: [JobState],
-        _ change: (Job) async throws(StoreError) -> Bool,
-    ) async throws(StoreError) -> Int {
-        var changed = 0
-        for state in states {
-            var query = query
-            query.state = state
-            query.limit = 500
-            while true {
-                let page = try await store.list(query)
-                for job in page where try await change(job) { changed += 1 }
-                guard page.count == query.limit, let last = page.last else { break }
-                query.before = last.id
-            }
-        }
-        return changed
-    }
-
-    /// Forgets a job; one that runs is cancelled first, and has 10 s for its end.
-    package func delete(_ id: JobID) async throws(StoreError) -> Bool {
-        if let job = try await cancel(id), !job.state.isEnd { _ = try await wait(id, seconds: 10) }
-        return try await store.delete(id)
-    }
-
-    /// Drops results that have expired; to be called every minute or so.
-    package func prune() async throws(StoreError) {
-        let now = Timestamp.now()
-        try await store.prune(expiredBefore: now, forgottenBefore: now.adding(seconds: -86_400))
     }
 
     // MARK: End
