@@ -25,7 +25,10 @@ struct ProcessEnd {
             }
             return
         }
-        maxMemoryBytes = usage.ru_maxrss * 1024
+        // The kernel counts what this process had when it started the other.
+        var own = rusage()
+        getrusage(RUSAGE_SELF.rawValue, &own)
+        if usage.ru_maxrss > own.ru_maxrss { maxMemoryBytes = usage.ru_maxrss * 1024 }
         let times = [usage.ru_utime, usage.ru_stime]
         cpuSeconds = times.reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
     }

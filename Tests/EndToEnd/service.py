@@ -30,6 +30,16 @@ def alive(pid):
         return False
 
 
+def high_water(pid):
+    """The most memory that a process has had, in MiB; 0 when it is gone."""
+    try:
+        with open("/proc/%d/status" % pid) as file:
+            return next((int(line.split()[1]) >> 10 for line in file
+                         if line.startswith("VmHWM:")), 0)
+    except OSError:
+        return 0
+
+
 def use_packages():
     """Makes what Tests/requirements.txt names importable, installing it the first time."""
     with open(ROOT + "/Tests/requirements.txt") as file:

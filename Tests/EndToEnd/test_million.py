@@ -8,7 +8,7 @@ import time
 import unittest
 from unittest import mock
 
-from service import BINARY, FUNCTIONS, Server
+from service import BINARY, FUNCTIONS, Server, high_water
 
 ITEMS = 1_000_000
 LINES = 10_000
@@ -16,19 +16,11 @@ LINES = 10_000
 
 def peak_mebibytes(process):
     """The most memory that a process has had, and the most that a child of its has had."""
-    def peak(process):
-        try:
-            with open("/proc/%d/status" % process) as file:
-                line = next(line for line in file if line.startswith("VmHWM:"))
-        except (OSError, StopIteration):
-            return 0
-        return int(line.split()[1]) >> 10
-
     children = []
     for thread in os.listdir("/proc/%d/task" % process):
         with open("/proc/%d/task/%s/children" % (process, thread)) as file:
             children += [int(child) for child in file.read().split()]
-    return peak(process), max(map(peak, children), default=0)
+    return high_water(process), max(map(high_water, children), default=0)
 
 
 class MillionTests(unittest.TestCase):

@@ -117,6 +117,7 @@ class PayloadTests(ServiceTestCase):
         for job in ids:
             self.assertEqual(self.server.wait(job)["state"], "succeeded")
         self.await_files(10)  # until the janitor comes
+        time.sleep(0.02)  # longer than they are kept
         self.assertEqual(self.server.call("GET", "/v1/jobs/%s/result" % ids[0])[0], 410)
 
     def test_nothing_that_was_taken_is_lost_by_kills_at_random_moments(self):
