@@ -26,9 +26,8 @@ struct ProcessEnd {
             return
         }
         // The kernel counts what this process had when it started the other.
-        var own = rusage()
-        getrusage(RUSAGE_SELF.rawValue, &own)
-        if usage.ru_maxrss > own.ru_maxrss { maxMemoryBytes = usage.ru_maxrss * 1024 }
+        let most = usage.ru_maxrss * 1024
+        if most > ProcessMemory.ownPeakBytes() { maxMemoryBytes = most }
         let times = [usage.ru_utime, usage.ru_stime]
         cpuSeconds = times.reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
     }

@@ -26,4 +26,17 @@ enum ProcessMemory {
         let fields = String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: " ")
         return fields.count > 1 ? (Int(fields[1]) ?? 0) * sysconf(Int32(_SC_PAGESIZE)) : 0
     }
+
+    /// The most bytes that this process ever had in memory (`VmHWM`, proc(5)); getrusage(2) would
+    /// count what had started it, too.
+    static func ownPeakBytes() -> Int {
+        guard let file = fopen("/proc/self/status", "r") else { return 0 }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = fread(&bytes, 1, bytes.count, file)
+        let line = String(decoding: bytes.prefix(count), as: UTF8.self)
+            .split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        let kibibytes = line?.split(separator: " ").compactMap { Int($0) }.first
+        return (kibibytes ?? 0) << 10
+    }
 }

@@ -142,7 +142,11 @@ class PayloadTests(ServiceTestCase):
         for job, text in taken.items():
             self.assertEqual(self.server.result(job), text)
         # Jobs whose clients were not told are there too, whole; nothing else.
-        jobs = self.get("/v1/jobs?limit=1000")["jobs"]
+        jobs, cursor = [], ""
+        while cursor is not None:
+            page = self.get("/v1/jobs?limit=500" + (cursor and "&cursor=" + cursor))
+            jobs += page["jobs"]
+            cursor = page["next_cursor"]
         for job in jobs:
             self.server.result(job["id"])
         self.await_files(2 * len(jobs))
