@@ -59,7 +59,7 @@ package struct SpanExporter: Sendable {
         while true {
             let batch = tracer.take(atMost: Self.batchSize)
             if batch.isEmpty { return }
-            guard await send(batch, tries: 1) == nil else { return }
+            if let failure = await send(batch, tries: 1) { return say(failure) }
         }
     }
 

@@ -25,6 +25,8 @@ FAILED, REFUSED, UNREACHABLE, UNAUTHORIZED, NOT_FOUND, CANCELLED, UNFINISHED, US
 class CommandTests(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        # Commands inherit it where the tests run in the background of a shell, which ignores it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         cls.server = Server(BINARY, FUNCTIONS)
         cls.url = "http://127.0.0.1:%d" % cls.server.port
 
