@@ -210,7 +210,8 @@ package actor RuntimePool: JobPool {
                     results: chunk.results[...], count: chunk.count, failures: chunk.failures)
             }
         }
-        ticket.stopped(by: {
+        // The ticket keeps this, and calls it.
+        ticket.stopped(by: { [unowned ticket] in
             work.cancel()
             self.insist(ticket, on: nativeThreads)
         })

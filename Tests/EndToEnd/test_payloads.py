@@ -154,6 +154,22 @@ class PayloadTests(ServiceTestCase):
             [ROOT + "/" + BINARY, "doctor", "--data", self.data], capture_output=True, text=True)
         self.assertEqual(said.returncode, 0, said.stdout)
 
+    def test_a_call_that_has_ended_leaves_no_memory_behind(self):
+        self.serve(functions=FUNCTIONS)
+
+        def resident():
+            with open("/proc/%d/statm" % self.server.process.pid) as file:
+                return int(file.read().split()[1]) * 4096 >> 20
+
+        for pool in ("thread", "process", "async"):
+            def run(times):
+                for _ in range(times):
+                    self.server.run(function="echo", pool=pool, args=["x" * 2_000_000])
+            run(3)
+            before = resident()
+            run(15)
+            self.assertLess(resident() - before, 20, pool)
+
     def submit_until(self, stop, taken, number):
         while not stop.is_set():
             text = "%d-" % number + "%x" % random.getrandbits(64) + "z" * 200_000
