@@ -14,6 +14,11 @@ final class PayloadStatements: @unchecked Sendable {
     private var added: Set<String> = []
     private var dropped: [PayloadFile] = []
     private var isChanged = false
+    /// Of all files that rows name, with what the transaction under way has changed: to add them up
+    /// for each new one would cost the more the more there are.
+    private var fileBytes: Int64 = 0
+    /// The same before the transaction.
+    private var committedBytes: Int64 = 0
 
     init(_ database: Database, maxBytes: Int64?) throws {
         self.database = database
@@ -21,6 +26,8 @@ final class PayloadStatements: @unchecked Sendable {
         insert = try RowStatement(
             database, "INSERT INTO payloads (file, job, bytes) VALUES (?, ?, ?)")
         delete = try RowStatement(database, "DELETE FROM payloads WHERE file = ? RETURNING bytes")
+        fileBytes = try Self.fileBytes(database)
+        committedBytes = fileBytes
         try leaveRoom()
     }
 
@@ -35,7 +42,8 @@ final class PayloadStatements: @unchecked Sendable {
         }
         added.insert(file.name)
         isChanged = true
-        if let maxBytes, try Self.usedBytes(database) > maxBytes {
+        fileBytes += Int64(file.bytes)
+        if let maxBytes, try Self.pageBytes(database) + fileBytes > maxBytes {
             throw StoreError.full("The store has reached its bound, \(maxBytes) bytes.")
         }
     }
@@ -45,6 +53,7 @@ final class PayloadStatements: @unchecked Sendable {
         for name in names.compactMap(\.self) {
             let bytes = try delete.first({ $0.add(name) }, { Int($0.number(0)) })
             dropped.append(PayloadFile(name: name, bytes: bytes ?? 0))
+            fileBytes -= Int64(bytes ?? 0)
             isChanged = true
         }
     }
@@ -61,6 +70,7 @@ final class PayloadStatements: @unchecked Sendable {
         defer {
             added = []
             dropped = []
+            committedBytes = fileBytes
         }
         return (added, dropped)
     }
@@ -70,12 +80,13 @@ final class PayloadStatements: @unchecked Sendable {
         added = []
         dropped = []
         isChanged = true
+        fileBytes = committedBytes
     }
 
     /// Leaves the database as many pages as the files leave of the bound; never less than it has.
     private func leaveRoom() throws {
         guard let maxBytes else { return }
-        let pages = max(1, (maxBytes - (try Self.fileBytes(database))) / 4096)
+        let pages = max(1, (maxBytes - fileBytes) / 4096)
         try database.execute(sql: "PRAGMA max_page_count = \(pages)")
     }
 
@@ -83,11 +94,16 @@ final class PayloadStatements: @unchecked Sendable {
 
     /// Bytes of the files and of the pages that hold something.
     static func usedBytes(_ database: Database) throws -> Int64 {
+        try pageBytes(database) + fileBytes(database)
+    }
+
+    /// Bytes of the pages that hold something.
+    private static func pageBytes(_ database: Database) throws -> Int64 {
         func pragma(_ name: String) throws -> Int64 {
             try Int64.fetchOne(database, sql: "PRAGMA \(name)") ?? 0
         }
         let pages = try pragma("page_count") - pragma("freelist_count")
-        return try pages * pragma("page_size") + fileBytes(database)
+        return try pages * pragma("page_size")
     }
 
     private static func fileBytes(_ database: Database) throws -> Int64 {

@@ -6,9 +6,9 @@ import Synchronization
 /// Keeps the store below its bound, `Settings.maxBytes`.
 ///
 /// At the bound itself SQLite refuses to grow, as if the disk were full, and no file is added
-/// (`PayloadStatements`). Before, at nine tenths of
-/// it, the jobs that were submitted first and have ended lose their results, then go altogether,
-/// down to eight tenths. The file keeps its size; what is free in it is used again.
+/// (`PayloadStatements`). Before, at nine tenths of it, the jobs that were submitted first and have
+/// ended lose their results, then go altogether, down to eight tenths. The file keeps its size; what
+/// is free in it is used again.
 extension SQLiteJobStore {
     /// Makes room if it is time to.
     func makeRoom() async throws(StoreError) {
