@@ -206,7 +206,15 @@ package final class JobQueue: Sendable {
         if kept.likeness != nil {
             kept.job = try await wait(kept.job.id, seconds: seconds) ?? kept.job
         } else {
-            kept.job = await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? kept.job
+            kept.job =
+                if let ended = await waiter.wait(seconds: seconds, on: loop) {
+                    ended
+                } else {
+                    // It may have run meanwhile and wait for its next attempt.
+                    try await summary(
+                        of: job.id, waiting: 0, resultUpTo: JobStoreDefaults.wholeResultBytes)
+                        ?? kept.job
+                }
         }
         kept.job = try await leavingLargeResult(
             kept.job, over: JobStoreDefaults.wholeResultBytes)

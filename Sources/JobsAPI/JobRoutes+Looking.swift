@@ -18,12 +18,8 @@ extension JobRoutes {
 
     func status(_ request: HTTPRequest) async throws -> HTTPResponse {
         let job = try await waited(request)
-        let tag = "\"\(job.state.rawValue)-\(job.attempt)-\(job.itemsDone)\""
-        if request.head.field("if-none-match") == tag {
-            return HTTPResponse(304, fields: [("ETag", tag)], .bytes([]))
-        }
         var response = document(of: job, status: 200)
-        response.fields.append(("ETag", tag))
+        response.fields.append(("ETag", JobDocument.entityTag(of: job)))
         return response
     }
 
@@ -81,6 +77,8 @@ extension JobRoutes {
     }
 
     func list(_ request: HTTPRequest) async throws -> HTTPResponse {
+        try request.requireQuery(
+            of: ["state", "function", "queue", "tag", "search", "limit", "cursor"])
         var query = JobQuery(limit: try integer(request, "limit", 1...1000) ?? 50)
         if let state = request.query("state") {
             guard let known = JobState(rawValue: state) else {
