@@ -79,7 +79,7 @@ class AsyncClient:
 
     async def submit_many(self, submissions):
         return await self._run(operations.submit_many(
-            [operations.submission(each["function"], each) for each in submissions]))
+            [operations.submission(each.get("function"), each) for each in submissions]))
 
     async def run(self, function, *, args=None, map=None, wait=None, **members):
         return await (await self.submit(function, args=args, map=map, **members)).result(wait)

@@ -132,7 +132,7 @@ class Client:
         When the connection is lost it is repeated with the same Idempotency-Key.
         """
         return self._run(operations.submit_many(
-            [operations.submission(each["function"], each) for each in submissions]))
+            [operations.submission(each.get("function"), each) for each in submissions]))
 
     def run(self, function, *, args=None, map=None, wait=None, **members):
         """Submits a job and waits for its result, `wait` seconds at most."""
@@ -395,16 +395,27 @@ class Connection:
 
     def exchange(self, request, data):
         """Sends a request; returns the reader when its answer is whole, a streamed one's head."""
-        reader = AnswerReader(request.method)
+        reader, cut = AnswerReader(request.method), None
         self.socket.settimeout(self.timeout + request.wait)
+        try:
+            self.send(request, data)
+        except ConnectionError as error:
+            cut = error  # the server may have said why it takes no more of the body
+        try:
+            while not reader.done and not (request.is_streamed and reader.answer is not None
+                                           and reader.answer.status == 200):
+                reader.feed(self.receive())
+        except OSError as error:
+            raise cut or error from None
+        if cut is not None:
+            reader.keeps_alive = False
+        return reader
+
+    def send(self, request, data):
         self.socket.sendall(data)
         if request.is_raw:
             for start in range(0, len(request.body), SEND_BYTES):  # each within the time-out
                 self.socket.sendall(request.body[start:start + SEND_BYTES])
-        while not reader.done and not (request.is_streamed and reader.answer is not None
-                                       and reader.answer.status == 200):
-            reader.feed(self.receive())
-        return reader
 
     def receive(self):
         try:

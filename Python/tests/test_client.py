@@ -52,6 +52,29 @@ class BlobTests(unittest.TestCase):
 
 
 class ClientTests(unittest.TestCase):
+    def test_a_body_that_the_server_does_not_take_is_refused_at_once(self):
+        text = "x" * 70_000_000
+        with self.assertRaises(Refused) as raised:
+            client.submit("echo", args=[text])
+        self.assertEqual(raised.exception.status, 413)
+
+        async def submit():
+            async with martlet.AsyncClient(support.url(server)) as other:
+                await other.submit("echo", args=[text])
+        with self.assertRaises(Refused) as raised:
+            asyncio.run(submit())
+        self.assertEqual(raised.exception.status, 413)
+
+    def test_text_that_is_no_unicode_travels_both_ways(self):
+        name = os.fsdecode(b"caf\xe9")
+        self.assertEqual(client.run("echo", args=[name]), name)
+        self.assertEqual(client.run("echo", map=[name]), [name])
+
+    def test_a_submission_without_a_function_is_named(self):
+        with self.assertRaises(Refused) as raised:
+            client.submit_many([{"function": "square", "args": [2]}, {"args": [2]}])
+        self.assertEqual(raised.exception.pointer, "/1/function")
+
     def test_a_job_from_its_submission_to_its_result(self):
         job = client.submit("power", args={"base": 3, "exponent": 4}, tags=["a"], priority=5)
         self.assertEqual(job.result(20), 81)
