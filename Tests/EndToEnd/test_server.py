@@ -268,6 +268,14 @@ class DurabilityTests(unittest.TestCase):
             second = subprocess.run(server.command, capture_output=True, text=True, timeout=20)
             self.assertNotEqual(second.returncode, 0)
             self.assertIn("in use by another server", second.stderr)
+            # With data of its own it would share the port, and clients would meet either.
+            address = "127.0.0.1:%d" % server.port
+            with tempfile.TemporaryDirectory() as folder:
+                third = subprocess.run(
+                    [os.path.join(ROOT, BINARY), "serve", "--listen", address, "--data", folder],
+                    capture_output=True, text=True, timeout=20)
+            self.assertEqual(third.returncode, 1)
+            self.assertIn("listen on %s: Address already in use" % address, third.stderr)
         command = [os.path.join(ROOT, BINARY), "serve", "--listen", "0.0.0.0:0"]
         refused = subprocess.run(command, capture_output=True, text=True, timeout=20)
         self.assertNotEqual(refused.returncode, 0)
