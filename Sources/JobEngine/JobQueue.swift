@@ -127,7 +127,9 @@ package final class JobQueue: Sendable {
         guard let function = catalogue.function(named: submission.function) else {
             let near = Spelling.nearest(
                 to: submission.function, among: catalogue.functions.map(\.name))
-            let hint = near.map { " Did you mean \"\($0)\"?" } ?? " GET /v1/functions lists them."
+            let hint =
+                near.map { " Did you mean \"\($0)\"?" }
+                ?? " GET /v1/functions lists them.\(catalogue.excuse)"
             throw SubmissionError(
                 .unknownFunction, at: pointer.appending("function"),
                 "There is no function \"\(submission.function)\".\(hint)")

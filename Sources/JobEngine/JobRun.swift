@@ -13,9 +13,7 @@ struct JobRun: Sendable {
         await dispatcher.begun(job, of: function)
         var segments: [ItemSegment] = []
         guard let function else {
-            job.failure = Failure(
-                .unavailable, type: "LookupError",
-                message: "There is no function \"\(job.submission.function)\" any more.")
+            job.failure = await dispatcher.absence(of: job.submission.function)
             return await end(&job, segments)
         }
         let timeout = job.submission.timeout ?? function.timeout

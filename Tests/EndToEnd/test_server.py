@@ -180,6 +180,9 @@ class ServerTests(unittest.TestCase):
         broken = json.loads(self.server.call("GET", "/v1/functions")[2])["broken"]
         self.assertEqual([os.path.basename(file["file"]) for file in broken], ["broken.py"])
         self.assertIn("SyntaxError", broken[0]["error"])
+        # Who asks for what may have been in it is told.
+        _, _, body = self.server.call("POST", "/v1/jobs", {"function": "gone_with_its_file"})
+        self.assertIn("broken.py cannot be imported: SyntaxError", json.loads(body)["detail"])
 
     def test_http_keeps_to_its_rules(self):
         def raw(data):
