@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import itertools
 import os
+import subprocess
 import tempfile
 import threading
 import time
@@ -385,6 +386,35 @@ class TokenTests(unittest.TestCase):
                         self.assertEqual(executor.submit("square", 3).result(), 9)
                 finally:
                     del os.environ["MARTLET_URL"], os.environ["MARTLET_TOKEN"]
+
+
+class SecureTests(unittest.TestCase):
+    def test_a_server_that_speaks_tls_is_trusted_by_its_authority(self):
+        with tempfile.TemporaryDirectory() as folder:
+            certificate, key = folder + "/certificate.pem", folder + "/key.pem"
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                 "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate,
+                 "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"],
+                check=True, capture_output=True)
+            with support.start("--tls-cert", certificate, "--tls-key", key) as secure:
+                address = "https://127.0.0.1:%d" % secure.port
+
+                async def ask():
+                    async with martlet.AsyncClient(address) as twin:
+                        return [each async for each in twin.map("square", [2, 3])]
+                with self.assertRaises(Unreachable) as raised:
+                    martlet.Client(address).functions()
+                self.assertIn("certificate verify failed", str(raised.exception))
+                with mock.patch.dict(os.environ, MARTLET_CA=certificate):
+                    with martlet.Client(address) as trusting:
+                        self.assertEqual(trusting.run("square", args=[4]), 16)
+                        self.assertEqual(list(trusting.map("square", [5])), [25])
+                    self.assertEqual(asyncio.run(ask()), [4, 9])
+                with mock.patch.dict(os.environ, MARTLET_CA=folder + "/none"):
+                    with self.assertRaises(ValueError) as raised:
+                        martlet.Client(address)
+                    self.assertIn("MARTLET_CA cannot be read", str(raised.exception))
 
 
 class AsyncClientTests(unittest.TestCase):

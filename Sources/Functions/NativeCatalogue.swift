@@ -50,7 +50,11 @@ package struct NativeCatalogue: Sendable {
                 writer.value(product)
             }
         } else if let fraction = x.double {
-            writer.value(fraction * fraction)
+            let product = fraction * fraction
+            guard product.isFinite else {
+                throw NativeArguments.refusal("wants \"x\" smaller: its square is no number here")
+            }
+            writer.value(product)
         } else {
             throw NativeArguments.refusal("wants \"x\" as a number")
         }

@@ -176,6 +176,13 @@ class ServerTests(unittest.TestCase):
         other = {"function": "echo", "args": [2]}
         self.assertEqual(self.server.call("POST", "/v1/jobs", other, key)[0], 422)
 
+    def test_a_square_beyond_all_numbers_is_a_failure(self):
+        for x in b"1e400", b"-1e200":
+            _, _, body = self.server.call(
+                "POST", "/v1/jobs", b'{"function":"square","args":[%s]}' % x, {"Prefer": "wait=20"})
+            job = json.loads(body)
+            self.assertEqual((job["state"], job["error"]["type"]), ("failed", "ArgumentError"))
+
     def test_broken_files_are_reported(self):
         broken = json.loads(self.server.call("GET", "/v1/functions")[2])["broken"]
         self.assertEqual([os.path.basename(file["file"]) for file in broken], ["broken.py"])
