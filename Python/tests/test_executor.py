@@ -344,11 +344,17 @@ class BlobTests(unittest.TestCase):
         import numpy
         array = numpy.ones(400_000)
         with executor() as ex:
-            self.assertEqual(ex.submit(numpy.sum, array).result(), 400_000)
+            def ask():
+                self.assertEqual(ex.submit(numpy.sum, array).result(), 400_000)
+                self.assertEqual(list(ex.map(numpy.sum, [array] * 2)), [400_000] * 2)
+            ask()
             folder = os.path.join(server.data, "blobs")
             for name in os.listdir(folder):
                 os.unlink(os.path.join(folder, name))
-            self.assertEqual(ex.submit(numpy.sum, array).result(), 400_000)
+            ask()
+            for name in os.listdir(folder):
+                os.unlink(os.path.join(folder, name))
+            self.assertEqual(list(ex.map(numpy.sum, [array] * 2)), [400_000] * 2)
 
 
 class CrashTests(unittest.TestCase):
