@@ -322,6 +322,9 @@ actor Dispatcher {
             message: "There is no function \"\(function)\" any more.\(catalogue.excuse)")
     }
 
+    /// Whether what is missing may come back without another submission.
+    var hasBrokenFiles: Bool { !catalogue.broken.isEmpty }
+
     func retryPolicy(of job: Job, _ function: Function?) -> RetryPolicy {
         job.submission.retry ?? function?.retry ?? RetryPolicy()
     }
