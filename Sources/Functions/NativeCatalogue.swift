@@ -11,8 +11,15 @@ package struct NativeCatalogue: Sendable {
     /// Those that need nothing but their arguments, for a worker.
     package init() { functions = Self.plain }
 
-    /// All, for a server; `fetch` uses the client.
-    package init(web: WebClient) { functions = Self.plain + [.fetch(web)] }
+    /// All, for a server.
+    ///
+    /// - Parameters:
+    ///   - web: what `fetch` uses.
+    ///   - readsFiles: whether those are among them that read any file of the server's user.
+    package init(web: WebClient, readsFiles: Bool) {
+        functions = Self.plain.filter { readsFiles || $0.function.name != "word_count" }
+            + [.fetch(web)]
+    }
 
     private static let plain: [NativeFunction] = [
         echo, sleep, square, sumOfSquares, primes, sha256, wordCount,
