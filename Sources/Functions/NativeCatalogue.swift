@@ -227,7 +227,10 @@ private struct WordCount {
             .sorted { ($1.1, $0.0) < ($0.1, $1.0) }
         var writer = JSONWriter(capacity: 32 * sorted.count)
         writer.beginObject()
-        for (word, count) in sorted { writer.member(word, count) }
+        for (word, count) in sorted {
+            writer.key(named: word)
+            writer.value(count)
+        }
         writer.endObject()
         return RawJSON(trusted: writer.bytes[...])
     }

@@ -108,6 +108,6 @@ private final class ItemStream: Sendable {
             }
             writer.endObject()
         }
-        return writer.bytes.isEmpty ? [] : writer.bytes + [UInt8(ascii: "\n")]
+        return writer.bytes.isEmpty ? [] : writer.line()
     }
 }

@@ -97,7 +97,7 @@ final class CallTicket {
             if onError == .continue { writer.member("on_error", onError.rawValue) }
         }
         writer.endObject()
-        return writer.bytes + [UInt8(ascii: "\n")]
+        return writer.line()
     }
 }
 
