@@ -17,7 +17,8 @@ package struct NativeCatalogue: Sendable {
     ///   - web: what `fetch` uses.
     ///   - readsFiles: whether those are among them that read any file of the server's user.
     package init(web: WebClient, readsFiles: Bool) {
-        functions = Self.plain.filter { readsFiles || $0.function.name != "word_count" }
+        functions =
+            Self.plain.filter { readsFiles || $0.function.name != "word_count" }
             + [.fetch(web)]
     }
 
