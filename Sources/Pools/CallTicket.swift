@@ -148,6 +148,18 @@ extension CallOutcome {
     }
 }
 
+extension CallOutcome {
+    /// Of a call whose worker answered with what is no JSON, or nested too deeply.
+    init(unreadable error: RawJSONError) {
+        let message =
+            switch error.reason {
+            case .tooDeep: "The result is nested too deeply; 62 levels are always taken."
+            default: "The worker's answer is not JSON: \(error)."
+            }
+        self.init(.failure(Failure(.exception, type: "UnreadableResult", message: message)))
+    }
+}
+
 extension CallOutcome.Value {
     /// Whether a function of this server says that it gave up because it was asked to.
     var wasStopped: Bool {
