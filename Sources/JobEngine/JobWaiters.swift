@@ -24,8 +24,10 @@ final class JobWaiters: Sendable {
 
     /// Wakes all who wait for the job, which has ended.
     func tell(_ job: Job) {
-        let told = waiters.withLock { $0.removeValue(forKey: job.id) } ?? []
-        for waiter in told { waiter.resume(job) }
+        let told = waiters.withLock { waiters in
+            waiters.isEmpty ? nil : waiters.removeValue(forKey: job.id)
+        }
+        for waiter in told ?? [] { waiter.resume(job) }
     }
 
     /// One who waits; is woken once, by the end, by the clock or by nobody's waiting any more.

@@ -97,7 +97,8 @@ final class CallTicket {
             if onError == .continue { writer.member("on_error", onError.rawValue) }
         }
         writer.endObject()
-        return writer.bytes + [UInt8(ascii: "\n")]
+        writer.beginLine()
+        return writer.bytes
     }
 }
 
