@@ -64,6 +64,7 @@ package final class JobQueue: Sendable {
     let loop: EventLoop
     let dispatcher: Dispatcher
     let waiters = JobWaiters()
+    let clock: WaitClock
     /// Those who wait for more results of a running map.
     let savedItems = JobWaiters()
     let live = LiveJobs()
@@ -106,6 +107,7 @@ package final class JobQueue: Sendable {
         pools = parts.pools
         slots = parts.slots
         loop = parts.loop
+        clock = WaitClock(on: parts.loop)
         ids = JobIDGenerator(after: lastSequence)
         self.open = open
         events = EventFeed(limit: parts.settings.eventStreams)
@@ -206,7 +208,8 @@ package final class JobQueue: Sendable {
         if kept.likeness != nil {
             kept.job = try await wait(kept.job.id, seconds: seconds) ?? kept.job
         } else {
-            kept.job = await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? kept.job
+            kept.job =
+                await waiter.wait(seconds: seconds, by: clock) ?? live.job(job.id) ?? kept.job
         }
         kept.job = try await leavingLargeResult(
             kept.job, over: JobStoreDefaults.wholeResultBytes)
