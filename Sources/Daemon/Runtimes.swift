@@ -175,7 +175,7 @@ extension ServerHome {
 
 extension Function {
     /// Reads a function of a Python worker's greeting; nil when it is malformed.
-    fileprivate init?(hello: RawJSON) {
+    fileprivate convenience init?(hello: RawJSON) {
         guard let name = hello.member("name")?.string,
             let pool = hello.member("pool")?.string.flatMap(PoolKind.init(rawValue:))
         else { return nil }
@@ -190,13 +190,12 @@ extension Function {
             retry: hello.member("retry").flatMap {
                 try? RetryPolicy(parsing: $0, at: JSONPointer())
             },
+            limits: CallLimits(hello: hello), cpus: hello.member("cpus")?.int,
             queue: hello.member("queue")?.string,
             tags: hello.member("tags")?.elements().compactMap(\.string) ?? [],
-            source: hello.member("file")?.string, version: hello.member("version")?.string)
-        limits = CallLimits(hello: hello)
-        isUnique = hello.member("unique")?.bool ?? false
-        cache = hello.member("cache")?.double
-        cpus = hello.member("cpus")?.int
+            isUnique: hello.member("unique")?.bool ?? false,
+            cache: hello.member("cache")?.double, source: hello.member("file")?.string,
+            version: hello.member("version")?.string)
     }
 }
 

@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from service import BINARY, FUNCTIONS, IS_SANITIZED, ROOT, Server, alive
+from service import BINARY, FUNCTIONS, IS_SANITIZED, ROOT, Server, ServiceTestCase, alive
 
 
 class ServerTests(unittest.TestCase):
@@ -252,6 +252,20 @@ class ServerTests(unittest.TestCase):
         start = time.time()
         self.assertEqual(len(self.server.run(function="later", map=[1] * 10_000)), 10_000)
         self.assertLess(time.time() - start, 20)  # not 10,000; the figure is the benchmark's
+
+
+class FootprintTests(ServiceTestCase):
+    settings = {"processes": 1, "threads": 1}
+
+    @unittest.skipIf(IS_SANITIZED, "the sanitizer's own memory hides it")
+    def test_code_that_only_the_start_runs_does_not_stay_in_memory(self):
+        def mapped():
+            with open("/proc/%d/status" % self.server.process.pid) as file:
+                return next(int(line.split()[1]) for line in file if line.startswith("RssFile:"))
+
+        start = mapped()
+        self.until(lambda: mapped() < 0.6 * start)
+        self.assertEqual(self.server.run(function="square", args=[12]), 144)
 
 
 class DurabilityTests(unittest.TestCase):
