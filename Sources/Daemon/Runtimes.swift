@@ -17,6 +17,7 @@ final class Runtimes: Sendable {
     private let folder: FunctionFolder?
     private let allowsPickle: Bool
     private let sandbox: Sandbox?
+    private let cgroups: CgroupFolder?
     private let catalogue: FunctionCatalogue
     private let logger: Logger
     private let greetings = AsyncStream.makeStream(of: Void.self)
@@ -44,6 +45,8 @@ final class Runtimes: Sendable {
         allowsPickle = configuration.allowsPickle
         let spawner = ThreadExecutor(name: "spawner", threads: 1)
         let children = ChildProcesses()
+        let cgroups = try CgroupFolder(configuration.workerCgroups, logger: logger)
+        self.cgroups = cgroups
         let kills = KernelKills()
         let package =
             try configuration.functions == nil && !configuration.allowsPickle
@@ -71,6 +74,7 @@ final class Runtimes: Sendable {
                 }, native: .nativeWorker, kills: kills, logger: logger)
             parts.rules = settings.workers
             parts.sandbox = sandbox
+            parts.cgroups = cgroups
             return RuntimePool(parts)
         }
         let process = pool(.process)
@@ -120,6 +124,9 @@ final class Runtimes: Sendable {
         for pool in all { await pool.announce(home) }
     }
 
+    /// Removes the workers' cgroups, when the pools are stopped.
+    func releaseCgroups() { cgroups?.release() }
+
     /// Looks once a second whether a file of functions has changed, until the task is cancelled.
     ///
     /// It blocks: files are looked at and read.
@@ -137,6 +144,28 @@ final class Runtimes: Sendable {
             await process.reloadPython()
             wantsGreeting.store(true, ordering: .relaxed)
             for pool in all where pool !== process { await pool.reloadPython() }
+        }
+    }
+}
+
+extension CgroupFolder {
+    /// The place of the workers' cgroups, as the setting wants it; says in the log what limits hold.
+    ///
+    /// - Throws: `Refusal` when there must be one and cannot.
+    fileprivate convenience init?(_ choice: CgroupChoice, logger: Logger) throws {
+        guard choice != .off else { return nil }
+        do throws(CgroupRefusal) {
+            try self.init(logger: logger)
+            logger.notice("limits hold for all that a worker starts", metadata: ["cgroup": "\(path)"])
+        } catch {
+            guard choice == .auto else {
+                throw Refusal(
+                    description: "--worker-cgroups on: the server cannot make cgroups: \(error)."
+                        + " A container or unit must give it its own; see Docs/security.md")
+            }
+            logger.notice(
+                "limits hold for each process alone, without cgroups", metadata: ["why": "\(error)"])
+            return nil
         }
     }
 }

@@ -18,6 +18,20 @@ enum WorkerSettings: SettingTable {
             "That each worker and command may have open."),
         .limit(
             "worker-processes", \.workers.processes, 1...Int.max, unit: "processes",
-            "And threads that the server's user may have; does not hold for root."),
+            "And threads that a worker or command may have; without cgroups, that the server's user may"
+                + " (does not hold for root)."),
+        .choice(
+            "worker-cgroups", \.workerCgroups,
+            "Whether workers get cgroups (version 2) of their own, so that limits hold for all that"
+                + " they start: where there can be some; or the server does not start without."),
     ]
+}
+
+/// Whether workers get cgroups of their own.
+enum CgroupChoice: String, CaseIterable {
+    /// Where the system lets the server make some.
+    case auto
+    /// Or the server does not start.
+    case on
+    case off
 }

@@ -5,6 +5,8 @@ import Jobs
 struct ProcessEnd {
     var signal: Int?
     var status: Int?
+    /// What the kernel says of its cgroup; nil when it had none of its own.
+    var memory: Cgroup.MemoryVerdict?
     private var maxMemoryBytes: Int?
     private var cpuSeconds: Double?
 
@@ -36,7 +38,7 @@ struct ProcessEnd {
     ///
     /// - Parameters:
     ///   - limits: those of the call that it ran.
-    ///   - kills: asked when the process was killed by SIGKILL.
+    ///   - kills: asked when a process without a cgroup was killed by SIGKILL.
     /// - Returns: who is to blame, with what the process has used.
     func failure(within limits: CallLimits, _ kills: KernelKills) -> Failure {
         var failure = self.failure
@@ -44,12 +46,23 @@ struct ProcessEnd {
             failure.reason = .limit
             failure.type = "CPULimit"
             failure.message = "The call used up its max_cpu_seconds of \(seconds)."
-        } else if signal == Int(SIGKILL), kills.takeOne() {
+        } else if hasRunOutOfMemory(kills) {
             failure.reason = .outOfMemory
             failure.type = "OutOfMemory"
             failure.message = "The kernel killed the process, because memory had run out."
+            if memory == .boundReached, let bytes = limits.memoryBytes {
+                failure.message =
+                    "The kernel killed the process and all that it had started: together they"
+                    + " wanted more than the max_memory_bytes of \(bytes)."
+            }
         }
         return failure
+    }
+
+    /// A process may have ended by itself in the moment in which the kernel killed what it had started.
+    private func hasRunOutOfMemory(_ kills: KernelKills) -> Bool {
+        if let memory { return memory != .enough }
+        return signal == Int(SIGKILL) && kills.takeOne()
     }
 
     var failure: Failure {
