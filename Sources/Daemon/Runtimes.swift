@@ -148,28 +148,6 @@ final class Runtimes: Sendable {
     }
 }
 
-extension CgroupFolder {
-    /// The place of the workers' cgroups, as the setting wants it; says in the log what limits hold.
-    ///
-    /// - Throws: `Refusal` when there must be one and cannot.
-    fileprivate convenience init?(_ choice: CgroupChoice, logger: Logger) throws {
-        guard choice != .off else { return nil }
-        do throws(CgroupRefusal) {
-            try self.init(logger: logger)
-            logger.notice("limits hold for all that a worker starts", metadata: ["cgroup": "\(path)"])
-        } catch {
-            guard choice == .auto else {
-                throw Refusal(
-                    description: "--worker-cgroups on: the server cannot make cgroups: \(error)."
-                        + " A container or unit must give it its own; see Docs/security.md")
-            }
-            logger.notice(
-                "limits hold for each process alone, without cgroups", metadata: ["why": "\(error)"])
-            return nil
-        }
-    }
-}
-
 /// Puts the functions of a worker's greeting into the catalogue; returns the broken files.
 @discardableResult
 private func read(_ hello: RawJSON, into catalogue: FunctionCatalogue) -> [BrokenFile] {

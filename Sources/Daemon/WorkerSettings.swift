@@ -26,12 +26,3 @@ enum WorkerSettings: SettingTable {
                 + " they start: where there can be some; or the server does not start without."),
     ]
 }
-
-/// Whether workers get cgroups of their own.
-enum CgroupChoice: String, CaseIterable {
-    /// Where the system lets the server make some.
-    case auto
-    /// Or the server does not start.
-    case on
-    case off
-}

@@ -21,6 +21,7 @@ struct Cgroup: Sendable, Equatable {
     /// What is over the bound already is reclaimed, which may take a while, or killed.
     ///
     /// - Parameter bytes: nil for no bound.
+    /// - Throws: what the system answers.
     func boundMemory(_ bytes: Int?) throws(CgroupError) {
         // Where the kernel has no swap there is no such file.
         try? write(bytes == nil ? "max" : "0", to: "memory.swap.max")
@@ -34,6 +35,9 @@ struct Cgroup: Sendable, Equatable {
 
     /// Bytes that no file on a disk stands behind; 0 when it is gone.
     var anonymousBytes: Int { number("anon", in: "memory.stat") ?? 0 }
+
+    /// The most bytes that all in it have had together; nil before Linux 5.19.
+    var peakBytes: Int? { words("memory.peak").first.flatMap { Int($0) } }
 
     var memoryVerdict: MemoryVerdict {
         guard number("oom_kill", in: "memory.events") ?? 0 > 0 else { return .enough }
@@ -71,7 +75,12 @@ struct Cgroup: Sendable, Equatable {
     // MARK: Files
 
     var processes: [pid_t] {
-        (read("cgroup.procs") ?? "").split(separator: "\n").compactMap { pid_t($0) }
+        words("cgroup.procs").compactMap { pid_t($0) }
+    }
+
+    /// The words in one of its files.
+    func words(_ file: String) -> [Substring] {
+        (read(file) ?? "").split { $0 == " " || $0 == "\n" }
     }
 
     /// The number after a name in a file of such lines.

@@ -42,13 +42,12 @@ package final class CgroupFolder: Sendable {
         else { throw CgroupRefusal("it is in no cgroup of version 2 that is mounted") }
         base = Cgroup(path: path)
         own = Cgroup(path: path + "/" + Self.ownName)
-        let controllers = (base.read("cgroup.controllers") ?? "").split(separator: "\n")
-            .first?.split(separator: " ") ?? []
+        let controllers = base.words("cgroup.controllers")
         guard controllers.contains("memory") else {
             throw CgroupRefusal("\(path) has no memory controller")
         }
         countsProcesses = controllers.contains("pids")
-        let before = (base.read("cgroup.subtree_control") ?? "").split { $0 == " " || $0 == "\n" }
+        let before = base.words("cgroup.subtree_control")
         let isResumed = access(own.path, F_OK) == 0
         handedOn = ["memory", "pids"].filter { isResumed || !before.contains($0[...]) }
         lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -68,8 +67,11 @@ package final class CgroupFolder: Sendable {
         for left in workers { left.remove() }
     }
 
+    /// Moves to the leaf, and hands the controllers on.
+    ///
     /// - Parameter everybody: whether all that is in the folder is to move; in a container it is, where a
     ///   first process or a shell may have started the server. Elsewhere others are let alone.
+    /// - Throws: what the system answers.
     private func settle(everybody: Bool) throws(CgroupError) {
         if mkdir(own.path, 0o755) != 0, errno != EEXIST { throw CgroupError(own.path, errno) }
         try own.write("0", to: "cgroup.procs")
@@ -92,11 +94,12 @@ package final class CgroupFolder: Sendable {
         close(lock)
     }
 
-    /// Makes a cgroup for a process that is to be started; nil when the system refuses.
+    /// Makes a cgroup for a process that is to be started.
     ///
     /// - Parameters:
     ///   - memoryBytes: that all in it may have together; nil for no bound.
     ///   - processes: and threads that may be in it; nil for no bound.
+    /// - Returns: nil when the system refuses.
     func makeWorker(memoryBytes: Int?, processes: Int?) -> Cgroup? {
         let number = started.wrappingAdd(1, ordering: .relaxed).newValue
         let worker = Cgroup(path: "\(base.path)/\(Self.workerPrefix)\(number)")

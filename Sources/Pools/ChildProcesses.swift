@@ -40,7 +40,7 @@ package final class ChildProcesses: Sendable {
             return ProcessEnd(status: status, usage: usage, isSandboxed: isSandboxed)
         }
         if let cgroup {
-            end.memory = cgroup.memoryVerdict
+            end.note(cgroup.memoryVerdict, peakBytes: cgroup.peakBytes)
             cgroup.kill()
             left.withLock { $0.append(cgroup) }
         }

@@ -6,7 +6,7 @@ struct ProcessEnd {
     var signal: Int?
     var status: Int?
     /// What the kernel says of its cgroup; nil when it had none of its own.
-    var memory: Cgroup.MemoryVerdict?
+    private var memory: Cgroup.MemoryVerdict?
     private var maxMemoryBytes: Int?
     private var cpuSeconds: Double?
 
@@ -32,6 +32,13 @@ struct ProcessEnd {
         if most > ProcessMemory.ownPeakBytes() { maxMemoryBytes = most }
         let times = [usage.ru_utime, usage.ru_stime]
         cpuSeconds = times.reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
+    }
+
+    /// Notes what the kernel says of the process's cgroup.
+    mutating func note(_ memory: Cgroup.MemoryVerdict, peakBytes: Int?) {
+        self.memory = memory
+        // What the process alone has had tells nothing of why it was killed.
+        if memory != .enough { maxMemoryBytes = peakBytes ?? maxMemoryBytes }
     }
 
     /// Blames the process's end.
