@@ -22,7 +22,7 @@ extension CgroupFolder {
             guard choice == .auto else {
                 throw Refusal(
                     description: "--worker-cgroups on: the server cannot make cgroups: \(error)."
-                        + " A container or unit must give it its own; see Docs/security.md")
+                        + " A container or unit must give it its own; see Docs/operations.md")
             }
             logger.notice(
                 "limits hold for each process alone, without cgroups", metadata: ["why": "\(error)"]

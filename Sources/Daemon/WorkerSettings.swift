@@ -22,7 +22,7 @@ enum WorkerSettings: SettingTable {
                 + " (does not hold for root)."),
         .choice(
             "worker-cgroups", \.workerCgroups,
-            "Whether workers get cgroups (version 2) of their own, so that limits hold for all that"
-                + " they start: where there can be some; or the server does not start without."),
+            "Give each worker a cgroup (version 2) of its own, so that limits hold for all that it"
+                + " starts: where that can be; on does not start where it cannot."),
     ]
 }
