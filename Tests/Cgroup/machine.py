@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 PARTS = ROOT + "/.build/cgroup"
 # What the kernel needs to find its root file system; with what these need in turn.
 DRIVERS = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
-SECONDS = int(os.environ.get("SECONDS") or 600)
+SECONDS = int(os.environ.get("SECONDS") or 900)
 SENTINEL = "tests ended with status "
 
 

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "EndToEnd"))
@@ -69,7 +70,30 @@ class Branch:
             os.rmdir(os.path.abspath(os.path.join(self.path, name)))
 
 
-class BranchTestCase(ServiceTestCase):
+class PatientServer(Server):
+    """One that starts on an emulated processor; ready when it knows its functions."""
+
+    START_SECONDS = 120
+
+    def start(self):
+        super().start()
+        deadline = time.monotonic() + 60
+        while self.call("GET", "/v1/functions/work")[0] != 200 and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def wait(self, job, seconds=120):
+        return super().wait(job, seconds)
+
+    def result(self, job, seconds=120):
+        return super().result(job, seconds)
+
+
+class PatientTestCase(ServiceTestCase):
+    def until(self, condition, seconds=120):
+        super().until(condition, seconds)
+
+
+class BranchTestCase(PatientTestCase):
     before = ""
     owner = None
     more = ("--worker-cgroups", "on")
@@ -84,19 +108,19 @@ class BranchTestCase(ServiceTestCase):
 
     @classmethod
     def serve(cls):
-        cls.server = Server(cls.branch.launcher(cls.outside, cls.before), FUNCTIONS,
+        cls.server = PatientServer(cls.branch.launcher(cls.outside, cls.before), FUNCTIONS,
                             data=cls.outside + "/data", more=cls.more)
         cls.addClassCleanup(cls.server.__exit__)
 
     def outcome(self, function, *arguments, **more):
         """The result of a call, or the reason of its failure."""
         document = self.server.wait(
-            self.server.submit(function=function, args=list(arguments), **more), 60)
+            self.server.submit(function=function, args=list(arguments), **more))
         return document["error"]["reason"] if "error" in document else document["result"]
 
     def error(self, function, *arguments, **more):
         document = self.server.wait(self.server.submit(
-            function=function, args=list(arguments), retry={"max_attempts": 1}, **more), 60)
+            function=function, args=list(arguments), retry={"max_attempts": 1}, **more))
         self.assertEqual(document["state"], "failed", document)
         return document["error"]
 
@@ -249,7 +273,7 @@ def go_on_without_clone3(program):
     os.execv(program[0], program)
 
 
-class StartTests(ServiceTestCase):
+class StartTests(PatientTestCase):
     @classmethod
     def setUpClass(cls):
         pass  # each test has servers of its own
@@ -262,7 +286,7 @@ class StartTests(ServiceTestCase):
 
     def serve(self, *more, before=""):
         launcher = self.branch.launcher(self.outside, before)
-        self.server = self.enterContext(Server(launcher, FUNCTIONS, more=more))
+        self.server = self.enterContext(PatientServer(launcher, FUNCTIONS, more=more))
         return self.server
 
     def refused(self, **how):
@@ -270,7 +294,7 @@ class StartTests(ServiceTestCase):
         ran = subprocess.run(
             [self.branch.launcher(self.outside, **how), "serve", "--worker-cgroups", "on",
              "--listen", "127.0.0.1:0", "--data", self.outside + "/refused"],
-            capture_output=True, text=True, timeout=60)
+            capture_output=True, text=True, timeout=120)
         self.assertEqual(ran.returncode, 1, ran)
         return ran.stderr
 
@@ -331,7 +355,7 @@ class StartTests(ServiceTestCase):
         # What the shell was sent it does not pass on.
         with open("/proc/%d/task/%d/children" % ((server.process.pid,) * 2)) as file:
             os.kill(int(file.read()), signal.SIGTERM)
-        self.assertEqual(server.process.wait(30), 0)
+        self.assertEqual(server.process.wait(60), 0)
         self.assertEqual(self.branch.below(), [])
 
     def test_a_tree_that_cannot_be_written_is_done_without(self):
@@ -346,7 +370,7 @@ class StartTests(ServiceTestCase):
         server = self.serve("--sandbox", "--worker-cgroups", "on")
         document = server.wait(server.submit(
             function="hold_in_children", args=[3, 80], max_memory_bytes=LIMIT,
-            retry={"max_attempts": 1}), 60)
+            retry={"max_attempts": 1}))
         self.assertEqual((document["error"]["reason"], document["error"].get("signal")),
                          ("out_of_memory", signal.SIGKILL), document)
         self.assertEqual(server.run(function="hold_itself", args=[5])[1], 5)
