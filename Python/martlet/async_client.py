@@ -1,11 +1,10 @@
 """`martlet.AsyncClient`: the same as `martlet.Client`, for asyncio."""
 
 import asyncio
-import ssl
 
 from . import functions, maps, operations
 from .client import (
-    FIRST_SECONDS, IDLE_CONNECTIONS, NOTHING, SEND_BYTES, JobView, _id, is_passing)
+    FIRST_SECONDS, IDLE_CONNECTIONS, NOTHING, SEND_BYTES, JobView, _id, is_passing, secure_context)
 from .errors import ConnectionLost, Unreachable
 from .operations import END, PULL, Item, Patience, Read
 from .uploads import Upload
@@ -54,6 +53,7 @@ class AsyncClient:
 
     def __init__(self, url=None, token=None, *, timeout=30.0, retry_for=60.0, connections=256):
         self.address = Address(url, token)
+        self._secure = secure_context(self.address)
         self.timeout = timeout
         self.retry_for = retry_for
         self.connections = connections
@@ -69,7 +69,8 @@ class AsyncClient:
     def like(cls, client):
         """One that speaks to the same server as a `Client`, as patiently."""
         twin = cls(client.address.url, timeout=client.timeout, retry_for=client.retry_for)
-        twin.address, twin._has_reached = client.address, client._has_reached
+        twin.address, twin._secure = client.address, client._secure
+        twin._has_reached = client._has_reached
         return twin
 
     async def submit(self, function, *, args=None, map=None, idempotency_key=None, **members):
@@ -79,7 +80,7 @@ class AsyncClient:
 
     async def submit_many(self, submissions):
         return await self._run(operations.submit_many(
-            [operations.submission(each["function"], each) for each in submissions]))
+            [operations.submission(each.get("function"), each) for each in submissions]))
 
     async def run(self, function, *, args=None, map=None, wait=None, **members):
         return await (await self.submit(function, args=args, map=map, **members)).result(wait)
@@ -283,8 +284,8 @@ class AsyncClient:
         if address.socket_path:
             making = loop.create_unix_connection(Connection, address.socket_path)
         else:
-            secure = ssl.create_default_context() if address.is_secure else None
-            making = loop.create_connection(Connection, address.host, address.port, ssl=secure)
+            making = loop.create_connection(
+                Connection, address.host, address.port, ssl=self._secure)
         _, connection = await asyncio.wait_for(making, self.timeout)
         return connection
 

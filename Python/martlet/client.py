@@ -95,7 +95,8 @@ class Client:
     """A server, to be used by any number of threads.
 
     url        http://HOST:PORT, https://… or unix:/PATH; else MARTLET_URL, else port 8080 here
-    token      of a server that wants one; else MARTLET_TOKEN
+    token      of a server that wants one; else MARTLET_TOKEN. Of one that speaks TLS, MARTLET_CA is a
+               PEM file with the authorities to trust instead of the system's.
     timeout    seconds in which a connection must be made, and in which the server must answer
     retry_for  seconds during which a request that may be repeated is sent again when the server
                cannot be reached, is lost or is full; then Unreachable, or Refused. Submissions
@@ -104,6 +105,7 @@ class Client:
 
     def __init__(self, url=None, token=None, *, timeout=30.0, retry_for=60.0):
         self.address = Address(url, token)
+        self._secure = secure_context(self.address)
         self.timeout = timeout
         self.retry_for = retry_for
         self._idle = []
@@ -132,7 +134,7 @@ class Client:
         When the connection is lost it is repeated with the same Idempotency-Key.
         """
         return self._run(operations.submit_many(
-            [operations.submission(each["function"], each) for each in submissions]))
+            [operations.submission(each.get("function"), each) for each in submissions]))
 
     def run(self, function, *, args=None, map=None, wait=None, **members):
         """Submits a job and waits for its result, `wait` seconds at most."""
@@ -338,7 +340,7 @@ class Client:
                 if connection.is_usable():
                     return connection
                 connection.close()
-        return Connection(self.address, self.timeout)
+        return Connection(self.address, self.timeout, self._secure)
 
     def _give_back(self, connection, reader):
         if reader.done and reader.keeps_alive:
@@ -347,6 +349,17 @@ class Client:
                     self._idle.append(connection)
                     return
         connection.close()
+
+
+def secure_context(address):
+    """How to speak TLS with a server; None with one that does not. ValueError of wrong authorities."""
+    if not address.is_secure:
+        return None
+    try:
+        return ssl.create_default_context(cafile=address.authorities)
+    except OSError as error:
+        raise ValueError("MARTLET_CA cannot be read: %s: %s" % (
+            address.authorities, error.strerror or error)) from None
 
 
 def is_passing(error):
@@ -371,7 +384,7 @@ def _id(job):
 class Connection:
     """One connection; one request at a time."""
 
-    def __init__(self, address, timeout):
+    def __init__(self, address, timeout, secure):
         self.timeout = timeout
         if address.socket_path:
             self.socket = socket.socket(socket.AF_UNIX)
@@ -380,9 +393,8 @@ class Connection:
         else:
             self.socket = socket.create_connection((address.host, address.port), timeout)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if address.is_secure:
-            self.socket = ssl.create_default_context().wrap_socket(
-                self.socket, server_hostname=address.host)
+        if secure is not None:
+            self.socket = secure.wrap_socket(self.socket, server_hostname=address.host)
 
     def is_usable(self):
         """False if the server has ended it while it was idle."""
@@ -395,16 +407,27 @@ class Connection:
 
     def exchange(self, request, data):
         """Sends a request; returns the reader when its answer is whole, a streamed one's head."""
-        reader = AnswerReader(request.method)
+        reader, cut = AnswerReader(request.method), None
         self.socket.settimeout(self.timeout + request.wait)
+        try:
+            self.send(request, data)
+        except ConnectionError as error:
+            cut = error  # the server may have said why it takes no more of the body
+        try:
+            while not reader.done and not (request.is_streamed and reader.answer is not None
+                                           and reader.answer.status == 200):
+                reader.feed(self.receive())
+        except OSError as error:
+            raise cut or error from None
+        if cut is not None:
+            reader.keeps_alive = False
+        return reader
+
+    def send(self, request, data):
         self.socket.sendall(data)
         if request.is_raw:
             for start in range(0, len(request.body), SEND_BYTES):  # each within the time-out
                 self.socket.sendall(request.body[start:start + SEND_BYTES])
-        while not reader.done and not (request.is_streamed and reader.answer is not None
-                                       and reader.answer.status == 200):
-            reader.feed(self.receive())
-        return reader
 
     def receive(self):
         try:

@@ -257,6 +257,8 @@ class Courier:
         found = []
         try:
             for (parcel, _), posted in zip(future._pieces, future.jobs):
+                # A call whose blob is gone is sent again; of a map it would have failed by then.
+                self._doubt(parcel.blobs)
                 await self._send_ahead(parcel.blobs)
                 if future.done():
                     return
@@ -302,6 +304,13 @@ class Courier:
             except Exception:
                 self._blobs.pop(blob.digest, None)  # the next call tries anew
                 raise
+
+    def _doubt(self, blobs):
+        """Has the server asked anew for blobs that it had, and may have removed since."""
+        for blob in blobs:
+            sending = self._blobs.get(blob.digest)
+            if sending is not None and sending.done():
+                del self._blobs[blob.digest]
 
     def _stop(self, future):
         """Sees to it that what a cancelled future has begun ends on the server too."""

@@ -41,7 +41,7 @@ class JobFailed(MartletError):
     def __init__(self, job, error):
         self.job = job
         self.error = error
-        # exception, timeout, signal, exit, lost, limit, cancelled or unavailable.
+        # exception, timeout, signal, out_of_memory, exit, lost, limit, cancelled or unavailable.
         self.reason = error.get("reason", "exception")
         self.type = error.get("type", "")
         self.message = error.get("message", "")

@@ -4,6 +4,7 @@ import concurrent.futures
 import threading
 import time
 import weakref
+from urllib.parse import quote
 
 from . import errors, operations
 from .client import Client
@@ -123,7 +124,7 @@ class Executor(concurrent.futures.Executor):
         if name not in self._described:
             try:
                 self._described[name] = self._client._run(
-                    operations.ask_json("GET", "/v1/functions/" + name))
+                    operations.ask_json("GET", "/v1/functions/" + quote(name, safe="")))
             except errors.Refused as refused:
                 if refused.status != 404:
                     raise

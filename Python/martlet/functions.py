@@ -28,11 +28,24 @@ class Permanent(Exception):
 
 
 class Retry(Exception):
-    """Raised by a function that wants its next attempt, if there is one, `after` some seconds."""
+    """Raised by a function that wants its next attempt, if there is one, `after` some seconds.
+
+    They are a number or a timedelta; less than none is none. Anything else is a TypeError or, if it
+    is infinite or not a number, a ValueError.
+    """
 
     def __init__(self, message="", after=None):
         super().__init__(message)
-        self.after = after
+        self.after = None if after is None else delay_seconds(after)
+
+
+def delay_seconds(after):
+    seconds = after.total_seconds() if hasattr(after, "total_seconds") else after
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError("martlet.Retry: after must be seconds or a timedelta, not %r" % (after,))
+    if not seconds - seconds == 0:
+        raise ValueError("martlet.Retry: after must be finite, not %r" % (after,))
+    return float(max(0, seconds))
 
 
 class Cancelled(BaseException):

@@ -77,7 +77,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=
 
 
 def encode(value):
-    return _encode(value).encode("utf-8", "surrogatepass")
+    return _encode(value).encode("utf-8", "backslashreplace")
 
 
 def submission(function, members):

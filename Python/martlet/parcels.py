@@ -167,7 +167,7 @@ class Packer:
                 blobs.update((blob.digest, blob) for blob in ahead)
                 end += 1
             texts = ",".join(item for item, _, _ in items[first:end])
-            body = (head + texts + "]}").encode("utf-8", "surrogatepass")
+            body = (head + texts + "]}").encode("utf-8", "backslashreplace")
             yield (Parcel(body, list(blobs.values()), open, unpickles),
                    [count for _, count, _ in items[first:end]])
             first = end

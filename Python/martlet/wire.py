@@ -24,6 +24,8 @@ class Address:
         self.host = parts.hostname or "localhost"
         self.port = parts.port or (443 if self.is_secure else 80)
         self.prefix = "" if self.socket_path else parts.path.rstrip("/")
+        # PEM file with the authorities to trust; None for the system's.
+        self.authorities = os.environ.get("MARTLET_CA") or None
         token = token or os.environ.get("MARTLET_TOKEN")
         head = "Host: %s\r\n" % (parts.netloc.rpartition("@")[2] or "localhost")
         if token:

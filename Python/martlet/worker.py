@@ -15,6 +15,9 @@ from . import functions, reports, slots
 
 encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 decode = json.JSONDecoder().raw_decode
+# Half a surrogate pair, such as os.fsdecode makes of bytes that are not UTF-8, has no UTF-8: in the
+# text of a JSON string this writes its escape, \udce9.
+SURROGATES = "backslashreplace"
 TRACEBACK_BYTES = 16384
 MESSAGE_BYTES = 4096
 # The module of that name, once a call has come that has limits.
@@ -36,26 +39,39 @@ def import_all(paths):
         if folder not in sys.path:
             sys.path.insert(0, folder)
         del functions.registered[:]
-        name = os.path.basename(path)[:-3]
+        spec = importlib.util.spec_from_file_location(module_name(path), path)
+        is_broken = False
         try:
-            spec = importlib.util.spec_from_file_location(name, path)
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[name] = module
             # By the name that its code objects have, which a relative path is not.
             versions[spec.origin] = importlib.util.source_hash(spec.loader.get_data(path)).hex()
-            spec.loader.exec_module(module)
+            if spec.name not in sys.modules:
+                module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
         except BaseException as error:  # SystemExit too: a file must not end the worker
+            is_broken = True
             broken.append({"file": path, "error": "%s: %s" % (type(error).__name__, error),
                            "traceback": trace(error)})
-            sys.modules.pop(name, None)
-            continue
+            sys.modules.pop(spec.name, None)
         for registration in functions.registered:
+            if is_broken and registration.file == spec.origin:
+                continue  # those of another file that this one has imported are whole
             if registration.name in found:
                 broken.append({"file": path, "error": "the name %r is taken by %s" % (
                     registration.name, found[registration.name].file)})
             else:
                 found[registration.name] = registration
     return found, broken
+
+
+def module_name(path):
+    """The name under which a file is imported: its own, by which other files may have imported it.
+
+    If that is the name of another module (martlet.py, json.py), one that takes nobody's place.
+    """
+    file = os.path.basename(path)
+    taken = sys.modules.get(file[:-3])
+    is_own = taken is None or getattr(taken, "__file__", None) == os.path.abspath(path)
+    return file[:-3] if is_own else file
 
 
 def files(paths):
@@ -105,6 +121,18 @@ def trace(error):
 
 
 def failure(error):
+    """What is told of an exception, whatever its own methods do: without an answer its call would
+    never end."""
+    try:
+        return described(error)
+    except functions.Cancelled:
+        raise  # the cancel of the call, on the thread pool
+    except BaseException as another:
+        return {"type": type(error).__name__, "message": "(the exception cannot be told: %s)"
+                % type(another).__name__}
+
+
+def described(error):
     pickle = None
     if isinstance(error, functions.Raised):
         error, pickle = error.error, error.pickle
@@ -122,7 +150,7 @@ def failure(error):
     if isinstance(error, functions.Permanent):
         made["permanent"] = True
     if isinstance(error, functions.Retry) and error.after is not None:
-        made["retry_after"] = float(error.after)
+        made["retry_after"] = functions.delay_seconds(error.after)
     if pickle is not None:
         made["pickle"] = pickle
     return made
@@ -166,7 +194,7 @@ def answer_call(number, name, call, *arguments):
     except BaseException as error:
         body = '"error":' + encode(dict(used(cpu), **failure(error)))
     return ('{"call":%d,"seconds":%.9f,%s}\n' % (number, time.perf_counter() - start, body)).encode(
-        "utf-8", "surrogatepass")
+        "utf-8", SURROGATES)
 
 
 def used(cpu):
@@ -201,7 +229,7 @@ def answer_chunk(number, name, results, errors, start):
         text = "[" + ",".join(texts) + "]"
     tail = ',"errors":' + encode(errors) if errors else ""
     return ('{"call":%d,"seconds":%.9f,"results":%s%s}\n' % (
-        number, time.perf_counter() - start, text, tail)).encode("utf-8", "surrogatepass")
+        number, time.perf_counter() - start, text, tail)).encode("utf-8", SURROGATES)
 
 
 def held(registration, message):
@@ -214,7 +242,7 @@ def held(registration, message):
     name = registration.name
     return limits.within(
         asked, registration.target,
-        lambda result: len(encoded(result, name).encode("utf-8", "surrogatepass")))
+        lambda result: len(encoded(result, name).encode("utf-8", SURROGATES)))
 
 
 def run_chunk(number, registration, message):
@@ -321,6 +349,8 @@ def fail(error):
 # --- The three kinds -------------------------------------------------------------------------
 
 NO_CALL = (None, None)
+# What those that run many calls at once import of Python's library.
+NEEDS = {"thread": "concurrent.futures.thread", "async": "asyncio"}
 # Calls of the thread pool that may wait for other jobs at once; as many as it has threads if more.
 WAITING_THREADS = 1000
 
@@ -475,7 +505,7 @@ async def run_async(worker, asyncio):
         if number in said:
             finish(number)
         emit(('{"call":%d,"seconds":%.9f,%s}\n' % (
-            number, time.perf_counter() - start, body)).encode("utf-8", "surrogatepass"))
+            number, time.perf_counter() - start, body)).encode("utf-8", SURROGATES))
 
     async def chunk(number, registration, message, start):
         """The chunk's items run one after the other: the server gives as many chunks at once as
@@ -544,6 +574,8 @@ def main(arguments):
     channel = socket.socket(fileno=fd)
     sys.stdout.reconfigure(line_buffering=True)
     said = reports.install()
+    if kind in NEEDS:  # before a function file may be taken for a part of it
+        __import__(NEEDS[kind])
     found, broken = import_all(paths)
     if pickles:
         from . import pickled
@@ -551,7 +583,7 @@ def main(arguments):
     channel.sendall((encode({"hello": {
         "protocol": 1, "runtime": "python %d.%d.%d" % sys.version_info[:3], "pid": os.getpid(),
         "functions": [describe(registration) for registration in found.values()],
-        "broken": broken}}) + "\n").encode("utf-8", "surrogatepass"))
+        "broken": broken}}) + "\n").encode("utf-8", SURROGATES))
     worker = Worker(channel, found, said)
     if kind == "async":
         serve_async(worker)

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import itertools
 import os
+import subprocess
 import tempfile
 import threading
 import time
@@ -52,6 +53,29 @@ class BlobTests(unittest.TestCase):
 
 
 class ClientTests(unittest.TestCase):
+    def test_a_body_that_the_server_does_not_take_is_refused_at_once(self):
+        text = "x" * 70_000_000
+        with self.assertRaises(Refused) as raised:
+            client.submit("echo", args=[text])
+        self.assertEqual(raised.exception.status, 413)
+
+        async def submit():
+            async with martlet.AsyncClient(support.url(server)) as other:
+                await other.submit("echo", args=[text])
+        with self.assertRaises(Refused) as raised:
+            asyncio.run(submit())
+        self.assertEqual(raised.exception.status, 413)
+
+    def test_text_that_is_no_unicode_travels_both_ways(self):
+        name = os.fsdecode(b"caf\xe9")
+        self.assertEqual(client.run("echo", args=[name]), name)
+        self.assertEqual(client.run("echo", map=[name]), [name])
+
+    def test_a_submission_without_a_function_is_named(self):
+        with self.assertRaises(Refused) as raised:
+            client.submit_many([{"function": "square", "args": [2]}, {"args": [2]}])
+        self.assertEqual(raised.exception.pointer, "/1/function")
+
     def test_a_job_from_its_submission_to_its_result(self):
         job = client.submit("power", args={"base": 3, "exponent": 4}, tags=["a"], priority=5)
         self.assertEqual(job.result(20), 81)
@@ -362,6 +386,35 @@ class TokenTests(unittest.TestCase):
                         self.assertEqual(executor.submit("square", 3).result(), 9)
                 finally:
                     del os.environ["MARTLET_URL"], os.environ["MARTLET_TOKEN"]
+
+
+class SecureTests(unittest.TestCase):
+    def test_a_server_that_speaks_tls_is_trusted_by_its_authority(self):
+        with tempfile.TemporaryDirectory() as folder:
+            certificate, key = folder + "/certificate.pem", folder + "/key.pem"
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                 "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate,
+                 "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"],
+                check=True, capture_output=True)
+            with support.start("--tls-cert", certificate, "--tls-key", key) as secure:
+                address = "https://127.0.0.1:%d" % secure.port
+
+                async def ask():
+                    async with martlet.AsyncClient(address) as twin:
+                        return [each async for each in twin.map("square", [2, 3])]
+                with self.assertRaises(Unreachable) as raised:
+                    martlet.Client(address).functions()
+                self.assertIn("certificate verify failed", str(raised.exception))
+                with mock.patch.dict(os.environ, MARTLET_CA=certificate):
+                    with martlet.Client(address) as trusting:
+                        self.assertEqual(trusting.run("square", args=[4]), 16)
+                        self.assertEqual(list(trusting.map("square", [5])), [25])
+                    self.assertEqual(asyncio.run(ask()), [4, 9])
+                with mock.patch.dict(os.environ, MARTLET_CA=folder + "/none"):
+                    with self.assertRaises(ValueError) as raised:
+                        martlet.Client(address)
+                    self.assertIn("MARTLET_CA cannot be read", str(raised.exception))
 
 
 class AsyncClientTests(unittest.TestCase):

@@ -62,6 +62,13 @@ def tell_and_sleep(path, seconds):
 
 
 class SubmitTests(unittest.TestCase):
+    def test_a_name_that_no_function_can_have_is_unknown(self):
+        for name in "no such", "caf\u00e9/\u65e5", "a?b#c", "x HTTP/1.1\r\nX: y":
+            with self.subTest(name=name), executor() as pool:
+                with self.assertRaises(martlet.Refused) as raised:
+                    pool.submit(name, 1).result(20)
+                self.assertEqual(raised.exception.code, "unknown-function")
+
     def test_functions_of_all_kinds_travel(self):
         factor = 3
         with executor() as ex:
@@ -337,11 +344,17 @@ class BlobTests(unittest.TestCase):
         import numpy
         array = numpy.ones(400_000)
         with executor() as ex:
-            self.assertEqual(ex.submit(numpy.sum, array).result(), 400_000)
+            def ask():
+                self.assertEqual(ex.submit(numpy.sum, array).result(), 400_000)
+                self.assertEqual(list(ex.map(numpy.sum, [array] * 2)), [400_000] * 2)
+            ask()
             folder = os.path.join(server.data, "blobs")
             for name in os.listdir(folder):
                 os.unlink(os.path.join(folder, name))
-            self.assertEqual(ex.submit(numpy.sum, array).result(), 400_000)
+            ask()
+            for name in os.listdir(folder):
+                os.unlink(os.path.join(folder, name))
+            self.assertEqual(list(ex.map(numpy.sum, [array] * 2)), [400_000] * 2)
 
 
 class CrashTests(unittest.TestCase):

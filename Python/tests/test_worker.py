@@ -43,20 +43,43 @@ async def say_later(text):
     print(text)
     return martlet.traceparent()
 
+class Untellable(Exception):
+    def __str__(self):
+        raise SystemExit("no")
+
+def what(kind):
+    """What is hard to put into an answer."""
+    if kind == "half":
+        return [os.fsdecode(b"caf\\xe9"), {"\\ud83d": 1}]
+    if kind == "half error":
+        raise ValueError(os.fsdecode(b"caf\\xe9"))
+    if kind == "untellable":
+        raise Untellable
+    late = martlet.Retry("later", after=1)
+    late.after = float(kind)
+    raise late
+
+martlet.function(what, name="what")
+
+@martlet.function
+async def what_later(kind):
+    return what(kind)
+
 @martlet.function(name="later", timeout=30)
 async def wait(seconds):
     await asyncio.sleep(seconds)
     return seconds
 '''
 
+MARKED = "import martlet\n@martlet.function\ndef %s(): pass\n"
+
 
 class Worker:
-    def __init__(self, kind):
+    def __init__(self, kind, files=None):
         self.folder = tempfile.TemporaryDirectory()
-        with open(self.folder.name + "/f.py", "w") as file:
-            file.write(FUNCTIONS)
-        with open(self.folder.name + "/g.py", "w") as file:
-            file.write("raise SystemExit('no')")
+        for name, text in (files or {"f": FUNCTIONS, "g": "raise SystemExit('no')"}).items():
+            with open("%s/%s.py" % (self.folder.name, name), "w") as file:
+                file.write(text)
         self.channel, theirs = socket.socketpair()
         self.channel.settimeout(15)
         self.process = subprocess.Popen(
@@ -92,7 +115,8 @@ class WorkerTests(unittest.TestCase):
         with Worker("process") as worker:
             functions = {f["name"]: f for f in worker.hello["functions"]}
             self.assertEqual(set(functions), {
-                "square", "nap", "set_of", "leave", "say", "say_later", "later"})
+                "square", "nap", "set_of", "leave", "say", "say_later", "later", "what",
+                "what_later"})
             self.assertEqual(functions["square"]["pools"], ["process", "thread"])
             self.assertEqual(functions["later"]["pool"], "async")
             self.assertEqual(functions["later"]["timeout"], 30)
@@ -102,6 +126,37 @@ class WorkerTests(unittest.TestCase):
             self.assertEqual(schema["required"], ["x"])
             self.assertEqual([os.path.basename(b["file"]) for b in worker.hello["broken"]], ["g.py"])
         self.assertEqual(worker.status, 0)
+
+    def test_files_that_import_each_other_are_run_once(self):
+        files = {
+            "a": MARKED % "first" + "import c\nkind = c.Kind",
+            "b": "import c\n" + MARKED % "second" + "raise ValueError('broken')",
+            "c": "class Kind: pass\nimport a\n" + MARKED % "third"
+                 + "@martlet.function\ndef same(): return a.kind is Kind"}
+        with Worker("process", files) as worker:
+            self.assertEqual({f["name"] for f in worker.hello["functions"]},
+                             {"first", "third", "same"})
+            self.assertEqual([os.path.basename(b["file"]) for b in worker.hello["broken"]], ["b.py"])
+            versions = {f["name"]: f["version"] for f in worker.hello["functions"]}
+            self.assertEqual(versions["third"], versions["same"])
+            self.assertNotIn(None, versions.values())
+            worker.send({"call": 1, "function": "same", "args": []})
+            self.assertIs(worker.read()["result"], True)
+
+    def test_functions_imported_by_a_file_that_breaks_then_are_there(self):
+        files = {"a": "import c\nraise ValueError", "c": MARKED % "third"}
+        with Worker("process", files) as worker:
+            self.assertEqual([f["name"] for f in worker.hello["functions"]], ["third"])
+
+    def test_a_file_may_have_the_name_of_a_module(self):
+        names = ["martlet", "json", "queue", "asyncio", "traceback"]
+        for kind in "process", "thread", "async":
+            with self.subTest(kind=kind), \
+                    Worker(kind, {name: MARKED % name for name in names}) as worker:
+                self.assertEqual(worker.hello["broken"], [])
+                self.assertEqual({f["name"] for f in worker.hello["functions"]}, set(names))
+                worker.send({"call": 1, "function": "martlet", "args": []})
+                self.assertEqual(worker.read()["call"], 1)
 
     def test_calls_are_answered_in_order_and_failures_end_nothing(self):
         with Worker("process") as worker:
@@ -122,6 +177,25 @@ class WorkerTests(unittest.TestCase):
             self.assertEqual((answers[4]["results"], list(answers[4]["errors"])), ([1, None, 9], ["1"]))
             self.assertEqual((answers[5]["results"], list(answers[5]["errors"])), ([1], ["1"]))
             self.assertEqual(answers[6]["error"]["type"], "LookupError")
+
+    def test_whatever_a_function_returns_or_raises_its_call_is_answered(self):
+        for kind, function in [("process", "what"), ("thread", "what"), ("async", "what_later")]:
+            with self.subTest(kind=kind), Worker(kind) as worker:
+                def ask(what):
+                    worker.send({"call": 1, "function": function, "args": [what]})
+                    line = worker.lines.readline()
+                    line.decode()  # UTF-8, strictly
+                    return json.loads(line)
+                self.assertEqual(ask("half")["result"], ["caf\udce9", {"\ud83d": 1}])
+                self.assertEqual(ask("half error")["error"]["message"], "caf\udce9")
+                for untold, why in (
+                        ("untellable", "SystemExit"), ("nan", "ValueError"), ("inf", "ValueError")):
+                    self.assertEqual(ask(untold)["error"]["message"],
+                                     "(the exception cannot be told: %s)" % why)
+                worker.send({"call": 2, "function": function, "map": ["half", "inf", "half"],
+                             "on_error": "continue"})
+                answer = worker.read()
+                self.assertEqual((answer["results"][1], list(answer["errors"])), (None, ["1"]))
 
     def test_a_cancel_that_comes_with_its_call_is_answered(self):
         for kind, function in [("async", "later"), ("thread", "nap")]:

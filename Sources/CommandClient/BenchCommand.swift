@@ -84,7 +84,10 @@ struct BenchCommand: ClientCommand {
         if server.json {
             var writer = JSONWriter()
             writer.beginObject()
-            for (name, value) in rounded { writer.member(name, value) }
+            for (name, value) in rounded {
+                writer.key(named: name)
+                writer.value(value)
+            }
             writer.endObject()
             Terminal.say(String(decoding: writer.bytes, as: UTF8.self))
         } else {

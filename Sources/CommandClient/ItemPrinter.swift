@@ -18,6 +18,8 @@ final class ItemPrinter: Sendable {
         self.isSilent = isSilent
     }
 
+    private static let nothing = RawJSON.null.bytes + [UInt8(ascii: "\n")]
+
     /// Index of the item that comes next.
     var next: Int { state.withLock { $0.next } }
 
@@ -32,7 +34,12 @@ final class ItemPrinter: Sendable {
             while let end = state.part[start...].firstIndex(of: UInt8(ascii: "\n")) {
                 let line = RawJSON(trusted: state.part[start..<end])
                 start = end + 1
-                state.next = (line.member("index")?.int ?? state.next) + 1
+                let index = line.member("index")?.int ?? state.next
+                if !isWhole {
+                    // Of a map that was stopped: each result stays on the line of its item.
+                    for _ in state.next..<max(state.next, index) { lines += Self.nothing }
+                }
+                state.next = index + 1
                 lines += isWhole ? line.bytes : (line.member("result") ?? .null).bytes
                 lines.append(UInt8(ascii: "\n"))
             }

@@ -53,7 +53,8 @@ struct JobView: Sendable {
         switch state {
         case "succeeded":
             guard let failed = progress?.failed, failed > 0 else { return nil }
-            return ClientFailure(.failed, "\(failed) items of job \(id) failed")
+            return ClientFailure(
+                .failed, "\(failed) \(failed == 1 ? "item" : "items") of job \(id) failed")
         case "failed": return ClientFailure(.failed, "job \(id) failed: \(error)")
         case "cancelled": return ClientFailure(.cancelled, "job \(id) was cancelled")
         default: return ClientFailure(.unfinished, "job \(id) is still \(state)")

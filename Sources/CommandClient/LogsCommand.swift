@@ -67,7 +67,7 @@ private final class LogLines: Sendable {
             .flatMap { line in
                 var writer = JSONWriter()
                 writer.value(String(decoding: line, as: UTF8.self))
-                return writer.bytes + [UInt8(ascii: "\n")]
+                return writer.line()
             }
     }
 }

@@ -12,7 +12,7 @@ struct MapItems: Sendable {
             writer.beginLine()
             try append(line, to: &writer)
         }
-        return writer.bytes.isEmpty ? [] : writer.bytes + [UInt8(ascii: "\n")]
+        return writer.bytes.isEmpty ? [] : writer.line()
     }
 
     /// The items of an input that is known whole: one array, if it may be, or lines.
@@ -34,7 +34,11 @@ struct MapItems: Sendable {
         _ line: InputLines.Line, to writer: inout JSONWriter,
     ) throws(ClientFailure) {
         guard !areStrings else {
-            return writer.value(String(decoding: line.bytes, as: UTF8.self))
+            // Mended, it would be another name or word than the one that was given.
+            guard let text = String(validating: line.bytes, as: UTF8.self) else {
+                throw ClientFailure(.refused, "line \(line.number) is not UTF-8")
+            }
+            return writer.value(text)
         }
         do throws(RawJSONError) {
             writer.append(raw: try RawJSON(validating: line.bytes).bytes)

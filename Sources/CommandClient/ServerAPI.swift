@@ -5,6 +5,8 @@ import WebClient
 struct ServerAPI: Sendable {
     let client: WebClient
     let url: String
+    /// Where the server is, for people; the URL of a Unix socket does not tell.
+    let place: String
     let token: String?
 
     /// Seconds that one long poll waits.
@@ -95,7 +97,7 @@ struct ServerAPI: Sendable {
         do throws(WebError) {
             response = try await client.send(request)
         } catch {
-            throw ClientFailure(.unreachable, "no answer from \(url): \(error)")
+            throw ClientFailure(.unreachable, "no answer from \(place): \(error)")
         }
         let answer = Answer(status: response.status, body: response.body)
         guard response.status >= 400 else { return answer }

@@ -7,7 +7,7 @@ import WebClient
 struct ServerOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "URL of the server, or unix:/path; or set MARTLET_URL. (default: http://127.0.0.1:8080)",
+            "URL or HOST:PORT of the server, or unix:/path; or set MARTLET_URL. (default: http://127.0.0.1:8080)",
             valueName: "url"))
     var server: String?
 
@@ -34,6 +34,7 @@ struct ServerOptions: ParsableArguments {
             socket = String(url.dropFirst("unix:".count))
             url = "http://localhost"
         }
+        if !url.contains("://") { url = "http://" + url }
         while url.hasSuffix("/") { url.removeLast() }
         let access = WebAccess(
             .everything, authorities: ca ?? Self.environment("MARTLET_CA"), socket: socket)
@@ -43,7 +44,7 @@ struct ServerOptions: ParsableArguments {
             let limits = WebLimits(total: 10_000, perHost: 10_000)
             return ServerAPI(
                 client: WebClient(on: loop, access: access, limits: limits), url: url,
-                token: token)
+                place: socket.map { "unix:\($0)" } ?? url, token: token)
         } catch {
             throw ClientFailure(.unreachable, "cannot start: \(error)")
         }

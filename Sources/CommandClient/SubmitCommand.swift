@@ -81,7 +81,8 @@ struct SubmitCommand: ClientCommand {
             for pair in arg {
                 let parts = pair.split(
                     separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                writer.member(String(parts[0]), ArgumentValue.read(String(parts[1])))
+                writer.key(named: String(parts[0]))
+                writer.append(raw: ArgumentValue.read(String(parts[1])).bytes)
             }
             writer.endObject()
         }

@@ -21,10 +21,11 @@ struct JSONLogHandler: LogHandler {
         writer.member("message", event.message.description)
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
         for (name, value) in all.sorted(by: { $0.key < $1.key }) {
-            writer.member(name, value.description)
+            writer.key(named: name)
+            writer.value(value.description)
         }
         writer.endObject()
-        let line = writer.bytes + [UInt8(ascii: "\n")]
+        let line = writer.line()
         // Nobody could be told that the log cannot be written.
         _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
     }

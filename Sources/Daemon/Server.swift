@@ -43,7 +43,7 @@ enum Server {
                 Tracer(ratio: configuration.tracing.ratio), to: target,
                 client: WebClient(on: webLoop, access: WebAccess(.everything)), logger: logger)
         }
-        let natives = NativeCatalogue(web: web)
+        let natives = NativeCatalogue(web: web, readsFiles: !configuration.isSandboxed)
         catalogue.replace(.native, functions: natives.functions.map(\.function))
 
         let runtimes = try Runtimes(

@@ -40,7 +40,8 @@ enum FetchResult {
         var written = Set<String>()
         for (name, _) in headers where written.insert(name).inserted {
             let values = headers.filter { $0.name == name }.map(\.value)
-            writer.member(name, values.joined(separator: name == "set-cookie" ? "\n" : ", "))
+            writer.key(named: name)
+            writer.value(values.joined(separator: name == "set-cookie" ? "\n" : ", "))
         }
         writer.endObject()
     }

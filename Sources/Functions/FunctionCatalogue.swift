@@ -29,6 +29,14 @@ package final class FunctionCatalogue: Sendable {
         }
     }
 
+    /// Why a function may not be there, for people; empty if every file could be read.
+    package var excuse: String {
+        let files = broken
+        guard let first = files.first else { return "" }
+        let more = files.count > 1 ? " (and \(files.count - 1) more)" : ""
+        return " \(first.file)\(more) cannot be imported: \(first.error.prefix(200))."
+    }
+
     /// Replaces what a runtime offers.
     ///
     /// Of two functions with one name, that of the later runtime is called: native, then command,

@@ -11,8 +11,16 @@ package struct NativeCatalogue: Sendable {
     /// Those that need nothing but their arguments, for a worker.
     package init() { functions = Self.plain }
 
-    /// All, for a server; `fetch` uses the client.
-    package init(web: WebClient) { functions = Self.plain + [.fetch(web)] }
+    /// All, for a server.
+    ///
+    /// - Parameters:
+    ///   - web: what `fetch` uses.
+    ///   - readsFiles: whether those are among them that read any file of the server's user.
+    package init(web: WebClient, readsFiles: Bool) {
+        functions =
+            Self.plain.filter { readsFiles || $0.function.name != "word_count" }
+            + [.fetch(web)]
+    }
 
     private static let plain: [NativeFunction] = [
         echo, sleep, square, sumOfSquares, primes, sha256, wordCount,
@@ -50,7 +58,11 @@ package struct NativeCatalogue: Sendable {
                 writer.value(product)
             }
         } else if let fraction = x.double {
-            writer.value(fraction * fraction)
+            let product = fraction * fraction
+            guard product.isFinite else {
+                throw NativeArguments.refusal("wants \"x\" smaller: its square is no number here")
+            }
+            writer.value(product)
         } else {
             throw NativeArguments.refusal("wants \"x\" as a number")
         }
@@ -216,7 +228,10 @@ private struct WordCount {
             .sorted { ($1.1, $0.0) < ($0.1, $1.0) }
         var writer = JSONWriter(capacity: 32 * sorted.count)
         writer.beginObject()
-        for (word, count) in sorted { writer.member(word, count) }
+        for (word, count) in sorted {
+            writer.key(named: word)
+            writer.value(count)
+        }
         writer.endObject()
         return RawJSON(trusted: writer.bytes[...])
     }

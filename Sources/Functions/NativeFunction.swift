@@ -73,7 +73,7 @@ struct NativeParameter {
         writer.key("properties")
         writer.beginObject()
         for parameter in parameters {
-            writer.key(parameter.name)
+            writer.key(named: parameter.name)
             writer.beginObject()
             if parameter.types.count == 1 { writer.member("type", parameter.types[0]) }
             if parameter.types.count > 1 { writer.member("type", parameter.types) }

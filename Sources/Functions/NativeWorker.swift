@@ -72,7 +72,7 @@ package struct NativeWorker {
         answer.key("errors")
         answer.beginObject()
         for failure in failures {
-            answer.key(String(failure.index ?? 0))
+            answer.key(named: String(failure.index ?? 0))
             failure.write(to: &answer)
         }
         answer.endObject()
@@ -80,7 +80,7 @@ package struct NativeWorker {
 
     private func finish(_ answer: inout JSONWriter) {
         answer.endObject()
-        send(answer.bytes + [UInt8(ascii: "\n")])
+        send(answer.line())
     }
 
     private func seconds(since start: ContinuousClock.Instant) -> Double {

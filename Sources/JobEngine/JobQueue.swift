@@ -127,7 +127,9 @@ package final class JobQueue: Sendable {
         guard let function = catalogue.function(named: submission.function) else {
             let near = Spelling.nearest(
                 to: submission.function, among: catalogue.functions.map(\.name))
-            let hint = near.map { " Did you mean \"\($0)\"?" } ?? " GET /v1/functions lists them."
+            let hint =
+                near.map { " Did you mean \"\($0)\"?" }
+                ?? " GET /v1/functions lists them.\(catalogue.excuse)"
             throw SubmissionError(
                 .unknownFunction, at: pointer.appending("function"),
                 "There is no function \"\(submission.function)\".\(hint)")
@@ -206,7 +208,15 @@ package final class JobQueue: Sendable {
         if kept.likeness != nil {
             kept.job = try await wait(kept.job.id, seconds: seconds) ?? kept.job
         } else {
-            kept.job = await waiter.wait(seconds: seconds, on: loop) ?? live.job(job.id) ?? kept.job
+            kept.job =
+                if let ended = await waiter.wait(seconds: seconds, on: loop) {
+                    ended
+                } else {
+                    // It may have run meanwhile and wait for its next attempt.
+                    try await summary(
+                        of: job.id, waiting: 0, resultUpTo: JobStoreDefaults.wholeResultBytes)
+                        ?? kept.job
+                }
         }
         kept.job = try await leavingLargeResult(
             kept.job, over: JobStoreDefaults.wholeResultBytes)

@@ -13,10 +13,8 @@ struct JobRun: Sendable {
         await dispatcher.begun(job, of: function)
         var segments: [ItemSegment] = []
         guard let function else {
-            job.failure = Failure(
-                .unavailable, type: "LookupError",
-                message: "There is no function \"\(job.submission.function)\" any more.")
-            return await end(&job, segments)
+            job.failure = await dispatcher.absence(of: job.submission.function)
+            return await dispatcher.hasBrokenFiles ? putOff(&job) : end(&job, segments)
         }
         let timeout = job.submission.timeout ?? function.timeout
         switch job.submission.work {
@@ -54,6 +52,19 @@ struct JobRun: Sendable {
             job.failure = Failure(
                 .exception, type: "ProtocolError", message: "A call was answered as a chunk.")
         }
+    }
+
+    /// Seconds after which the function of a job is looked for again.
+    private static let patience = 5.0
+
+    /// Puts a job back for a while, this attempt uncounted: its function may be in a file that cannot
+    /// be imported, which somebody is about to mend.
+    private func putOff(_ job: inout Job) async {
+        guard !Task.isCancelled else { return await end(&job, []) }
+        job.state = .queued
+        job.attempt -= 1
+        job.notBefore = .now().adding(seconds: Self.patience)
+        await dispatcher.ended(job, adding: [])
     }
 
     /// Decides where the job goes: its end, another attempt, or back to the queue.

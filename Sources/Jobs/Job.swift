@@ -122,8 +122,8 @@ package struct FailedAttempt: Sendable, Equatable {
     package func write(to writer: inout JSONWriter) {
         writer.beginObject()
         writer.member("attempt", number)
-        writer.member("started_at", startedAt.description)
-        writer.member("ended_at", endedAt.description)
+        writer.member("started_at", startedAt)
+        writer.member("ended_at", endedAt)
         writer.key("error")
         failure.write(to: &writer)
         writer.endObject()

@@ -79,31 +79,38 @@ package struct JobID: Hashable, Comparable, Sendable, CustomStringConvertible {
     }
 
     package var description: String {
-        String(unsafeUninitializedCapacity: 36) { buffer in
-            var position = 0
-            func put(_ value: UInt64, _ digits: ClosedRange<Int>) {
-                for digit in digits {
-                    let nibble = UInt8(value >> UInt64(60 - 4 * digit) & 0xf)
-                    buffer[position] =
-                        nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
-                    position += 1
-                }
-            }
-            func dash() {
-                buffer[position] = UInt8(ascii: "-")
+        String(unsafeUninitializedCapacity: Self.textLength) { buffer in
+            write(to: buffer)
+            return Self.textLength
+        }
+    }
+
+    /// Octets of the text.
+    package static let textLength = 36
+
+    /// Writes the text to a buffer that has room for it.
+    package func write(to buffer: UnsafeMutableBufferPointer<UInt8>) {
+        var position = 0
+        func put(_ value: UInt64, _ digits: ClosedRange<Int>) {
+            for digit in digits {
+                let nibble = UInt8(truncatingIfNeeded: value >> UInt64(60 - 4 * digit) & 0xf)
+                buffer[position] = nibble + (nibble < 10 ? 0x30 : 0x57)
                 position += 1
             }
-            put(high, 0...7)
-            dash()
-            put(high, 8...11)
-            dash()
-            put(high, 12...15)
-            dash()
-            put(low, 0...3)
-            dash()
-            put(low, 4...15)
-            return 36
         }
+        func dash() {
+            buffer[position] = UInt8(ascii: "-")
+            position += 1
+        }
+        put(high, 0...7)
+        dash()
+        put(high, 8...11)
+        dash()
+        put(high, 12...15)
+        dash()
+        put(low, 0...3)
+        dash()
+        put(low, 4...15)
     }
 }
 

@@ -15,7 +15,7 @@ extension JobSubmission {
                 .invalidMember, at: pointer, "A submission is a JSON object with a \"function\".")
         }
         var reader = SubmissionReader(pointer: pointer)
-        for (name, value) in document.members() {
+        for (name, value) in document.rawMembers {
             try reader.read(name, value)
         }
         self = try reader.finish(document)
@@ -63,11 +63,14 @@ private struct SubmissionReader {
     let pointer: JSONPointer
     private var submission = JobSubmission(
         function: "", work: .call(arguments: .emptyArray), document: .emptyObject)
-    private var seen = SeenMembers()
+    private var seen: [Member] = []
     private var items: RawJSON?
     private var spread = false
 
-    init(pointer: JSONPointer) { self.pointer = pointer }
+    init(pointer: JSONPointer) {
+        self.pointer = pointer
+        seen.reserveCapacity(Member.allCases.count)
+    }
 
     private enum Member: String, CaseIterable {
         case function, args, map, spread, pool, concurrency, chunk, queue, priority, delay, timeout
@@ -79,28 +82,29 @@ private struct SubmissionReader {
         case maxOutputBytes = "max_output_bytes"
     }
 
-    /// Which members have come, a bit each.
-    private struct SeenMembers {
-        private var names: [Member] = []
-
-        mutating func add(_ member: Member) -> Bool {
-            if names.contains(member) { return false }
-            names.append(member)
-            return true
-        }
-
-        func contains(_ member: Member) -> Bool { names.contains(member) }
+    /// The members by their names as a client sends them, quotes included.
+    private static let byName = Member.allCases.map { member in
+        (name: Array("\"\(member.rawValue)\"".utf8), member: member)
     }
 
-    mutating func read(_ name: String, _ value: RawJSON) throws(SubmissionError) {
-        guard let member = Member(rawValue: name) else {
-            throw unknown(name, among: Member.allCases.map(\.rawValue), at: pointer)
+    private static func member(_ name: RawJSON) -> Member? {
+        let known = byName.first { $0.name.count == name.bytes.count && $0.name[...] == name.bytes }
+        // A name may also be written with escapes.
+        return known?.member ?? name.string.flatMap(Member.init)
+    }
+
+    mutating func read(_ sent: RawJSON, _ value: RawJSON) throws(SubmissionError) {
+        guard let member = Self.member(sent) else {
+            throw unknown(
+                sent.string ?? "", among: Member.allCases.map(\.rawValue), at: pointer)
         }
-        guard seen.add(member) else {
+        let name = member.rawValue
+        guard !seen.contains(member) else {
             throw SubmissionError(
                 .duplicateMember, at: pointer.appending(name),
                 "The member \"\(name)\" is there twice; send it once.")
         }
+        seen.append(member)
         switch member {
         case .function: submission.function = try text(value, name, 1...200)
         case .args: try readArguments(value)

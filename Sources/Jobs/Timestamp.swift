@@ -45,33 +45,42 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
 
     /// RFC 3339 in UTC with microseconds: `2026-01-31T09:30:00.000000Z`.
     ///
-    /// Digits are put one by one, since each job that is shown has up to five times. A moment outside
-    /// of the years 0000 to 9999 is written as the nearest in them.
+    /// A moment outside of the years 0000 to 9999 is written as the nearest in them.
     package var description: String {
+        String(unsafeUninitializedCapacity: Self.textLength) { buffer in
+            write(to: buffer)
+            return Self.textLength
+        }
+    }
+
+    /// Octets of the text.
+    package static let textLength = 27
+
+    /// Writes the text to a buffer that has room for it.
+    ///
+    /// Digits are put one by one, since each job that is shown has up to five times.
+    package func write(to buffer: UnsafeMutableBufferPointer<UInt8>) {
         let moment = min(max(microseconds, Self.first), Self.last)
         let (days, clock) = moment.floorDivided(by: 86_400_000_000)
         let date = CivilDate(daysSince1970: days)
         let second = clock / 1_000_000
-        return String(unsafeUninitializedCapacity: 27) { text in
-            var place = 0
-            func put(_ value: Int64, digits: Int, then mark: UInt8) {
-                var rest = value.magnitude
-                for digit in (place..<place + digits).reversed() {
-                    text[digit] = UInt8(ascii: "0") + UInt8(rest % 10)
-                    rest /= 10
-                }
-                text[place + digits] = mark
-                place += digits + 1
+        var place = 0
+        func put(_ value: Int64, digits: Int, then mark: UInt8) {
+            var rest = UInt32(truncatingIfNeeded: value)
+            for digit in (place..<place + digits).reversed() {
+                buffer[digit] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                rest /= 10
             }
-            put(date.year, digits: 4, then: UInt8(ascii: "-"))
-            put(date.month, digits: 2, then: UInt8(ascii: "-"))
-            put(date.day, digits: 2, then: UInt8(ascii: "T"))
-            put(second / 3600, digits: 2, then: UInt8(ascii: ":"))
-            put(second / 60 % 60, digits: 2, then: UInt8(ascii: ":"))
-            put(second % 60, digits: 2, then: UInt8(ascii: "."))
-            put(clock % 1_000_000, digits: 6, then: UInt8(ascii: "Z"))
-            return place
+            buffer[place + digits] = mark
+            place += digits + 1
         }
+        put(date.year, digits: 4, then: UInt8(ascii: "-"))
+        put(date.month, digits: 2, then: UInt8(ascii: "-"))
+        put(date.day, digits: 2, then: UInt8(ascii: "T"))
+        put(second / 3600, digits: 2, then: UInt8(ascii: ":"))
+        put(second / 60 % 60, digits: 2, then: UInt8(ascii: ":"))
+        put(second % 60, digits: 2, then: UInt8(ascii: "."))
+        put(clock % 1_000_000, digits: 6, then: UInt8(ascii: "Z"))
     }
 
     /// The first and the last microsecond that RFC 3339 can write.

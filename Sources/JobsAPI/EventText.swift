@@ -13,26 +13,26 @@ struct EventText {
                 Self.write(event.subject, &writer)
                 writer.member("state", state.rawValue)
                 writer.member("attempt", attempt)
-                writer.member("at", event.at.description)
+                writer.member("at", event.at)
                 if let failure { Self.write(failure, &writer) }
             }
         case .progress(let progress):
             append("progress", event.id) { writer in
-                writer.member("job", event.subject.job.description)
+                writer.member("job", event.subject.job)
                 writer.member("done", amount: progress.done)
                 writer.member("total", amount: progress.total)
                 writer.member("failed", progress.failed)
                 writer.member("running", progress.running)
                 if let message = progress.message { writer.member("message", message) }
-                writer.member("at", event.at.description)
+                writer.member("at", event.at)
             }
         case .log(let line):
             append("log", event.id) { writer in
-                writer.member("job", event.subject.job.description)
+                writer.member("job", event.subject.job)
                 writer.member("stream", line.stream.rawValue)
                 if let level = line.level { writer.member("level", level) }
                 writer.member("line", line.text)
-                writer.member("at", event.at.description)
+                writer.member("at", event.at)
             }
         }
     }
@@ -44,7 +44,7 @@ struct EventText {
             writer.member("state", job.state.rawValue)
             writer.member("attempt", job.attempt)
             let at = job.endedAt ?? (job.state == .queued ? nil : job.startedAt) ?? job.createdAt
-            writer.member("at", at.description)
+            writer.member("at", at)
             if let failure = job.failure { Self.write(failure, &writer) }
         }
     }
@@ -59,7 +59,7 @@ struct EventText {
     mutating func appendBeat() { bytes += ":\n\n".utf8 }
 
     private static func write(_ subject: EventSubject, _ writer: inout JSONWriter) {
-        writer.member("job", subject.job.description)
+        writer.member("job", subject.job)
         writer.member("function", subject.function)
         writer.member("queue", subject.queue)
         writer.member("pool", subject.pool.rawValue)
@@ -89,7 +89,7 @@ struct EventText {
 
 extension JSONWriter {
     /// A count that need not be whole; null when it is not known.
-    mutating func member(_ name: String, amount: Double?) {
+    mutating func member(_ name: StaticString, amount: Double?) {
         key(name)
         guard let amount else { return append(number: "null") }
         let isWhole = amount.rounded() == amount && abs(amount) < 1e15

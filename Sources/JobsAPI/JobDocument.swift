@@ -11,24 +11,23 @@ enum JobDocument {
     }
 
     private static func writeHead(_ job: Job, to writer: inout JSONWriter) {
-        let submission = job.submission
         writer.beginObject()
-        writer.member("id", job.id.description)
-        writer.member("function", submission.function)
+        writer.member("id", job.id)
+        writer.member("function", job.submission.function)
         writer.member("state", job.state.rawValue)
         writer.member("pool", job.pool.rawValue)
-        writer.member("queue", submission.queue ?? "default")
-        writer.member("priority", submission.priority)
+        writer.member("queue", job.submission.queue ?? "default")
+        writer.member("priority", job.submission.priority)
         writer.member("cpus", job.cpus)
-        writer.member("tags", submission.tags)
+        writer.member("tags", job.submission.tags)
         writer.member("attempt", job.attempt)
-        writer.member("created_at", job.createdAt.description)
+        writer.member("created_at", job.createdAt)
         time("not_before", job.notBefore, &writer)
         time("started_at", job.startedAt, &writer)
         time("ended_at", job.endedAt, &writer)
         time("expires_at", job.expiresAt, &writer)
         if let trace = job.traceparent { writer.member("traceparent", trace) }
-        if case .map(_, let count, _) = submission.work {
+        if case .map(_, let count, _) = job.submission.work {
             writer.member("items", count)
             if job.isUploading { writer.member("uploading", true) }
             writer.key("progress")
@@ -70,7 +69,7 @@ enum JobDocument {
     static func bytes(_ job: Job) -> [UInt8] {
         var writer = JSONWriter(capacity: 512)
         write(job, to: &writer)
-        return writer.bytes + [UInt8(ascii: "\n")]
+        return writer.line()
     }
 
     /// What stands before and behind the result of a job that has one.
@@ -82,12 +81,12 @@ enum JobDocument {
         writer.append(number: "0")  // in the place of the result, for the comma behind it
         writeTail(job, to: &writer, withAttempts: true)
         return (
-            Array(writer.bytes[..<end]), Array(writer.bytes[(end + 1)...]) + [UInt8(ascii: "\n")]
+            Array(writer.bytes[..<end]), Array(writer.line()[(end + 1)...])
         )
     }
 
-    private static func time(_ name: String, _ time: Timestamp?, _ writer: inout JSONWriter) {
-        if let time { writer.member(name, time.description) }
+    private static func time(_ name: StaticString, _ time: Timestamp?, _ writer: inout JSONWriter) {
+        if let time { writer.member(name, time) }
     }
 
     static func write(_ function: Function, to writer: inout JSONWriter) {

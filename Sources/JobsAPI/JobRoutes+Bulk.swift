@@ -12,7 +12,7 @@ extension JobRoutes {
     }
 
     func retryAll(_ request: HTTPRequest) async throws -> HTTPResponse {
-        let filter = try JobFilter(request, states: [.failed, .cancelled])
+        let filter = try JobFilter(request, states: [.failed, .cancelled], takesReason: true)
         return try await answer {
             try await queue.retryAll(filter.query, in: filter.states, reason: filter.reason)
         }
@@ -34,12 +34,16 @@ private struct JobFilter {
     var states: [JobState]
     var reason: Failure.Reason?
 
-    init(_ request: HTTPRequest, states: [JobState]) throws {
+    /// - Parameters:
+    ///   - request: with the filter as its query.
+    ///   - states: that a job may have.
+    ///   - takesReason: whether they are those of jobs that have one.
+    /// - Throws: a `Problem` of status 400.
+    init(_ request: HTTPRequest, states: [JobState], takesReason: Bool = false) throws {
         self.states = states
-        let known = ["function", "queue", "tag", "state", "reason"]
-        var isEmpty = true
+        let known = ["function", "queue", "tag", "state"] + (takesReason ? ["reason"] : [])
+        try request.requireQuery(of: known)
         for (name, value) in request.queryItems {
-            isEmpty = false
             switch name {
             case "function": query.function = value
             case "queue": query.queue = value
@@ -57,12 +61,10 @@ private struct JobFilter {
                             + Failure.Reason.allCases.map(\.rawValue).joined(separator: ", "))
                 }
                 self.reason = reason
-            default:
-                throw Self.bad(
-                    "\"\(name)\" is no filter; known are \(known.joined(separator: ", "))")
+            default: break  // there is no other
             }
         }
-        guard !isEmpty else {
+        guard !request.queryItems.isEmpty else {
             throw Self.bad("Say which jobs: \(known.joined(separator: ", "))")
         }
     }

@@ -18,7 +18,7 @@ extension JobRoutes {
                 409, "not-a-map", "The job has no items",
                 "Job \(id) is a single call; its result is at /v1/jobs/\(id)/result.")
         }
-        if let expires = job.expiresAt, expires < .now() { throw expired(id) }
+        if let expires = job.expiresAt, expires < .now() { throw Problem.expired(id) }
         let stream = ItemStream(
             job: id, first: cursor, onlyFailed: onlyFailed, wait: wait, queue: queue)
         return HTTPResponse(
@@ -71,10 +71,21 @@ private final class ItemStream: Sendable {
         let start = cursor.withLock { $0 }
         let (page, hasEnded) = try await queue.nextItems(
             job, start, onlyFailed: onlyFailed, maxBytes: Self.pageBytes, seconds: wait ?? 10)
-        if page.isEmpty { return hasEnded || wait != nil ? nil : [] }
+        if page.isEmpty {
+            if hasEnded { try await checkThatAllWereThere(upTo: start) }
+            return hasEnded || wait != nil ? nil : []
+        }
         cursor.withLock { $0 = page.next }
         let first = if case .index(let index) = start { index } else { 0 }
         return page.segments.flatMap { lines($0, from: first) }
+    }
+
+    /// Throws when the job was dropped, or its results were, while they were read: the client sees an
+    /// answer cut short.
+    private func checkThatAllWereThere(upTo end: ItemCursor) async throws {
+        guard let found = try await queue.job(job) else { throw Problem.noJob(job.description) }
+        guard case .index(let next) = end, !onlyFailed, found.state == .succeeded else { return }
+        if next < found.submission.work.itemCount ?? 0 { throw Problem.expired(job) }
     }
 
     private func lines(_ segment: ItemSegment, from first: Int) -> [UInt8] {
@@ -97,6 +108,6 @@ private final class ItemStream: Sendable {
             }
             writer.endObject()
         }
-        return writer.bytes.isEmpty ? [] : writer.bytes + [UInt8(ascii: "\n")]
+        return writer.bytes.isEmpty ? [] : writer.line()
     }
 }

@@ -18,12 +18,8 @@ extension JobRoutes {
 
     func status(_ request: HTTPRequest) async throws -> HTTPResponse {
         let job = try await waited(request)
-        let tag = "\"\(job.state.rawValue)-\(job.attempt)-\(job.itemsDone)\""
-        if request.head.field("if-none-match") == tag {
-            return HTTPResponse(304, fields: [("ETag", tag)], .bytes([]))
-        }
         var response = document(of: job, status: 200)
-        response.fields.append(("ETag", tag))
+        response.fields.append(("ETag", JobDocument.entityTag(of: job)))
         return response
     }
 
@@ -42,21 +38,16 @@ extension JobRoutes {
             problem.failure = job.failure
             throw problem
         case .succeeded:
-            if let expires = job.expiresAt, expires < .now() { throw expired(id) }
-            if job.submission.work.isMap { return mapResult(id) }
-            guard let response = callResult(of: job) else { throw expired(id) }
+            if let expires = job.expiresAt, expires < .now() { throw Problem.expired(id) }
+            if job.submission.work.isMap { return mapResult(of: job) }
+            guard let response = callResult(of: job) else { throw Problem.expired(id) }
             return response
         }
     }
 
-    func expired(_ id: JobID) -> Problem {
-        Problem(
-            410, "result-expired", "The result is gone",
-            "The result of job \(id) was kept as long as its \"keep\" said. Submit it again.")
-    }
-
     /// The results of a map as one array, streamed from the store.
-    func mapResult(_ id: JobID) -> HTTPResponse {
+    func mapResult(of job: Job) -> HTTPResponse {
+        let (id, count) = (job.id, job.submission.work.itemCount ?? 0)
         let state = StreamState(next: 0)
         let queue = self.queue
         return HTTPResponse(
@@ -68,11 +59,14 @@ extension JobRoutes {
                 let segments = page.segments
                 var piece: [UInt8] = first == 0 ? [UInt8(ascii: "[")] : []
                 for segment in segments {
+                    guard segment.first == state.next else { throw Problem.expired(id) }
                     if segment.first > 0 { piece.append(UInt8(ascii: ",")) }
                     piece += segment.results
                     state.next = segment.first + segment.count
                 }
                 if segments.isEmpty {
+                    // Dropped, or run again, while it was read: the client sees an answer cut short.
+                    guard state.next == count else { throw Problem.expired(id) }
                     piece.append(UInt8(ascii: "]"))
                     state.over = true
                 }
@@ -81,6 +75,8 @@ extension JobRoutes {
     }
 
     func list(_ request: HTTPRequest) async throws -> HTTPResponse {
+        try request.requireQuery(
+            of: ["state", "function", "queue", "tag", "search", "limit", "cursor"])
         var query = JobQuery(limit: try integer(request, "limit", 1...1000) ?? 50)
         if let state = request.query("state") {
             guard let known = JobState(rawValue: state) else {

@@ -47,7 +47,9 @@ extension JobRoutes {
             job.isResultInFile ? Self.wholeBytes : min(max(size / 32, Self.wholeBytes), 1 << 20)
         return HTTPContent(count: size, pieceBytes: pieceBytes) { offset, count in
             // Dropped, or run again, while it was read: the client sees an answer cut short.
-            guard let piece = try await reader.read(from: offset, count) else { throw expired(id) }
+            guard let piece = try await reader.read(from: offset, count) else {
+                throw Problem.expired(id)
+            }
             return piece
         }
     }

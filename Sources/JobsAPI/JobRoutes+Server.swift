@@ -70,7 +70,10 @@ extension JobRoutes {
         for (name, counts) in byQueue {
             writer.beginObject()
             writer.member("name", name)
-            for count in counts { writer.member(count.state.rawValue, count.count) }
+            for count in counts {
+                writer.key(named: count.state.rawValue)
+                writer.value(count.count)
+            }
             writer.endObject()
         }
         writer.endArray()

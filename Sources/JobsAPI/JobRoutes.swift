@@ -144,7 +144,7 @@ package struct JobRoutes: Sendable {
 
     package func accepted(_ job: Job, status: Int) -> HTTPResponse {
         var response = document(of: job, status: status)
-        response.fields.append(("Location", "/v1/jobs/\(job.id)"))
+        response.fields.append(("Location", "/v1/jobs/" + job.id.description))
         return response
     }
 
@@ -187,7 +187,7 @@ package struct JobRoutes: Sendable {
         writer.beginArray()
         for (id, state) in kept {
             writer.beginObject()
-            writer.member("id", id.description)
+            writer.member("id", id)
             writer.member("state", state.rawValue)
             writer.endObject()
         }

@@ -88,6 +88,13 @@ package struct Problem: Error, Sendable {
         Problem(404, "no-such-job", "No such job", "There is no job \(id); it may have expired.")
     }
 
+    /// Of a job whose result has had its time.
+    static func expired(_ id: JobID) -> Problem {
+        Problem(
+            410, "result-expired", "The result is gone",
+            "The result of job \(id) was kept as long as its \"keep\" said. Submit it again.")
+    }
+
     package var response: HTTPResponse {
         var writer = JSONWriter()
         writer.beginObject()

@@ -97,7 +97,7 @@ final class CallTicket {
             if onError == .continue { writer.member("on_error", onError.rawValue) }
         }
         writer.endObject()
-        return writer.bytes + [UInt8(ascii: "\n")]
+        return writer.line()
     }
 }
 
@@ -145,6 +145,18 @@ extension CallOutcome {
         self.init(
             .items(results: body, count: results.elementCount, failures: failures),
             seconds: seconds)
+    }
+}
+
+extension CallOutcome {
+    /// Of a call whose worker answered with what is no JSON, or nested too deeply.
+    init(unreadable error: RawJSONError) {
+        let message =
+            switch error.reason {
+            case .tooDeep: "The result is nested too deeply; 62 levels are always taken."
+            default: "The worker's answer is not JSON: \(error)."
+            }
+        self.init(.failure(Failure(.exception, type: "UnreadableResult", message: message)))
     }
 }
 

@@ -28,6 +28,6 @@ package struct ServerHome: Sendable, Equatable {
         if let token { writer.member("token", token) }
         writer.endObject()
         writer.endObject()
-        return writer.bytes + [UInt8(ascii: "\n")]
+        return writer.line()
     }
 }

@@ -277,9 +277,16 @@ final class WorkerProcess: EventHandler {
     }
 
     private func handle(_ line: [UInt8]) {
-        guard let message = try? RawJSON(validating: line) else {
-            kill(SIGKILL)  // a worker that does not speak the protocol; its calls are handed on
-            return
+        let message: RawJSON
+        do throws(RawJSONError) {
+            message = try RawJSON(validating: line)
+        } catch {
+            guard let number = Self.callAnswered(by: line), tickets[number] != nil else {
+                kill(SIGKILL)  // a worker that does not speak the protocol; its calls are handed on
+                return
+            }
+            // Where the line ends is known: the calls beside and behind this one go on.
+            return finish(number, CallOutcome(unreadable: error))
         }
         let members = message.members()
         if let hello = members.first(where: { $0.name == "hello" })?.value {
@@ -299,6 +306,10 @@ final class WorkerProcess: EventHandler {
         guard let number = members.first(where: { $0.name == "call" })?.value.int,
             tickets[number] != nil
         else { return }
+        finish(number, CallOutcome(answer: members))
+    }
+
+    private func finish(_ number: Int, _ outcome: CallOutcome) {
         // What was printed before the answer was sent is in the pipes by now.
         for output in outputs { output.drain() }
         guard let ticket = tickets.removeValue(forKey: number) else { return }
@@ -307,7 +318,15 @@ final class WorkerProcess: EventHandler {
         if ticket.isWaiting { waits -= 1 }
         headSince = loop.now
         if isRetiring, tickets.isEmpty { shutdown(fd, Int32(SHUT_RDWR)) }
-        onAnswer?(ticket, CallOutcome(answer: members))
+        onAnswer?(ticket, outcome)
+    }
+
+    /// The call that a line answers, be the rest of it JSON or not; nil if it begins otherwise.
+    private static func callAnswered(by line: [UInt8]) -> Int? {
+        let start = Array("{\"call\":".utf8)
+        guard line.starts(with: start) else { return nil }
+        let digits = line[start.count...].prefix { $0 != UInt8(ascii: ",") }
+        return Int(String(decoding: digits, as: UTF8.self))
     }
 
     private func exited() {

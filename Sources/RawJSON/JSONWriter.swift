@@ -18,6 +18,12 @@ package struct JSONWriter {
         needsComma = false
     }
 
+    /// What has been written, with the end of its line.
+    package consuming func line() -> [UInt8] {
+        bytes.append(UInt8(ascii: "\n"))
+        return bytes
+    }
+
     package mutating func beginObject() {
         separate()
         bytes.append(UInt8(ascii: "{"))
@@ -40,28 +46,65 @@ package struct JSONWriter {
         needsComma = true
     }
 
-    package mutating func key(_ name: String) {
+    /// A name of the program's own, which needs no escapes.
+    package mutating func key(_ name: StaticString) {
+        bytes.append(addingCapacity: name.utf8CodeUnitCount + 4) { room in
+            if needsComma { room.append(UInt8(ascii: ",")) }
+            room.append(UInt8(ascii: "\""))
+            name.withUTF8Buffer { room.append(copying: $0) }
+            room.append(UInt8(ascii: "\""))
+            room.append(UInt8(ascii: ":"))
+        }
+        needsComma = false
+    }
+
+    /// A name that is known when the program runs.
+    package mutating func key(named name: String) {
         value(name)
         bytes.append(UInt8(ascii: ":"))
         needsComma = false
     }
 
     package mutating func value(_ text: String) {
-        separate()
-        bytes.append(UInt8(ascii: "\""))
         var text = text
         text.withUTF8 { units in
-            var start = 0
-            var end = JSONText.endOfPlain(units, from: 0)
-            while end < units.count {
-                bytes.append(contentsOf: UnsafeBufferPointer(rebasing: units[start..<end]))
-                escape(units[end])
-                start = end + 1
-                end = JSONText.endOfPlain(units, from: end + 1)
+            let plain = JSONText.endOfPlain(units, from: 0)
+            bytes.append(addingCapacity: units.count + 3) { room in
+                if needsComma { room.append(UInt8(ascii: ",")) }
+                room.append(UInt8(ascii: "\""))
+                room.append(copying: UnsafeBufferPointer(rebasing: units[..<plain]))
             }
-            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: units[start...]))
+            if plain < units.count { appendEscaped(units, from: plain) }
         }
         bytes.append(UInt8(ascii: "\""))
+        needsComma = true
+    }
+
+    /// A text of `length` octets that needs no escapes; `write` puts it into a buffer of that size.
+    package mutating func value(
+        plain length: Int, _ write: (UnsafeMutableBufferPointer<UInt8>) -> Void,
+    ) {
+        bytes.append(addingCapacity: length + 3) { room in
+            if needsComma { room.append(UInt8(ascii: ",")) }
+            room.append(UInt8(ascii: "\""))
+            room.withUnsafeMutableBufferPointer { buffer, count in
+                write(UnsafeMutableBufferPointer(rebasing: buffer[count..<count + length]))
+                count += length
+            }
+            room.append(UInt8(ascii: "\""))
+        }
+        needsComma = true
+    }
+
+    /// What of a text begins with an octet that is to be escaped.
+    private mutating func appendEscaped(_ units: UnsafeBufferPointer<UInt8>, from first: Int) {
+        var end = first
+        while end < units.count {
+            escape(units[end])
+            let start = end + 1
+            end = JSONText.endOfPlain(units, from: start)
+            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: units[start..<end]))
+        }
     }
 
     private mutating func escape(_ unit: UInt8) {
@@ -76,7 +119,9 @@ package struct JSONWriter {
     }
 
     package mutating func value(_ number: Int) {
-        append(number: String(number))
+        guard 0..<10 ~= number else { return append(number: String(number)) }
+        separate()
+        bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number))
     }
 
     /// Numbers that JSON cannot say become null.
@@ -98,36 +143,46 @@ package struct JSONWriter {
         bytes.append(contentsOf: value)
     }
 
-    package mutating func member(_ name: String, _ text: String) {
+    package mutating func member(_ name: StaticString, _ text: String) {
         key(name)
         value(text)
     }
 
-    package mutating func member(_ name: String, _ number: Int) {
+    package mutating func member(_ name: StaticString, _ number: Int) {
         key(name)
         value(number)
     }
 
-    package mutating func member(_ name: String, _ number: Double) {
+    package mutating func member(_ name: StaticString, _ number: Double) {
         key(name)
         value(number)
     }
 
-    package mutating func member(_ name: String, _ flag: Bool) {
+    package mutating func member(_ name: StaticString, _ flag: Bool) {
         key(name)
         value(flag)
     }
 
-    package mutating func member(_ name: String, _ json: RawJSON) {
+    package mutating func member(_ name: StaticString, _ json: RawJSON) {
         key(name)
         append(raw: json.bytes)
     }
 
-    package mutating func member(_ name: String, _ list: [String]) {
+    package mutating func member(_ name: StaticString, _ list: [String]) {
         key(name)
         beginArray()
         for text in list { value(text) }
         endArray()
+    }
+}
+
+extension OutputSpan<UInt8> {
+    /// Appends octets, for which there must be room.
+    fileprivate mutating func append(copying octets: UnsafeBufferPointer<UInt8>) {
+        withUnsafeMutableBufferPointer { room, count in
+            let rest = UnsafeMutableBufferPointer(rebasing: room[count...])
+            count += rest.initialize(fromContentsOf: octets)
+        }
     }
 }
 

@@ -164,28 +164,12 @@ package struct RawJSON: Sendable, Hashable {
 
     /// The members of an object in order, names unescaped; empty if this is none.
     package func members() -> [(name: String, value: RawJSON)] {
-        guard kind == .object else { return [] }
-        let start = bytes.startIndex
-        return bytes.withUnsafeBufferPointer { buffer in
-            var found: [(name: String, value: RawJSON)] = []
-            found.reserveCapacity(8)
-            var walker = JSONWalker(buffer)
-            walker.position = 1
-            while walker.toNextMember() {
-                let name = walker.value()
-                walker.skipBlanks()
-                walker.position += 1
-                walker.skipBlanks()
-                let value = walker.value()
-                found.append(
-                    (
-                        RawJSON(trusted: bytes[part: name, from: start]).string ?? "",
-                        RawJSON(trusted: bytes[part: value, from: start])
-                    ))
-            }
-            return found
-        }
+        rawMembers.map { ($0.string ?? "", $1) }
     }
+
+    /// The members of an object in order, one after the other, each name a string as it was sent;
+    /// none if this is no object.
+    package var rawMembers: RawMembers { RawMembers(of: self) }
 
     /// The first member of that name.
     package func member(_ name: String) -> RawJSON? {
@@ -206,10 +190,35 @@ package struct RawJSON: Sendable, Hashable {
     }
 }
 
-extension ArraySlice {
-    /// The part at `range` of a slice that begins at `start`.
-    fileprivate subscript(part range: Range<Int>, from start: Int) -> ArraySlice {
-        self[range.lowerBound + start..<range.upperBound + start]
+/// Goes through the members of an object.
+package struct RawMembers: Sequence, IteratorProtocol {
+    private let bytes: ArraySlice<UInt8>
+    /// Where the walk has come to, from the start of `bytes`.
+    private var position = 1
+
+    fileprivate init(of object: RawJSON) {
+        bytes = object.kind == .object ? object.bytes : []
+    }
+
+    package mutating func next() -> (name: RawJSON, value: RawJSON)? {
+        let found = bytes.withUnsafeBufferPointer { buffer -> (Range<Int>, Range<Int>)? in
+            var walker = JSONWalker(buffer)
+            walker.position = position
+            guard walker.toNextMember() else { return nil }
+            let name = walker.value()
+            walker.skipBlanks()
+            walker.position += 1
+            walker.skipBlanks()
+            return (name, walker.value())
+        }
+        guard let (name, value) = found else { return nil }
+        position = value.upperBound
+        return (part(name), part(value))
+    }
+
+    private func part(_ range: Range<Int>) -> RawJSON {
+        let start = bytes.startIndex
+        return RawJSON(trusted: bytes[range.lowerBound + start..<range.upperBound + start])
     }
 }
 

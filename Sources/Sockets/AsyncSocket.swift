@@ -3,17 +3,20 @@ import Glibc
 
 /// A connected stream socket whose reads and writes suspend the task instead of the thread.
 ///
-/// The descriptor is registered once, edge-triggered, and once more when it first has no room for
-/// what is to be written, which most never see. A read that fills less than its buffer has drained
-/// the socket (epoll(7)), so that a request costs one `recv` and no second one that only says
-/// "nothing more". One task may read while another writes; not two at once of either.
+/// The descriptor is registered, edge-triggered, when first something must be waited for, which a
+/// connection of one request never sees, and once more when it first has no room for what is to be
+/// written, which most never see. A read that fills less than its buffer has drained the socket
+/// (epoll(7)), so that a request costs one `recv` and no second one that only says "nothing more".
+/// One task may read while another writes; not two at once of either.
 /// All methods are for the loop's thread.
 package final class AsyncSocket: EventHandler, @unchecked Sendable {
     // Unchecked: used on the thread of `loop` alone, which the methods assert.
     package let loop: EventLoop
     private var fd: Int32
-    private var isReadable = false
+    /// What has not been tried is taken to be possible.
+    private var isReadable = true
     private var isWritable = true
+    private var isWatched = false
     private var isRoomWatched = false
     /// Whether the other side has said that it sends no more, or the connection is broken.
     package private(set) var hasHungUp = false
@@ -28,22 +31,13 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     private var readExpired = false
     private var writeExpired = false
 
-    /// Takes over a non-blocking descriptor, which is closed if the loop refuses it.
+    /// Takes over a non-blocking descriptor.
     ///
     /// With `secure` the first thing to do is `handshake()`.
-    package init(
-        _ fd: Int32, on loop: EventLoop, secure: TLSContext? = nil,
-    ) throws(SocketError) {
+    package init(_ fd: Int32, on loop: EventLoop, secure: TLSContext? = nil) {
         self.fd = fd
         tls = secure?.makeSession(fd)
         self.loop = loop
-        do {
-            try loop.watch(fd, Self.events, handler: self)
-        } catch {
-            Glibc.close(fd)
-            self.fd = -1
-            throw error
-        }
     }
 
     deinit {
@@ -57,6 +51,18 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
 
     /// The descriptor, for calls such as `getpeername`; -1 when closed.
     package var descriptor: Int32 { fd }
+
+    /// Has the loop tell what becomes possible, and what is so already.
+    ///
+    /// Reading and writing see to it by themselves where they must wait; it is for those who wait
+    /// for something else, to learn that the other side is gone.
+    ///
+    /// - Throws: `SocketError.system` when the kernel refuses the descriptor.
+    package func watch() throws(SocketError) {
+        guard !isWatched, fd >= 0 else { return }
+        try loop.watch(fd, Self.events, handler: self)
+        isWatched = true
+    }
 
     package func ready(_ events: UInt32) {
         let hangUp = EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue
@@ -95,10 +101,11 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
             case .done: return
             case .wantsRead:
                 isReadable = false
+                try watch()
                 await untilReadable()
             case .wantsWrite:
                 isReadable = false
-                awaitRoom()
+                try awaitRoom()
                 await untilReadable()
             case .ended, .failed: throw .closed
             }
@@ -117,11 +124,12 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
             case .wantsRead: isReadable = false
             case .wantsWrite:
                 isReadable = false
-                awaitRoom()
+                try awaitRoom()
             case .failed: throw .closed
             }
         }
         guard fd >= 0 else { throw .closed }
+        try watch()
         return nil
     }
 
@@ -129,7 +137,7 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         switch outcome {
         case .done(let count): return count
         case .wantsRead, .wantsWrite:
-            awaitRoom()
+            try awaitRoom()
             return 0
         case .ended, .failed: throw .closed
         }
@@ -182,6 +190,7 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
             }
         }
         guard fd >= 0 else { throw .closed }
+        try watch()
         return nil
     }
 
@@ -229,7 +238,7 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
                 continue
             }
             switch errno {
-            case EAGAIN: awaitRoom()
+            case EAGAIN: try awaitRoom()
             case EINTR: continue
             default: throw .system("send", errno)
             }
@@ -239,8 +248,9 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     }
 
     /// Notes that nothing can be written until the kernel says so.
-    private func awaitRoom() {
+    private func awaitRoom() throws(SocketError) {
         isWritable = false
+        try watch()
         guard !isRoomWatched else { return }
         isRoomWatched = true
         loop.change(fd, Self.events | EPOLLOUT.rawValue)

@@ -57,15 +57,18 @@ package struct ListeningSocket: Sendable {
 
     /// Binds and listens.
     ///
+    /// - Parameters:
+    ///   - address: not another program's.
+    ///   - isShared: whether this process listens there already.
     /// - Throws: `SocketError.system` when the address cannot be had.
-    package init(_ address: ListenAddress) throws(SocketError) {
+    package init(_ address: ListenAddress, isShared: Bool = false) throws(SocketError) {
         switch address {
         case .unix(let path):
             descriptor = clinux_unix_listener(path)
             guard descriptor >= 0 else { throw .system("listen on \(address)", -descriptor) }
             self.address = address
         case .internet(let host, let port):
-            descriptor = try Self.listen(host, port)
+            descriptor = try Self.listen(host, port, isShared: isShared)
             self.address = .internet(host: host, port: Self.port(of: descriptor))
         }
     }
@@ -99,7 +102,9 @@ package struct ListeningSocket: Sendable {
         if case .unix(let path) = address { unlink(path) }
     }
 
-    private static func listen(_ host: String, _ port: Int) throws(SocketError) -> Int32 {
+    private static func listen(
+        _ host: String, _ port: Int, isShared: Bool,
+    ) throws(SocketError) -> Int32 {
         var hints = addrinfo()
         hints.ai_flags = Int32(AI_PASSIVE | AI_NUMERICSERV)
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -112,19 +117,23 @@ package struct ListeningSocket: Sendable {
         let fd = socket(address.pointee.ai_family, type, 0)
         guard fd >= 0 else { throw .system("socket", errno) }
         set(fd, SOL_SOCKET, SO_REUSEADDR)
-        set(fd, SOL_SOCKET, SO_REUSEPORT)
+        if isShared { set(fd, SOL_SOCKET, SO_REUSEPORT) }
         // Accepted sockets inherit it: no answer waits for the client's delayed ACK.
         set(fd, Int32(IPPROTO_TCP), TCP_NODELAY)
         set(fd, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, to: unsentBytes)
         // An IPv6 address does not take the IPv4 port with it.
         if address.pointee.ai_family == AF_INET6 { set(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY) }
-        guard bind(fd, address.pointee.ai_addr, address.pointee.ai_addrlen) == 0,
-            Glibc.listen(fd, 4096) == 0
-        else {
-            let code = errno
-            Glibc.close(fd)
-            throw .system("listen on \(host):\(port)", code)
+        func refused() -> SocketError {
+            defer { Glibc.close(fd) }
+            return .system("listen on \(host):\(port)", errno)
         }
+        guard bind(fd, address.pointee.ai_addr, address.pointee.ai_addrlen) == 0 else {
+            throw refused()
+        }
+        // Only now for the first one: bound with it, it would share the port with another server of
+        // the same user, and each would get some of the other's clients.
+        set(fd, SOL_SOCKET, SO_REUSEPORT)
+        guard Glibc.listen(fd, 4096) == 0 else { throw refused() }
         return fd
     }
 

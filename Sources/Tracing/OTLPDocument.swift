@@ -30,7 +30,7 @@ enum OTLPDocument {
     }
 
     private static func list(
-        _ name: String, _ writer: inout JSONWriter, _ body: (inout JSONWriter) -> Void,
+        _ name: StaticString, _ writer: inout JSONWriter, _ body: (inout JSONWriter) -> Void,
     ) {
         writer.key(name)
         writer.beginArray()

@@ -43,7 +43,8 @@ final class HTTP1Connection: @unchecked Sendable {
             if awaited == .request { stream.socket.expireRead() }
         }
         if stream.socket.isSecure { return inTask { [self] in try await shakeHands() } }
-        awaitMore()
+        // Most have sent their request by now: a connection of one request is over at once.
+        proceed()
     }
 
     // MARK: The loop
@@ -83,6 +84,8 @@ final class HTTP1Connection: @unchecked Sendable {
         isBusy = true
         awaited = .nothing
         stream.readDeadline = .never
+        // To learn that the client has left; where it cannot be, the next read says so.
+        try? stream.socket.watch()
         // A task of its own: it lives as long as what is waited for, not as this call.
         stream.task = Task(executorPreference: home.loop) { [self] in
             var goesOn = false
@@ -139,7 +142,7 @@ final class HTTP1Connection: @unchecked Sendable {
             return false
         case .handle(let endpoint):
             let isWhole = takeBody(of: &request, for: endpoint)
-            if isWhole, let response = home.service.quickAnswer(request, by: endpoint) {
+            if isWhole, let response = home.service.quickAnswer(request, by: endpoint.route) {
                 return try answer(request, response, closing: closes(after: head))
             }
             inTask { [self, request] in
@@ -223,7 +226,7 @@ final class HTTP1Connection: @unchecked Sendable {
         }
         guard try stream.flushNow() else { return .unsent }
         if let head = try keptHead() { return .request(head) }
-        if home.isDraining, input.isEmpty { return .end }
+        if home.isDraining, input.isEmpty, !isFirst { return .end }
         do {
             while let count = try stream.receiveNow() {
                 guard count > 0 else { return .end }

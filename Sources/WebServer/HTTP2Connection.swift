@@ -2,7 +2,7 @@ import CNghttp2
 import HTTPWire
 import Sockets
 
-/// One client's HTTP/2: frames in, a task for each request, frames out.
+/// One client's HTTP/2: frames in, a task for each request that must wait for something, frames out.
 ///
 ///     ClientStream ──► HTTP2Session ──► HTTP2Stream ──► HTTPService
 ///                 ◄── pump ◄───────────── fields, data ◄──┘
@@ -11,25 +11,25 @@ import Sockets
 final class HTTP2Connection: @unchecked Sendable {
     // Unchecked: used on its loop's thread alone.
     let home: ServerLoop
-    private let stream: ClientStream
-    private let session = HTTP2Session()
-    private var builder: HTTP2HeadBuilder
-    private var block = HTTP2FieldBlock()
-    private var streams: [Int32: HTTP2Stream] = [:]
+    let stream: ClientStream
+    let session = HTTP2Session()
+    var builder: HTTP2HeadBuilder
+    var block = HTTP2FieldBlock()
+    var streams: [Int32: HTTP2Stream] = [:]
     /// Requests that are complete and wait for a handler, oldest first.
-    private var ready: [HTTP2Stream] = []
+    var ready: [HTTP2Stream] = []
     /// Since when the client owes the rest of a frame or block, its first SETTINGS before all.
-    private var frameStart: LoopInstant?
-    private var highestID: Int32 = 0
+    var frameStart: LoopInstant?
+    var highestID: Int32 = 0
     /// Streams that this side has reset, whose frames may still be on their way.
-    private var recentlyReset: [Int32] = []
+    var recentlyReset: [Int32] = []
     private var isPumpPlanned = false
     /// Goes on sending while the client takes less than there is.
     private var writer: Task<Void, Never>?
     private var isEnding = false
     private var drainStart: LoopInstant?
     /// Bytes of bodies that have come and of answers that are not sent, of all streams.
-    private var bodyBytes = 0
+    var bodyBytes = 0
     var pendingBytes = 0
 
     /// Bytes of answers that the client has not taken, past which no more requests are taken up.
@@ -157,7 +157,7 @@ final class HTTP2Connection: @unchecked Sendable {
 
     // MARK: Requests
 
-    private func begin(_ open: HTTP2Stream, _ head: RequestHead) {
+    func begin(_ open: HTTP2Stream, _ head: RequestHead) {
         var request = home.request(head, stream.client)
         switch home.service.plan(&request) {
         case .answer(let response):
@@ -175,18 +175,6 @@ final class HTTP2Connection: @unchecked Sendable {
                 session.submitInterim(block, open.id)
             }
         }
-    }
-
-    func hint(_ fields: [HTTPField], on open: HTTP2Stream) {
-        block.begin(103)
-        for (name, value) in fields { block.add(name, value) }
-        session.submitInterim(block, open.id)
-        pumpSoon()
-    }
-
-    private func refuse(_ refusal: HTTPRefusal, _ open: HTTP2Stream) {
-        home.counters.add(.limit(refusal.status))
-        answer(home.settings.refusal(refusal.status, refusal.detail), on: open)
     }
 
     /// Calls handlers, unless the client does not take the answers that are there.
@@ -218,7 +206,12 @@ final class HTTP2Connection: @unchecked Sendable {
             bodyBytes -= request.body.count
         }
         open.request = request
-        // A task for each request, cancelled when the client resets its stream.
+        if let response = home.service.quickAnswer(request, by: route),
+            home.service.isPlain(response)
+        {
+            return answer(response, on: open)
+        }
+        // A task for each other request, cancelled when the client resets its stream.
         open.task = Task(executorPreference: home.loop) { [self] in
             let response = await home.service.answer(request, by: route)
             guard !open.isClosed else { return }
@@ -233,93 +226,9 @@ final class HTTP2Connection: @unchecked Sendable {
         }
     }
 
-    private func answer(_ response: HTTPResponse, on open: HTTP2Stream) {
-        home.answers.add(route: open.request?.routeIndex, status: response.status)
-        block.begin(response.status)
-        if let type = response.type {
-            block.own("content-type") { $0.append(contentsOf: type.utf8) }
-        }
-        home.security.add(home.security.needs(of: response, stream.client), to: &block)
-        for (name, value) in response.fields { block.add(name, value) }
-        let date = home.dateText
-        block.own("date") { $0.append(contentsOf: date.utf8) }
-        if let request = open.request {
-            block.own("x-request-id", isIndexed: false) { request.appendID(to: &$0) }
-        }
-        let isHead = open.request?.head.method == .head
-        open.status = response.status
-        switch response.body {
-        case .bytes(let bytes):
-            if HTTPStatus.hasContent(response.status) {
-                block.own("content-length") { $0.append(contentsOf: String(bytes.count).utf8) }
-            }
-            if isHead || bytes.isEmpty || !HTTPStatus.hasContent(response.status) {
-                session.submit(block, open.id, body: nil)
-            } else {
-                pendingBytes += bytes.count
-                open.offer(bytes, isLast: true)
-                session.submit(block, open.id, body: open)
-            }
-        case .content(let content):
-            block.own("content-length") { $0.append(contentsOf: String(content.count).utf8) }
-            session.submit(block, open.id, body: isHead ? nil : open)
-        case .stream:
-            session.submit(block, open.id, body: isHead ? nil : open)
-        }
-        // RFC 9113, section 8.1: the rest of a request that is answered early is not wanted.
-        if !open.isBodyComplete { abandonBody(of: open) }
-        pumpSoon()
-    }
-
-    private func abandonBody(of open: HTTP2Stream) {
-        let rest = open.takeBody()
-        bodyBytes -= rest.count
-        session.consume(rest.count, open.id)
-    }
-
-    private func sendPieces(of response: HTTPResponse, on open: HTTP2Stream) async {
-        guard let next = response.body.pieces, open.request?.head.method != .head else { return }
-        do {
-            while let piece = try await next() {
-                guard !open.isClosed else { return }
-                guard !piece.isEmpty else { continue }
-                pendingBytes += piece.count
-                open.offer(piece, isLast: false)
-                pumpSoon()
-                try await open.untilTaken()
-            }
-            guard !open.isClosed else { return }
-            open.offer([], isLast: true)
-        } catch {
-            // The client sees that the answer is not whole.
-            if !open.isClosed { reset(open.id, NGHTTP2_INTERNAL_ERROR) }
-        }
-        pumpSoon()
-    }
-
-    func resume(_ open: HTTP2Stream) {
-        session.resume(open.id)
-        pumpSoon()
-    }
-
-    /// Lets the client send more, since a handler has taken what came.
-    func consumed(_ count: Int, of open: HTTP2Stream) {
-        bodyBytes -= count
-        guard !open.isClosed else { return session.consumeConnection(count) }
-        session.consume(count, open.id)
-        pumpSoon()
-    }
-
-    private func reset(_ id: Int32, _ code: nghttp2_error_code) {
-        recentlyReset.append(id)
-        if recentlyReset.count > 256 { recentlyReset.removeFirst(128) }
-        session.reset(id, code)
-        pumpSoon()
-    }
-
     // MARK: Time and end
 
-    private func startIdleClock() {
+    func startIdleClock() {
         let isIdle = streams.isEmpty && drainStart == nil
         stream.readDeadline = isIdle ? home.loop.now + home.idleTime : .never
     }
@@ -370,79 +279,4 @@ final class HTTP2Connection: @unchecked Sendable {
         }
         pumpSoon()
     }
-}
-
-extension HTTP2Connection: HTTP2SessionEvents {
-    func frameBegins(type: UInt8, stream id: Int32) -> UInt32? {
-        // Data have a clock of their own.
-        if UInt32(type) != NGHTTP2_DATA.rawValue, frameStart == nil { frameStart = home.loop.now }
-        guard UInt32(type) == NGHTTP2_HEADERS.rawValue, id & 1 == 1 else { return nil }
-        guard id < highestID, streams[id] == nil, !recentlyReset.contains(id) else { return nil }
-        // RFC 9113, section 5.1.1: a new stream's number is higher than all before; nghttp2 would
-        // pass over the frame.
-        return NGHTTP2_PROTOCOL_ERROR.rawValue
-    }
-
-    func headBegins(_ id: Int32) {
-        highestID = max(highestID, id)
-        builder.begin()
-        streams[id] = HTTP2Stream(id, self)
-        stream.readDeadline = .never
-    }
-
-    func field(_ name: Span<UInt8>, _ value: Span<UInt8>) { builder.add(name, value) }
-
-    func headIsComplete(_ id: Int32, endsStream: Bool) {
-        guard let open = streams[id] else { return }
-        if endsStream { open.endBody() }
-        do throws(HTTPRefusal) {
-            begin(open, try builder.head())
-        } catch {
-            refuse(error, open)
-        }
-    }
-
-    func data(_ bytes: UnsafeBufferPointer<UInt8>, _ id: Int32) {
-        guard let open = streams[id], let route = open.route, open.lastProgress == nil else {
-            // Nobody will read it: answered already.
-            return session.consume(bytes.count, id)
-        }
-        let limit = home.service.bodyLimit(of: route)
-        let mostHeld = home.settings.limits.bodyBytes
-        guard open.received + bytes.count <= limit, bodyBytes + bytes.count <= mostHeld else {
-            session.consume(bytes.count, id)
-            open.endBody()
-            ready.removeAll { $0 === open }
-            return refuse(
-                HTTPRefusal(413, "The body is over \(min(limit, mostHeld)) bytes."), open)
-        }
-        bodyBytes += bytes.count
-        open.add(bytes)
-        // A body that is collected is taken as it comes; one that is streamed when the handler asks.
-        if !route.takesBodyAsStream { session.consume(bytes.count, id) }
-    }
-
-    func bodyIsComplete(_ id: Int32) {
-        guard let open = streams[id], !open.isBodyComplete else { return }
-        open.endBody()
-        if let route = open.route, !route.takesBodyAsStream { ready.append(open) }
-    }
-
-    func streamClosed(_ id: Int32) {
-        guard let closed = streams.removeValue(forKey: id) else { return }
-        let rest = closed.takeBody()
-        bodyBytes -= rest.count
-        if !rest.isEmpty, closed.route?.takesBodyAsStream == true {
-            session.consumeConnection(rest.count)
-        }
-        if let request = closed.request {
-            home.answered(request, status: closed.status, bytes: closed.sent)
-        }
-        closed.close()
-        if streams.isEmpty { startIdleClock() }
-    }
-
-    func frameEnds() { frameStart = nil }
-
-    func frameWasInvalid() { home.counters.add(.http2Errors) }
 }

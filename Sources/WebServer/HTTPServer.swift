@@ -39,7 +39,7 @@ package final class HTTPServer: Sendable {
                     if case .unix = address {
                         bound[index].append(first)
                     } else {
-                        bound[index].append(try ListeningSocket(first.address))
+                        bound[index].append(try ListeningSocket(first.address, isShared: true))
                     }
                 }
             }

@@ -59,12 +59,9 @@ final class LoopListener: EventHandler {
             return
         }
         let secure = address.isLocal ? nil : home.settings.tls
-        guard let connected = try? AsyncSocket(descriptor, on: home.loop, secure: secure) else {
-            return home.ledger.release(counted)
-        }
         home.serve(
             ClientStream(
-                socket: connected, home: home,
+                socket: AsyncSocket(descriptor, on: home.loop, secure: secure), home: home,
                 client: HTTPClient(
                     address: address.description, isSecure: secure != nil,
                     proxies: isTrusted ? proxies : []),

@@ -80,7 +80,7 @@ import Testing
                 try await left.add(Array("ab".utf8))
             }
             // The threads remove the drafts when the uploads are gone.
-            for _ in 0..<200 where try !files(folder).isEmpty {
+            for _ in 0..<3000 where try !files(folder).isEmpty {
                 try await Task.sleep(for: .milliseconds(10))
             }
             #expect(try files(folder) == [])

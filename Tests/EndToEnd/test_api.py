@@ -171,6 +171,31 @@ class TimeTests(ServiceTestCase):
             self.assertEqual((status, json.loads(body)["state"]), (200, "succeeded"))
             self.assertNotEqual(headers["ETag"], tag)
 
+    def test_an_etag_changes_with_the_progress_of_a_call(self):
+        with tempfile.TemporaryDirectory() as folder:
+            gate = folder + "/gate"
+            path = "/v1/jobs/" + self.server.submit(function="step_to", args=[gate])
+
+            def asked(done):
+                self.until(lambda: self.get(path).get("progress", {}).get("done") == done)
+                return self.server.call("GET", path)[1]["ETag"]
+
+            tag = asked(1)
+            self.assertEqual(self.server.call("GET", path, headers={"If-None-Match": tag})[0], 304)
+            open(gate, "w").close()
+            self.assertNotEqual(asked(2), tag)
+            self.assertEqual(self.server.call("GET", path, headers={"If-None-Match": tag})[0], 200)
+            os.remove(gate)
+            self.server.wait(path.rpartition("/")[2])
+
+    def test_a_parameter_that_a_list_does_not_know_is_refused(self):
+        for query, wanted in (
+                ("stat=failed", 'Did you mean "state"?'), ("colour=red", "Known are state,"),
+                ("state=failed&state=queued", '"state" is given twice.')):
+            with self.subTest(query=query):
+                problem = self.problem("GET", "/v1/jobs?" + query, 400, "invalid-query")
+                self.assertIn(wanted, problem["detail"])
+
 
 class PreferenceTests(ServiceTestCase):
     def submit(self, prefer, **submission):
@@ -187,6 +212,12 @@ class PreferenceTests(ServiceTestCase):
                 self.assertEqual((status, job["state"], job["result"]), (200, "succeeded", 144))
         status, job = self.submit("wait=30", function="fail", args=["no"])
         self.assertEqual((status, job["state"]), (200, "failed"))
+
+    def test_a_wait_that_is_too_short_answers_with_the_job_as_it_then_is(self):
+        status, job = self.submit("wait=0.5", function="fail", args=["no"],
+                                  retry={"max_attempts": 2, "initial": 3600})
+        self.assertEqual((status, job["state"], job["attempt"]), (202, "queued", 1))
+        self.assertEqual(job["error"]["message"], "no")
 
     def test_a_wait_that_is_too_short_or_not_understood_answers_with_the_queued_job(self):
         for prefer in (None, "wait=0", "wait=0.05", "wait", "wait=-1", "wait=x", "handling=strict"):

@@ -151,9 +151,15 @@ class CommandTests(unittest.TestCase):
         self.run_command("functions", "no_such", status=NOT_FOUND)
         _, error = self.run_command("list", status=UNREACHABLE, MARTLET_URL="http://127.0.0.1:1")
         self.assertIn("http://127.0.0.1:1", error)
+        _, error = self.run_command("list", "--server", "unix:/no/such", status=UNREACHABLE)
+        self.assertIn("no answer from unix:/no/such", error)
         for wrong in (["no-such-command"], ["submit"], ["list", "--limit", "0"],
                       ["map", "square", "--chunk", "x"], ["top", "--interval", "0"]):
             self.run_command(*wrong, status=USAGE)
+
+    def test_a_server_may_be_named_without_its_scheme(self):
+        named = self.url.removeprefix("http://")
+        self.assertEqual(self.out("submit", "square", "3", "--wait", "--server", named), "9\n")
 
     def test_failed_jobs_are_retried(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -195,7 +201,7 @@ class CommandTests(unittest.TestCase):
         out, error = self.run_command(
             "map", "even_only", "--continue", stdin=b"0\n1\n2\n", status=FAILED)
         self.assertEqual(out, "0\nnull\n2\n")
-        self.assertIn("1 items", error)
+        self.assertIn("1 item of job", error)
         out, _ = self.run_command(
             "map", "even_only", "--continue", "--items", stdin=b"0\n1\n", status=FAILED)
         lines = [json.loads(line) for line in out.splitlines()]
@@ -203,6 +209,19 @@ class CommandTests(unittest.TestCase):
         self.assertEqual(lines[1]["error"]["type"], "ValueError")
         _, error = self.run_command("map", "even_only", stdin=b"1\n", status=FAILED)
         self.assertIn("item 0: ValueError: odd", error)
+
+    def test_results_of_a_map_that_stopped_stay_on_the_lines_of_their_items(self):
+        with tempfile.TemporaryDirectory() as folder:
+            items = "".join(json.dumps([folder + "/flag", fails]) + "\n" for fails in (True, False))
+            out, error = self.run_command(
+                "map", "raise_flag_or_fail", "--spread", "--chunk", "1", "--pool", "thread",
+                stdin=items.encode(), status=FAILED)
+        self.assertEqual(out, "null\n\"raised\"\n")
+        self.assertIn("item 0: ValueError", error)
+
+    def test_lines_that_are_not_utf_8_are_refused(self):
+        _, error = self.run_command("map", "echo", "--lines", stdin=b"a\ncaf\xe9\n", status=REFUSED)
+        self.assertIn("line 2 is not UTF-8", error)
 
     def test_results_come_while_the_map_runs(self):
         with subprocess.Popen(

@@ -62,6 +62,28 @@ class FaultTests(unittest.TestCase):
         self.assertGreater(error["max_memory_bytes"], 100 << 20)
         self.assertGreater(error["cpu_seconds"], 0)
 
+    def test_an_odd_result_costs_its_own_call_alone(self):
+        innocent = self.server.submit(function="later", args=[0.5])
+        self.await_start(innocent)
+        half = self.server.wait(self.server.submit(function="half_a_pair", args=[]))
+        self.assertEqual(half["result"], "caf\udce9")
+        deep = self.server.wait(self.server.submit(function="nest", args=[100]))
+        self.assertEqual((deep["state"], deep["error"]["reason"]), ("failed", "exception"))
+        self.assertIn("nested too deeply", deep["error"]["message"])
+        # One item that cannot be told takes none of its chunk with it.
+        job = self.server.submit(
+            function="nest", map=[1, 100, 2], chunk=3, pool="async", on_error="continue")
+        self.assertEqual(self.server.wait(job)["progress"]["failed"], 1)
+        self.assertEqual(self.server.result(job), [[[]], None, [[[]]]])
+        self.assertEqual(self.server.wait(innocent)["attempt"], 1)
+        self.assertIsNone(self.server.result(innocent))
+
+    def await_start(self, job):
+        deadline = time.time() + 20
+        while self.server.wait(job, 0)["state"] == "queued":
+            self.assertLess(time.time(), deadline, "it did not begin")
+            time.sleep(0.01)
+
     def test_a_cancelled_job_leaves_no_daemon_behind(self):
         for function, arguments in [
                 ("leave_a_daemon", [self.path, 1000]), ("daemon_command", [self.path])]:
@@ -128,8 +150,11 @@ class FaultTests(unittest.TestCase):
             json.loads(self.server.call("POST", "/v1/jobs/retry?tag=bulk&state=cancelled")[2]),
             {"jobs": 30})
         self.assertEqual({self.server.wait(job)["state"] for job in jobs}, {"failed"})
-        for query in ("", "?tga=bulk", "?state=queued&tag=bulk"):
+        for query in ("", "?tga=bulk", "?state=queued&tag=bulk", "?tag=bulk&tag=other"):
             self.assertEqual(self.server.call("POST", "/v1/jobs/retry" + query)[0], 400)
+        # The jobs that may be cancelled have not failed for any reason.
+        self.assertEqual(self.server.call("POST", "/v1/jobs/cancel?reason=signal")[0], 400)
+        self.assertEqual(self.server.wait(other, 0)["state"], "queued")
         self.server.call("POST", "/v1/jobs/%s/cancel" % other)
 
 

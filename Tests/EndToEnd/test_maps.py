@@ -29,6 +29,25 @@ class MapTests(unittest.TestCase):
             yield time.time() - began, json.loads(line)
         connection.close()
 
+    def test_results_that_go_while_they_are_read_are_seen_to_be_cut_short(self):
+        for part, start in (("result", b'["xxx'), ("items", b'{"index":0,"result":"xxx')):
+            with self.subTest(part=part):
+                job = self.server.submit(function="echo", map=["x" * 10_000] * 3000)
+                self.assertEqual(self.server.wait(job)["state"], "succeeded")
+                connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+                self.addCleanup(connection.close)
+                connection.request("GET", "/v1/jobs/%s/%s" % (job, part))
+                response = connection.getresponse()
+                self.assertTrue(response.read(1000).startswith(start))
+                self.assertEqual(self.server.call("DELETE", "/v1/jobs/" + job)[0], 204)
+                with self.assertRaises((http.client.IncompleteRead, ConnectionResetError)):
+                    response.read()
+
+    def test_who_reads_meanwhile_reads_to_the_end_what_nobody_keeps(self):
+        job = self.server.submit(
+            function="slow_square", map=list(range(20)), concurrency=1, keep=0)
+        self.assertEqual([line["index"] for _, line in self.lines(job)], list(range(20)))
+
     def test_items_are_told_while_the_map_runs_in_their_order(self):
         job = self.server.submit(function="slow_square", map=list(range(20)), concurrency=1)
         told = list(self.lines(job))

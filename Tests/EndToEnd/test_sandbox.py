@@ -71,6 +71,11 @@ class ReachTests(SandboxTestCase):
             self.assertIsNone(self.run_call("write", path))
             self.assertFalse(os.path.exists(path))  # it is the sandbox's own
 
+    def test_no_native_function_reads_files(self):
+        self.problem("POST", "/v1/jobs", 422, "unknown-function",
+                     body={"function": "word_count", "args": {"path": "/etc/hostname"}})
+        self.assertEqual(self.run_call("square", 3), 9)
+
     def test_what_is_of_others_is_not_read(self):
         for path in ("/etc/shadow", "/etc/hostname", "/root", self.server.data + "/martlet.sqlite",
                      ROOT + "/README.md", "/var/log", "/proc/%d/environ" % self.server.process.pid):

@@ -176,10 +176,54 @@ class ServerTests(unittest.TestCase):
         other = {"function": "echo", "args": [2]}
         self.assertEqual(self.server.call("POST", "/v1/jobs", other, key)[0], 422)
 
+    def test_jobs_wait_while_their_file_cannot_be_imported(self):
+        whole = "import martlet\n@martlet.function\ndef late():\n    return 1\n"
+        with tempfile.TemporaryDirectory() as folder:
+            def write(text):
+                with open(folder + "/late.py", "w") as file:
+                    file.write(text)
+
+            def look(server, path):
+                return json.loads(server.call("GET", path)[2])
+
+            def until(condition):
+                deadline = time.time() + 30
+                while not condition():
+                    self.assertLess(time.time(), deadline)
+                    time.sleep(0.02)
+
+            write(whole)
+            with Server(BINARY, folder, processes=1) as server:
+                path = "/v1/jobs/" + server.submit(function="late", delay=2, args=[])
+                write(whole + "def half(:\n")
+                until(lambda: look(server, "/v1/functions")["broken"])
+                until(lambda: "error" in look(server, path))
+                job = look(server, path)
+                self.assertEqual((job["state"], job["attempt"]), ("queued", 0))
+                self.assertIn("late.py cannot be imported: SyntaxError", job["error"]["message"])
+                write(whole)
+                until(lambda: look(server, path)["state"] == "succeeded")
+                self.assertEqual(look(server, path)["attempt"], 1)
+                # Without a file that could be mended nobody waits.
+                path = "/v1/jobs/" + server.submit(function="late", delay=2, args=[])
+                os.remove(folder + "/late.py")
+                until(lambda: look(server, path)["state"] == "failed")
+                self.assertEqual(look(server, path)["error"]["reason"], "unavailable")
+
+    def test_a_square_beyond_all_numbers_is_a_failure(self):
+        for x in b"1e400", b"-1e200":
+            _, _, body = self.server.call(
+                "POST", "/v1/jobs", b'{"function":"square","args":[%s]}' % x, {"Prefer": "wait=20"})
+            job = json.loads(body)
+            self.assertEqual((job["state"], job["error"]["type"]), ("failed", "ArgumentError"))
+
     def test_broken_files_are_reported(self):
         broken = json.loads(self.server.call("GET", "/v1/functions")[2])["broken"]
         self.assertEqual([os.path.basename(file["file"]) for file in broken], ["broken.py"])
         self.assertIn("SyntaxError", broken[0]["error"])
+        # Who asks for what may have been in it is told.
+        _, _, body = self.server.call("POST", "/v1/jobs", {"function": "gone_with_its_file"})
+        self.assertIn("broken.py cannot be imported: SyntaxError", json.loads(body)["detail"])
 
     def test_http_keeps_to_its_rules(self):
         def raw(data):
@@ -268,6 +312,14 @@ class DurabilityTests(unittest.TestCase):
             second = subprocess.run(server.command, capture_output=True, text=True, timeout=20)
             self.assertNotEqual(second.returncode, 0)
             self.assertIn("in use by another server", second.stderr)
+            # With data of its own it would share the port, and clients would meet either.
+            address = "127.0.0.1:%d" % server.port
+            with tempfile.TemporaryDirectory() as folder:
+                third = subprocess.run(
+                    [os.path.join(ROOT, BINARY), "serve", "--listen", address, "--data", folder],
+                    capture_output=True, text=True, timeout=20)
+            self.assertEqual(third.returncode, 1)
+            self.assertIn("listen on %s: Address already in use" % address, third.stderr)
         command = [os.path.join(ROOT, BINARY), "serve", "--listen", "0.0.0.0:0"]
         refused = subprocess.run(command, capture_output=True, text=True, timeout=20)
         self.assertNotEqual(refused.returncode, 0)

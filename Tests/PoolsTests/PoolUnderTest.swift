@@ -13,7 +13,8 @@ import Threads
 /// A process pool whose workers are a shell script that speaks the worker protocol.
 ///
 /// The function `pid` returns the worker's process id, `die` kills the worker, `hang` does not
-/// return, `await` waits for a job whose end is that of a file.
+/// return, `await` waits for a job whose end is that of a file, `mumble` answers with what is no
+/// JSON.
 struct PoolUnderTest {
     let pool: RuntimePool
     /// Where processes are started and swept; a test may hold it up.
@@ -30,6 +31,9 @@ struct PoolUnderTest {
             case $line in
                 *'"die"'*) kill -9 $$ ;;
                 *'"hang"'*) sleep 600 ;;
+                *'"mumble"'*)
+                    printf '{"call":%s,"result":[}\n' "$number" >&3
+                    continue ;;
                 *'"await"'*)
                     printf '{"wait":%s}\n' "$number" >&3
                     while [ -e "$GATE" ]; do sleep 0.02; done

@@ -33,6 +33,23 @@ import Threads
         await setup.pool.stop()
     }
 
+    @Test func `an answer that is no JSON fails its call and costs nobody the worker`() async throws
+    {
+        let setup = try PoolUnderTest(slots: 1)
+        let worker = try await setup.workerID()
+        async let mumbled = setup.run("mumble")
+        async let behind = setup.run("pid")
+        guard case .failure(let failure) = await mumbled else {
+            return #expect(Bool(false), "what is no JSON is a result")
+        }
+        #expect(failure.reason == .exception && failure.type == "UnreadableResult")
+        guard case .result(let pid) = await behind else {
+            return #expect(Bool(false), "the call behind has no result")
+        }
+        #expect(pid.int == Int(worker))
+        await setup.pool.stop()
+    }
+
     @Test func `calls behind the one that killed the worker are run by another`() async throws {
         let setup = try PoolUnderTest(slots: 2)
         await withTaskGroup { group in

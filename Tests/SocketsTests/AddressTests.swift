@@ -1,3 +1,4 @@
+import Glibc
 import Sockets
 import Testing
 
@@ -48,5 +49,16 @@ import Testing
         #expect(one.network == other.network)
         let four = try #require(PeerAddress("1.2.3.4"))
         #expect(four.network == four)
+    }
+
+    @Test func `loops of one server share a port, and no other server does`() throws {
+        let any = try #require(ListenAddress("127.0.0.1:0"))
+        let first = try ListeningSocket(any)
+        defer { first.close() }
+        let second = try ListeningSocket(first.address, isShared: true)
+        defer { second.close() }
+        #expect(throws: SocketError.system("listen on \(first.address)", EADDRINUSE)) {
+            try ListeningSocket(first.address)
+        }
     }
 }

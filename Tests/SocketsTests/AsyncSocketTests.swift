@@ -12,8 +12,8 @@ import Testing
             var ends: [Int32] = [0, 0]
             let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue)
             #expect(socketpair(AF_UNIX, type, 0, &ends) == 0)
-            let one = try AsyncSocket(ends[0], on: loop)
-            let other = try AsyncSocket(ends[1], on: loop)
+            let one = AsyncSocket(ends[0], on: loop)
+            let other = AsyncSocket(ends[1], on: loop)
             try await body(one, other)
             one.close()
             other.close()

@@ -344,7 +344,7 @@ import WebServer
         busy.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
         #expect(await server.reaches(.requests, 1))
         #expect(await server.reaches(.connectionsAccepted, 2))
-        async let stopped: Void = server.stop()
+        async let stopped: Void = server.stop(within: .seconds(60))
         #expect(idle.receive() == "")
         gate.open()
         let answer = busy.receive()

@@ -67,6 +67,20 @@ def burn(seconds):
 
 
 @martlet.function
+async def half_a_pair():
+    """What os.fsdecode makes of a name that is not UTF-8."""
+    return os.fsdecode(b"caf\xe9")
+
+
+@martlet.function
+async def nest(levels):
+    nested = []
+    for _ in range(levels):
+        nested = [nested]
+    return nested
+
+
+@martlet.function
 def repeat(count):
     return "x" * count
 

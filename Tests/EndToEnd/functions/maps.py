@@ -46,6 +46,17 @@ def die_at(x, fatal):
 
 
 @martlet.function
+def raise_flag_or_fail(path, fails):
+    """Makes a file; or waits for it, and fails."""
+    if not fails:
+        open(path, "w").close()
+        return "raised"
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    raise ValueError("the flag is up")
+
+
+@martlet.function
 def thread_caps(_):
     return [os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")]
 

@@ -99,6 +99,17 @@ def step(count, pause):
 
 
 @martlet.function
+def step_to(gate):
+    """Is at the first step until the file is there, then at the second until it is gone."""
+    martlet.progress(1, 2)
+    while not os.path.exists(gate):
+        time.sleep(0.01)
+    martlet.progress(2, 2)
+    while os.path.exists(gate):
+        time.sleep(0.01)
+
+
+@martlet.function
 async def step_later(count, pause):
     for done in range(count):
         martlet.progress(done + 1, count)

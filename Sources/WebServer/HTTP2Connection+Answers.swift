@@ -1,0 +1,87 @@
+import CNghttp2
+import HTTPWire
+
+/// How answers leave: heads at once, bodies as their stream's window lets them.
+extension HTTP2Connection {
+    func answer(_ response: HTTPResponse, on open: HTTP2Stream) {
+        home.answers.add(route: open.request?.routeIndex, status: response.status)
+        block.begin(response.status)
+        if let type = response.type {
+            block.own("content-type") { $0.append(contentsOf: type.utf8) }
+        }
+        home.security.add(home.security.needs(of: response, stream.client), to: &block)
+        for (name, value) in response.fields { block.add(name, value) }
+        let date = home.dateText
+        block.own("date") { $0.append(contentsOf: date.utf8) }
+        if let request = open.request {
+            block.own("x-request-id", isIndexed: false) { request.appendID(to: &$0) }
+        }
+        let isHead = open.request?.head.method == .head
+        open.status = response.status
+        switch response.body {
+        case .bytes(let bytes):
+            if HTTPStatus.hasContent(response.status) {
+                block.own("content-length") { $0.append(contentsOf: String(bytes.count).utf8) }
+            }
+            if isHead || bytes.isEmpty || !HTTPStatus.hasContent(response.status) {
+                session.submit(block, open.id, body: nil)
+            } else {
+                pendingBytes += bytes.count
+                open.offer(bytes, isLast: true)
+                session.submit(block, open.id, body: open)
+            }
+        case .content(let content):
+            block.own("content-length") { $0.append(contentsOf: String(content.count).utf8) }
+            session.submit(block, open.id, body: isHead ? nil : open)
+        case .stream:
+            session.submit(block, open.id, body: isHead ? nil : open)
+        }
+        // RFC 9113, section 8.1: the rest of a request that is answered early is not wanted.
+        if !open.isBodyComplete { abandonBody(of: open) }
+        pumpSoon()
+    }
+
+    func sendPieces(of response: HTTPResponse, on open: HTTP2Stream) async {
+        guard let next = response.body.pieces, open.request?.head.method != .head else { return }
+        do {
+            while let piece = try await next() {
+                guard !open.isClosed else { return }
+                guard !piece.isEmpty else { continue }
+                pendingBytes += piece.count
+                open.offer(piece, isLast: false)
+                pumpSoon()
+                try await open.untilTaken()
+            }
+            guard !open.isClosed else { return }
+            open.offer([], isLast: true)
+        } catch {
+            // The client sees that the answer is not whole.
+            if !open.isClosed { reset(open.id, NGHTTP2_INTERNAL_ERROR) }
+        }
+        pumpSoon()
+    }
+
+    func hint(_ fields: [HTTPField], on open: HTTP2Stream) {
+        block.begin(103)
+        for (name, value) in fields { block.add(name, value) }
+        session.submitInterim(block, open.id)
+        pumpSoon()
+    }
+
+    func refuse(_ refusal: HTTPRefusal, _ open: HTTP2Stream) {
+        home.counters.add(.limit(refusal.status))
+        answer(home.settings.refusal(refusal.status, refusal.detail), on: open)
+    }
+
+    func resume(_ open: HTTP2Stream) {
+        session.resume(open.id)
+        pumpSoon()
+    }
+
+    func reset(_ id: Int32, _ code: nghttp2_error_code) {
+        recentlyReset.append(id)
+        if recentlyReset.count > 256 { recentlyReset.removeFirst(128) }
+        session.reset(id, code)
+        pumpSoon()
+    }
+}

@@ -1,0 +1,95 @@
+import CNghttp2
+import HTTPWire
+import Sockets
+
+/// What comes: frames, which become requests and their bodies.
+extension HTTP2Connection: HTTP2SessionEvents {
+    func frameBegins(type: UInt8, stream id: Int32) -> UInt32? {
+        // Data have a clock of their own.
+        if UInt32(type) != NGHTTP2_DATA.rawValue, frameStart == nil { frameStart = home.loop.now }
+        guard UInt32(type) == NGHTTP2_HEADERS.rawValue, id & 1 == 1 else { return nil }
+        guard id < highestID, streams[id] == nil, !recentlyReset.contains(id) else { return nil }
+        // RFC 9113, section 5.1.1: a new stream's number is higher than all before; nghttp2 would
+        // pass over the frame.
+        return NGHTTP2_PROTOCOL_ERROR.rawValue
+    }
+
+    func headBegins(_ id: Int32) {
+        highestID = max(highestID, id)
+        builder.begin()
+        streams[id] = HTTP2Stream(id, self)
+        stream.readDeadline = .never
+    }
+
+    func field(_ name: Span<UInt8>, _ value: Span<UInt8>) { builder.add(name, value) }
+
+    func headIsComplete(_ id: Int32, endsStream: Bool) {
+        guard let open = streams[id] else { return }
+        if endsStream { open.endBody() }
+        do throws(HTTPRefusal) {
+            begin(open, try builder.head())
+        } catch {
+            refuse(error, open)
+        }
+    }
+
+    func data(_ bytes: UnsafeBufferPointer<UInt8>, _ id: Int32) {
+        guard let open = streams[id], let route = open.route, open.lastProgress == nil else {
+            // Nobody will read it: answered already.
+            return session.consume(bytes.count, id)
+        }
+        let limit = home.service.bodyLimit(of: route)
+        let mostHeld = home.settings.limits.bodyBytes
+        guard open.received + bytes.count <= limit, bodyBytes + bytes.count <= mostHeld else {
+            session.consume(bytes.count, id)
+            open.endBody()
+            ready.removeAll { $0 === open }
+            return refuse(
+                HTTPRefusal(413, "The body is over \(min(limit, mostHeld)) bytes."), open)
+        }
+        bodyBytes += bytes.count
+        open.add(bytes)
+        // A body that is collected is taken as it comes; one that is streamed when the handler asks.
+        if !route.takesBodyAsStream { session.consume(bytes.count, id) }
+    }
+
+    func bodyIsComplete(_ id: Int32) {
+        guard let open = streams[id], !open.isBodyComplete else { return }
+        open.endBody()
+        if let route = open.route, !route.takesBodyAsStream { ready.append(open) }
+    }
+
+    func streamClosed(_ id: Int32) {
+        guard let closed = streams.removeValue(forKey: id) else { return }
+        let rest = closed.takeBody()
+        bodyBytes -= rest.count
+        if !rest.isEmpty, closed.route?.takesBodyAsStream == true {
+            session.consumeConnection(rest.count)
+        }
+        if let request = closed.request {
+            home.answered(request, status: closed.status, bytes: closed.sent)
+        }
+        closed.close()
+        if streams.isEmpty { startIdleClock() }
+    }
+
+    func frameEnds() { frameStart = nil }
+
+    func frameWasInvalid() { home.counters.add(.http2Errors) }
+
+    // MARK: Bodies
+
+    /// Lets the client send more, since a handler has taken what came.
+    func consumed(_ count: Int, of open: HTTP2Stream) {
+        bodyBytes -= count
+        guard !open.isClosed else { return session.consumeConnection(count) }
+        session.consume(count, open.id)
+        pumpSoon()
+    }
+
+    func abandonBody(of open: HTTP2Stream) {
+        let rest = open.takeBody()
+        bodyBytes -= rest.count
+        session.consume(rest.count, open.id)
+    }
+}
