@@ -77,6 +77,12 @@ repeat: setup ## Run Swift's tests and those end to end TIMES=20 times, AT_ONCE=
 soak: build ## Run good, bad and slow clients at once for SECONDS=300; fails on growth or a wrong answer.
 	python3 Tests/HTTPConformance/soak.py $(or $(SECONDS),300)
 
+cgroup-test: setup ## Try the limits that cgroups hold, on a kernel of their own in qemu; TESTS="test_cgroup.PlaceTests …" for some, ACCEL=kvm.
+	@command -v qemu-system-x86_64 > /dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends qemu-system-x86 > /dev/null; }
+	swift build --product martlet
+	python3 Tests/Cgroup/machine.py -v $(or $(TESTS),test_cgroup)
+
 image-test: ## Build the container images and try them, with docker or podman.
 	Docker/image-test.sh
 
@@ -102,4 +108,4 @@ check: lint ## Lint, check the layering, build and test.
 	swift build --explicit-target-dependency-import-check error
 	$(MAKE) test
 
-.PHONY: help setup build test conformance demo manual settings bench bench-http faults sanitize repeat soak fuzz image-test api-reference lint check
+.PHONY: help setup build test conformance demo manual settings bench bench-http faults sanitize repeat soak fuzz cgroup-test image-test api-reference lint check

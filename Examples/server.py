@@ -15,6 +15,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 class Server:
     """A server on a free port with a data folder of its own; use it with `with`."""
 
+    START_SECONDS = 20
+
     def __init__(self, binary, functions, data=None, processes=2, threads=8, more=(),
                  environment=None):
         self.folder = None if data else tempfile.TemporaryDirectory()
@@ -33,7 +35,7 @@ class Server:
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             env=self.environment)
-        deadline = time.time() + 20
+        deadline = time.time() + self.START_SECONDS
         while time.time() < deadline:
             found = re.search(r'address[=:"]+https?://127.0.0.1:(\d+)', self.said())
             if found:

@@ -56,6 +56,7 @@ struct Configuration {
     var fetch = FetchSettings()
     var tracing = TracingSettings()
     var workers = WorkerRules()
+    var workerCgroups = CgroupChoice.auto
     /// Workers that a job may end before it is given up.
     var maxWorkerDeaths = EngineSettings().workerDeaths
 

@@ -17,6 +17,7 @@ final class Runtimes: Sendable {
     private let folder: FunctionFolder?
     private let allowsPickle: Bool
     private let sandbox: Sandbox?
+    private let cgroups: CgroupFolder?
     private let catalogue: FunctionCatalogue
     private let logger: Logger
     private let greetings = AsyncStream.makeStream(of: Void.self)
@@ -44,6 +45,8 @@ final class Runtimes: Sendable {
         allowsPickle = configuration.allowsPickle
         let spawner = ThreadExecutor(name: "spawner", threads: 1)
         let children = ChildProcesses()
+        let cgroups = try CgroupFolder(configuration.workerCgroups, logger: logger)
+        self.cgroups = cgroups
         let kills = KernelKills()
         let package =
             try wantsPython(configuration, folder, logger)
@@ -71,6 +74,7 @@ final class Runtimes: Sendable {
                 }, native: .nativeWorker, kills: kills, logger: logger)
             parts.rules = settings.workers
             parts.sandbox = sandbox
+            parts.cgroups = cgroups
             return RuntimePool(parts)
         }
         let process = pool(.process)
@@ -119,6 +123,9 @@ final class Runtimes: Sendable {
         }
         for pool in all { await pool.announce(home) }
     }
+
+    /// Removes the workers' cgroups, when the pools are stopped.
+    func releaseCgroups() { cgroups?.release() }
 
     /// Looks once a second whether a file of functions has changed, until the task is cancelled.
     ///

@@ -105,6 +105,7 @@ enum Server {
         async let requests: Void = server.stop(whenOver: grace.isOver)
         async let jobs: Void = queue.stop(whenOver: grace.isOver)
         _ = await (requests, jobs)
+        runtimes.releaseCgroups()
         door?.remove()
         await exporter?.finish()
         web.close()

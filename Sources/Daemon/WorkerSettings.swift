@@ -18,6 +18,11 @@ enum WorkerSettings: SettingTable {
             "That each worker and command may have open."),
         .limit(
             "worker-processes", \.workers.processes, 1...Int.max, unit: "processes",
-            "And threads that the server's user may have; does not hold for root."),
+            "And threads that a worker or command may have; without cgroups, that the server's user may"
+                + " (does not hold for root)."),
+        .choice(
+            "worker-cgroups", \.workerCgroups,
+            "Give each worker a cgroup (version 2) of its own, so that limits hold for all that it"
+                + " starts: where that can be; on does not start where it cannot."),
     ]
 }

@@ -5,7 +5,7 @@ package import RawJSON
 /// They are for functions in processes of their own, Python's and commands.
 package struct CallLimits: Sendable, Equatable {
     /// Of the process: heap and other private memory, what it has imported included
-    /// (`RLIMIT_DATA` of setrlimit(2)).
+    /// (`RLIMIT_DATA` of setrlimit(2)); with a cgroup of all that it has started, together.
     package var memoryBytes: Int?
     /// CPU time, of a map for one item; the kernel counts whole seconds.
     package var cpuSeconds: Int?

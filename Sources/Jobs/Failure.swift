@@ -73,7 +73,7 @@ package struct Failure: Error, Sendable, Equatable {
     package var hasEndedWorker: Bool {
         switch reason {
         case .signal, .exit: true
-        case .outOfMemory: signal != nil
+        case .outOfMemory: signal != nil || exitStatus != nil
         case .exception, .timeout, .lost, .limit, .cancelled, .unavailable: false
         }
     }

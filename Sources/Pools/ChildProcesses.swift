@@ -10,28 +10,55 @@ import Synchronization
 /// job runs any more. Starts and sweeps happen on one thread, so that no sweep meets a process that
 /// is not in the list yet.
 package final class ChildProcesses: Sendable {
-    /// And whether each is bubblewrap, which tells by its status how what it runs has ended.
-    private let known = Mutex<[pid_t: Bool]>([:])
+    private let known = Mutex<[pid_t: Child]>([:])
+    /// Cgroups of those that have been reaped.
+    private let left = Mutex<[Cgroup]>([])
+
+    private struct Child {
+        /// Whether it is bubblewrap, which tells by its status how what it runs has ended.
+        let isSandboxed: Bool
+        let cgroup: Cgroup?
+    }
 
     package init() { clinux_become_subreaper() }
 
-    func add(_ pid: pid_t, isSandboxed: Bool) {
-        known.withLock { $0[pid] = isSandboxed }
+    func add(_ pid: pid_t, isSandboxed: Bool, cgroup: Cgroup?) {
+        known.withLock { $0[pid] = Child(isSandboxed: isSandboxed, cgroup: cgroup) }
     }
 
-    /// Reaps a process of the list that has ended.
+    /// The cgroup that a process of the list has for itself and what it starts.
+    func cgroup(of pid: pid_t) -> Cgroup? { known.withLock { $0[pid]?.cgroup } }
+
+    /// Reaps a process of the list that has ended, and kills what is left in its cgroup.
     func reap(_ pid: pid_t) -> ProcessEnd {
-        known.withLock { known in
+        let cgroup = cgroup(of: pid)
+        var end = known.withLock { known in
             var status: Int32 = 0
             var usage = rusage()
             wait4(pid, &status, 0, &usage)
-            let isSandboxed = known.removeValue(forKey: pid) ?? false
+            let isSandboxed = known.removeValue(forKey: pid)?.isSandboxed ?? false
             return ProcessEnd(status: status, usage: usage, isSandboxed: isSandboxed)
         }
+        if let cgroup {
+            end.note(cgroup.memoryVerdict, peakBytes: cgroup.peakBytes)
+            cgroup.kill()
+            left.withLock { $0.append(cgroup) }
+        }
+        return end
     }
 
-    /// Kills and reaps what processes that have ended left behind; on the thread of the starts.
+    /// Kills and reaps what processes that have ended left behind, and removes their cgroups; on the
+    /// thread of the starts.
     func sweep() {
+        killStrangers()
+        let cgroups = left.withLock { left in
+            defer { left = [] }
+            return left
+        }
+        for cgroup in cgroups { cgroup.remove() }
+    }
+
+    private func killStrangers() {
         // Each that is killed may leave children of its own.
         for _ in 0..<100 {
             let strangers = known.withLock { known in

@@ -15,6 +15,7 @@ struct CommandLane: Sendable {
     let rules: WorkerRules
     let kills: KernelKills
     let sandbox: Sandbox?
+    let cgroups: CgroupFolder?
     /// Slots of the pool.
     let poolSlots: Int
     /// In bytes; a command that writes more is killed.
@@ -34,6 +35,8 @@ struct CommandLane: Sendable {
         var launch = WorkerLaunch(arguments: [path], environment: environment, rules: rules)
         launch.limits = limits
         launch.sandbox = sandbox
+        // It costs as much as the start of a small program, or more, where clone3 is not to be had.
+        if limits.memoryBytes != nil || rules.processes != nil { launch.cgroups = cgroups }
         var input: [Int32] = [-1, -1]
         var output: [Int32] = [-1, -1]
         var errors: [Int32] = [-1, -1]

@@ -1,10 +1,9 @@
-import Glibc
 import Synchronization
 
 /// Tells whether the kernel has killed a process of this server's cgroup for want of memory.
 ///
-/// Such a process ends by SIGKILL, as one does that somebody else kills; only the cgroup's count
-/// tells them apart. Both versions of cgroups have one (memory.events; memory.oom_control).
+/// For processes that have no cgroup of their own, which would tell of them alone. Such a process ends
+/// by SIGKILL, as one does that somebody else kills; only the cgroup's count tells them apart. Both versions of cgroups have one (memory.events; memory.oom_control).
 package final class KernelKills: Sendable {
     private let counter: (path: String, label: String)?
     private let seen: Mutex<Int>
@@ -25,7 +24,7 @@ package final class KernelKills: Sendable {
     }
 
     private static func find() -> (path: String, label: String)? {
-        for line in (read("/proc/self/cgroup") ?? "").split(separator: "\n") {
+        for line in (contents(of: "/proc/self/cgroup") ?? "").split(separator: "\n") {
             let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard parts.count == 3 else { continue }
             var places: [(String, String)] = []
@@ -45,15 +44,7 @@ package final class KernelKills: Sendable {
     }
 
     private static func count(_ counter: (path: String, label: String)) -> Int? {
-        read(counter.path)?.split(separator: "\n").first { $0.hasPrefix(counter.label) }
+        contents(of: counter.path)?.split(separator: "\n").first { $0.hasPrefix(counter.label) }
             .flatMap { Int($0.dropFirst(counter.label.count)) }
-    }
-
-    private static func read(_ path: String) -> String? {
-        guard let file = fopen(path, "r") else { return nil }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = fread(&bytes, 1, bytes.count, file)
-        return String(decoding: bytes.prefix(count), as: UTF8.self)
     }
 }

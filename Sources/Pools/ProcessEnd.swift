@@ -5,6 +5,8 @@ import Jobs
 struct ProcessEnd {
     var signal: Int?
     var status: Int?
+    /// What the kernel says of its cgroup; nil when it had none of its own.
+    private var memory: Cgroup.MemoryVerdict?
     private var maxMemoryBytes: Int?
     private var cpuSeconds: Double?
 
@@ -32,11 +34,18 @@ struct ProcessEnd {
         cpuSeconds = times.reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
     }
 
+    /// Notes what the kernel says of the process's cgroup.
+    mutating func note(_ memory: Cgroup.MemoryVerdict, peakBytes: Int?) {
+        self.memory = memory
+        // What the process alone has had tells nothing of why it was killed.
+        if memory != .enough { maxMemoryBytes = peakBytes ?? maxMemoryBytes }
+    }
+
     /// Blames the process's end.
     ///
     /// - Parameters:
     ///   - limits: those of the call that it ran.
-    ///   - kills: asked when the process was killed by SIGKILL.
+    ///   - kills: asked when a process without a cgroup was killed by SIGKILL.
     /// - Returns: who is to blame, with what the process has used.
     func failure(within limits: CallLimits, _ kills: KernelKills) -> Failure {
         var failure = self.failure
@@ -44,12 +53,23 @@ struct ProcessEnd {
             failure.reason = .limit
             failure.type = "CPULimit"
             failure.message = "The call used up its max_cpu_seconds of \(seconds)."
-        } else if signal == Int(SIGKILL), kills.takeOne() {
+        } else if hasRunOutOfMemory(kills) {
             failure.reason = .outOfMemory
             failure.type = "OutOfMemory"
             failure.message = "The kernel killed the process, because memory had run out."
+            if memory == .boundReached, let bytes = limits.memoryBytes {
+                failure.message =
+                    "The kernel killed the process and all that it had started: together they"
+                    + " wanted more than the max_memory_bytes of \(bytes)."
+            }
         }
         return failure
+    }
+
+    /// A process may have ended by itself in the moment in which the kernel killed what it had started.
+    private func hasRunOutOfMemory(_ kills: KernelKills) -> Bool {
+        if let memory { return memory != .enough }
+        return signal == Int(SIGKILL) && kills.takeOne()
     }
 
     var failure: Failure {

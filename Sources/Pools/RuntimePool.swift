@@ -50,6 +50,8 @@ package actor RuntimePool: JobPool {
         package var rules = WorkerRules()
         /// What Python workers and commands run in; nil for none.
         package var sandbox: Sandbox?
+        /// Where workers get cgroups of their own; nil for none.
+        package var cgroups: CgroupFolder?
         package var kills: KernelKills
         package var logger: Logger
 
@@ -89,10 +91,12 @@ package actor RuntimePool: JobPool {
             ? CommandLane(
                 threads: ThreadExecutor(name: "commands", threads: parts.slots),
                 spawner: parts.spawner, children: parts.children, rules: parts.rules,
-                kills: parts.kills, sandbox: parts.sandbox, poolSlots: parts.slots) : nil
+                kills: parts.kills, sandbox: parts.sandbox, cgroups: parts.cgroups,
+                poolSlots: parts.slots) : nil
         func fleet(_ launch: WorkerLaunch) -> WorkerFleet {
             var launch = launch
             launch.rules = parts.rules
+            launch.cgroups = parts.cgroups
             let (size, callsPerWorker) = isProcess ? (parts.slots, 1) : (1, parts.slots)
             let crew = WorkerCrew(
                 size: size, runsOneCall: callsPerWorker == 1, launch: launch, loop: parts.loop,

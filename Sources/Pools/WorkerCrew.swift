@@ -92,7 +92,8 @@ final class WorkerCrew {
         starting -= 1
         do throws(SocketError) {
             let worker = try WorkerProcess(
-                try started.get(), runsOneCall: runsOneCall, loop: loop, children: children)
+                try started.get(), runsOneCall: runsOneCall, loop: loop, spawner: spawner,
+                children: children)
             worker.onHello = { [weak self, unowned worker] hello in
                 self?.failedStarts = 0
                 // Of one that is to go already the functions may be those of before a change.
@@ -160,6 +161,11 @@ final class WorkerCrew {
     func replace(_ worker: WorkerProcess) {
         guard workers.contains(where: { $0 === worker }) else { return }
         logger.warning("a call pays no heed", metadata: ["worker": "\(worker.pid)"])
+        renew(worker)
+    }
+
+    /// Lets a new worker take over from one, which finishes the calls it has.
+    func renew(_ worker: WorkerProcess) {
         retire(worker)
         fill()
     }
@@ -171,9 +177,7 @@ final class WorkerCrew {
         if let most = rules.maxMemoryBytes, !isWorn {
             isWorn = worker.residentBytes > most
         }
-        guard isWorn else { return }
-        retire(worker)
-        fill()
+        if isWorn { renew(worker) }
     }
 
     /// Lets new workers take over; the old ones finish the calls they have.

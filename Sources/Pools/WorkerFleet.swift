@@ -171,10 +171,16 @@ final class WorkerFleet {
         // A worker started for a call that waits is no slot more when that goes on.
         let active = crew.workers.count { !$0.tickets.isEmpty && $0.waits == 0 }
         for worker in crew.workers where takesAnother(worker) {
+            guard worker.canBound(ticket.call.limits) else { continue }
             if isSerial, worker.tickets.isEmpty, active >= size { continue }
             if chosen.map({ worker.tickets.count < $0.tickets.count }) ?? true { chosen = worker }
         }
         guard let chosen else { return false }
+        // Its bound would end it, and the call be blamed for what others have left behind.
+        if chosen.holdsMore(than: ticket.call.limits) {
+            crew.renew(chosen)
+            return false
+        }
         ticket.isLong = (estimates[ticket.call.function.name] ?? 1) >= Self.short
         chosen.send(ticket, number: nextNumber)
         nextNumber += 1

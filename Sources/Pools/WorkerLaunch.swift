@@ -12,6 +12,8 @@ package struct WorkerLaunch: Sendable {
     var limits = CallLimits()
     /// nil for none.
     var sandbox: Sandbox?
+    /// Where it gets a cgroup of its own; nil for none.
+    var cgroups: CgroupFolder?
 
     package init(
         arguments: [String], environment: [String: String], rules: WorkerRules = WorkerRules(),
@@ -30,6 +32,7 @@ struct StartedWorker {
     let error: Int32
     /// Whether the process is bubblewrap, and the worker below it.
     let isSandboxed: Bool
+    let cgroup: Cgroup?
 
     /// Ends a worker that cannot be watched, for want of descriptors or memory.
     func abandon(_ children: ChildProcesses) {
@@ -67,7 +70,7 @@ func spawnWorker(
     return .success(
         StartedWorker(
             pid: pid, channel: pair[0], output: output[0], error: error[0],
-            isSandboxed: launch.sandbox != nil))
+            isSandboxed: launch.sandbox != nil, cgroup: children.cgroup(of: pid)))
 }
 
 /// Starts a process in a group of its own; its id, or `-errno`.
@@ -79,6 +82,10 @@ func spawnProcess(
     let arguments = words.map { strdup($0) } + [nil]
     let environment = launch.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
     defer { for text in arguments + environment { free(text) } }
+    let cgroup = launch.cgroups?.makeWorker(
+        memoryBytes: launch.limits.memoryBytes, processes: launch.rules.processes)
+    let folder = cgroup.map { open($0.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) } ?? -1
+    defer { if folder >= 0 { close(folder) } }
     return arguments.withUnsafeBufferPointer { arguments in
         environment.withUnsafeBufferPointer { environment in
             guard let argv = arguments.baseAddress, let envp = environment.baseAddress else {
@@ -87,12 +94,19 @@ func spawnProcess(
             var spawn = clinux_spawn(
                 path: argv[0], arguments: argv, environment: envp, directory: nil, input: input,
                 output: output, error: error, channel: channel,
-                memory_bytes: Int64(launch.limits.memoryBytes ?? 0),
+                // The C library of a program would say that there is no memory; how the program then
+                // ends tells nobody why.
+                memory_bytes: cgroup == nil ? Int64(launch.limits.memoryBytes ?? 0) : 0,
                 cpu_seconds: Int64(launch.limits.cpuSeconds ?? 0),
                 open_files: Int64(launch.rules.openFiles ?? 0),
-                processes: Int64(launch.rules.processes ?? 0))
+                // Of the user's processes, all in all: only where there is nothing better.
+                processes: cgroup == nil ? Int64(launch.rules.processes ?? 0) : 0, cgroup: folder)
             let pid = clinux_spawn(&spawn)
-            if pid > 0 { children.add(pid, isSandboxed: launch.sandbox != nil) }
+            if pid > 0 {
+                children.add(pid, isSandboxed: launch.sandbox != nil, cgroup: cgroup)
+            } else {
+                cgroup?.remove()
+            }
             return pid
         }
     }

@@ -4,6 +4,7 @@ import Glibc
 import Jobs
 import RawJSON
 import Sockets
+import Threads
 
 /// One worker process and the line of calls given to it.
 ///
@@ -15,6 +16,7 @@ import Sockets
 /// one that ran when the worker dies. Everything here happens on the thread of `loop`.
 final class WorkerProcess: EventHandler {
     let pid: pid_t
+    let cgroup: Cgroup?
     private let isSandboxed: Bool
     private let fd: Int32
     private let pidfd: Int32
@@ -23,11 +25,14 @@ final class WorkerProcess: EventHandler {
     /// What it prints past its channel.
     private var outputs: [WorkerOutput] = []
     private let children: ChildProcesses
+    private let spawner: ThreadExecutor
     private var inbox: [UInt8] = []
     private var outbox: [UInt8] = []
     private var sent = 0
     private var willFlush = false
     private var isWaitingToWrite = false
+    /// Changes of its bounds that are on their way; until then it is sent nothing.
+    private var changes = 0
     private let scratch = UnsafeMutableRawBufferPointer.allocate(
         byteCount: 64 << 10, alignment: 16)
     /// Set when it is reaped, a while before its fleet has done with it: it is given nothing more.
@@ -47,6 +52,9 @@ final class WorkerProcess: EventHandler {
     /// Set when it is being killed for the sake of one call; no other call is to suffer for that.
     var isDoomed = false
 
+    /// The memory that its calls may have, where it has a cgroup; nil for no bound.
+    private(set) var memoryBytes: Int?
+
     /// How many of its calls wait for other jobs.
     private(set) var waits = 0
 
@@ -61,13 +69,17 @@ final class WorkerProcess: EventHandler {
     ///   - started: taken over with its descriptors.
     ///   - runsOneCall: whether what it prints is of the first of its calls, however many it has.
     ///   - loop: on whose thread it lives.
+    ///   - spawner: where what may block is done.
     ///   - children: of the server, among which it is.
     /// - Throws: when the loop cannot watch its descriptors.
     init(
-        _ started: StartedWorker, runsOneCall: Bool, loop: EventLoop, children: ChildProcesses,
+        _ started: StartedWorker, runsOneCall: Bool, loop: EventLoop, spawner: ThreadExecutor,
+        children: ChildProcesses,
     ) throws(SocketError) {
         pid = started.pid
         isSandboxed = started.isSandboxed
+        cgroup = started.cgroup
+        self.spawner = spawner
         fd = started.channel
         self.children = children
         self.loop = loop
@@ -111,8 +123,23 @@ final class WorkerProcess: EventHandler {
     /// The oldest call; for workers that run one at a time, which have few.
     var first: CallTicket? { tickets.min { $0.key < $1.key }?.value }
 
+    /// Whether a call's memory can be bounded without another call being under that bound, too.
+    func canBound(_ limits: CallLimits) -> Bool {
+        cgroup == nil || tickets.isEmpty || limits.memoryBytes == memoryBytes
+    }
+
+    /// Whether calls before have left it with more memory than one of these limits may have.
+    func holdsMore(than limits: CallLimits) -> Bool {
+        guard let cgroup, let most = limits.memoryBytes, most < memoryBytes ?? .max else {
+            return false
+        }
+        // One that has just been started has what it must have.
+        return answered > 0 && cgroup.anonymousBytes > most
+    }
+
     func send(_ ticket: CallTicket, number: Int) {
         if tickets.isEmpty { headSince = loop.now }
+        boundMemory(ticket.call.limits.memoryBytes)
         ticket.number = number
         tickets[number] = ticket
         if ticket.isLong { longCalls += 1 }
@@ -149,6 +176,22 @@ final class WorkerProcess: EventHandler {
         if tickets.isEmpty, !hasExited { shutdown(fd, Int32(SHUT_RDWR)) }
     }
 
+    /// Bounds the memory of the worker and all that it has started, from the next message on.
+    private func boundMemory(_ bytes: Int?) {
+        guard let cgroup, bytes != memoryBytes else { return }
+        memoryBytes = bytes
+        changes += 1
+        let (loop, box) = (loop, LoopConfined(self))
+        spawner.execute {
+            // One that was removed has nothing in it; the worker's own rlimit holds.
+            try? cgroup.boundMemory(bytes)
+            loop.execute {
+                box.value.changes -= 1
+                if !box.value.hasExited { box.value.flush() }
+            }
+        }
+    }
+
     /// Sends a signal to the worker and all its children in its group.
     func kill(_ signal: Int32) {
         guard !hasExited else { return }
@@ -179,6 +222,7 @@ final class WorkerProcess: EventHandler {
     }
 
     private func flush() {
+        guard changes == 0 else { return }
         while sent < outbox.count {
             let count = outbox.withUnsafeBytes {
                 Glibc.send(

@@ -8,8 +8,10 @@ package struct WorkerRules: Sendable {
     package var maxMemoryBytes: Int?
     /// Descriptors that a worker or command may have open; nil for as many as the server.
     package var openFiles: Int?
-    /// Processes and threads that the server's user may have before a worker or a command can start
-    /// no more (`RLIMIT_NPROC`, which does not hold for root); nil for the system's.
+    /// Processes and threads that a worker or a command may have (`pids.max`); nil for the system's.
+    ///
+    /// Without a cgroup those that the server's user may have before one can start no more
+    /// (`RLIMIT_NPROC`, which does not hold for root).
     package var processes: Int?
 
     package init() {}

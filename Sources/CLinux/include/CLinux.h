@@ -26,6 +26,7 @@ struct clinux_spawn {
     int64_t cpu_seconds;            ///< RLIMIT_CPU, or 0
     int64_t open_files;             ///< RLIMIT_NOFILE, or 0
     int64_t processes;              ///< RLIMIT_NPROC, or 0
+    int cgroup;                     ///< folder of the cgroup (version 2) it begins in, or -1
 };
 
 /// Starts a child in a process group of its own that the kernel kills when the calling *thread*
