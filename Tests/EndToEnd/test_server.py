@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -338,6 +339,25 @@ class DurabilityTests(unittest.TestCase):
         refused = subprocess.run(command, capture_output=True, text=True, timeout=20)
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("token", refused.stderr)
+
+    def test_a_missing_python_is_told_before_there_are_jobs_for_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            command = folder + "/double"
+            with open(command, "w") as file:
+                file.write("#!/bin/sh\nread n; n=${n#[}; echo $((2 * ${n%]}))\n")
+            os.chmod(command, 0o755)
+            with Server(BINARY, folder, more=["--python", "python-7"]) as server:
+                self.assertEqual(server.run(function="double", args=[21]), 42)
+            with open(folder + "/sums.py", "w") as file:
+                file.write("import martlet\n")
+            refused = subprocess.run(
+                [os.path.join(ROOT, BINARY), "serve", "--listen", "127.0.0.1:0", "--python",
+                 "python-7", "--functions", folder, "--data", folder + "/data"],
+                capture_output=True, text=True, timeout=20)
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn(
+                'there is no program "python-7" (--python), which %s/sums.py wants' % folder,
+                refused.stderr)
 
     def test_a_token_is_asked_of_all_but_health_checks(self):
         with tempfile.NamedTemporaryFile("w") as file:
