@@ -70,9 +70,9 @@ sanitize: setup ## Run Swift's tests and those end to end under the thread and t
 	Tests/Sanitizers/run.sh thread
 	Tests/Sanitizers/run.sh address
 
-repeat: setup ## Run Swift's tests and those end to end TIMES=20 times while all processors are busy; FILES="test_maps …" for some.
+repeat: setup ## Run Swift's tests and those end to end TIMES=20 times, AT_ONCE=4 beside each other; FILES="test_maps …" for some.
 	swift build --build-tests
-	FILES="$(FILES)" Tests/repeat.sh $(or $(TIMES),20)
+	FILES="$(FILES)" Tests/repeat.sh $(or $(TIMES),20) $(or $(AT_ONCE),4)
 
 soak: build ## Run good, bad and slow clients at once for SECONDS=300; fails on growth or a wrong answer.
 	python3 Tests/HTTPConformance/soak.py $(or $(SECONDS),300)

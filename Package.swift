@@ -44,9 +44,10 @@ let package = Package(
     targets: [
         // Ground, known to both sides.
         .target(name: "CLinux"),
+        .target(name: "CSQLite"),
         .target(name: "CNoICUData"),
         .target(name: "CEmbedded", cSettings: [.unsafeFlags(["-std=gnu23"])]),
-        module("RawJSON"),
+        module("RawJSON", more: unchecked),
         .systemLibrary(name: "COpenSSL"),
         .systemLibrary(name: "CNghttp2"),
         .systemLibrary(name: "CCurl"),
@@ -54,7 +55,7 @@ let package = Package(
         .systemLibrary(name: "CZstd"),
         .systemLibrary(name: "CYaml"),
         module("Digests", ["COpenSSL"]),
-        module("Threads", ["CLinux", deque]),
+        module("Threads", ["CLinux", deque], more: unchecked),
         module("Sockets", ["Threads", "CLinux", "COpenSSL", heap], more: unchecked),
         module("WebClient", ["Sockets", "CCurl", "CLinux", deque]),
         module("Tracing", ["WebClient", "RawJSON", deque, logging]),
@@ -67,25 +68,29 @@ let package = Package(
             ],
             more: unchecked),
         // Jobs side: knows no HTTP server.
-        module("Jobs", ["RawJSON"]),
+        module("Jobs", ["RawJSON"], more: unchecked),
         module(
             "SQLiteStore",
             [
-                "Jobs", "RawJSON", "Threads", .product(name: "GRDB", package: "GRDB.swift"),
+                "Jobs", "RawJSON", "Threads", "CSQLite",
+                .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"), logging,
-            ]),
+            ], more: unchecked),
         module("Blobs", ["Threads", "Digests"]),
-        module("Functions", ["WebClient", "Jobs", "RawJSON", "CEmbedded", "CLinux", "Digests"]),
+        module(
+            "Functions", ["WebClient", "Jobs", "RawJSON", "CEmbedded", "CLinux", "Digests"],
+            more: unchecked),
         module(
             "Pools",
-            ["Functions", "Jobs", "RawJSON", "Sockets", "Threads", "CLinux", deque, heap, logging]),
+            ["Functions", "Jobs", "RawJSON", "Sockets", "Threads", "CLinux", deque, heap, logging],
+            more: unchecked),
         module(
             "JobEngine",
             [
                 "Pools", "Functions", "Jobs", "Tracing", "RawJSON", "Sockets", "Threads", deque,
                 heap,
                 logging,
-            ]),
+            ], more: unchecked),
         // Both.
         module(
             "JobsAPI",

@@ -1,10 +1,11 @@
 """`martlet.AsyncClient`: the same as `martlet.Client`, for asyncio."""
 
 import asyncio
+import time
 
 from . import functions, maps, operations
 from .client import (
-    FIRST_SECONDS, IDLE_CONNECTIONS, NOTHING, SEND_BYTES, JobView, _id, is_passing, secure_context)
+    FIRST_SECONDS, HELD_SECONDS, IDLE_CONNECTIONS, NOTHING, SEND_BYTES, JobView, _id, is_passing, secure_context)
 from .errors import ConnectionLost, Unreachable
 from .operations import END, PULL, Item, Patience, Read
 from .uploads import Upload
@@ -237,12 +238,12 @@ class AsyncClient:
 
     async def _exchange(self, request):
         data = request.encoded(self.address)
-        patience = self._patience()
+        patience = None
         if self._places is None:
             self._places = asyncio.Semaphore(self.connections)
         while True:
             await self._places.acquire()
-            connection, is_kept = None, False
+            connection, is_kept, began = None, False, time.monotonic()
             try:
                 connection = await self._connection()
                 with functions.lend_slots() if request.may_last else NOTHING:
@@ -257,10 +258,14 @@ class AsyncClient:
                 self._give_back(connection)
                 if not request.repeatable or not operations.passes(answer):
                     return answer, None
+                patience = patience or self._patience()
                 delay = patience.wait(at_least=answer.retry_after)
                 if delay is None:
                     return answer, None
             except (OSError, asyncio.TimeoutError) as error:
+                if connection is not None and time.monotonic() - began > HELD_SECONDS:
+                    self._has_reached = True
+                patience = patience or self._patience()
                 is_safe = request.repeatable or connection is None
                 delay = patience.wait() if is_safe and is_passing(error) else None
                 if delay is None:

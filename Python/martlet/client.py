@@ -20,6 +20,8 @@ SEND_BYTES = 1 << 20
 # Seconds of trying to reach a server that has never answered this client: more likely its URL is
 # wrong than it is just being started again.
 FIRST_SECONDS = 3.0
+# Seconds after which who holds a request without an answer is taken for a server too.
+HELD_SECONDS = 0.5
 NOTHING = functions.Nothing()
 
 
@@ -296,9 +298,9 @@ class Client:
     def _exchange(self, request):
         """The answer, and the stream of its body if it is streamed."""
         data = request.encoded(self.address)
-        patience = self._patience()
+        patience = None
         while True:
-            connection = None
+            connection, began = None, time.monotonic()
             try:
                 connection = self._connection()
                 with functions.lend_slots() if request.may_last else NOTHING:
@@ -307,6 +309,9 @@ class Client:
             except OSError as error:
                 if connection is not None:
                     connection.close()
+                    if time.monotonic() - began > HELD_SECONDS:
+                        self._has_reached = True
+                patience = patience or self._patience()
                 # Whether the server has acted on a request is not known once there was a
                 # connection to send it on.
                 is_safe = request.repeatable or connection is None
@@ -322,6 +327,7 @@ class Client:
                 self._give_back(connection, reader)
                 if not request.repeatable or not operations.passes(answer):
                     return answer, None
+                patience = patience or self._patience()
                 delay = patience.wait(at_least=answer.retry_after)
                 if delay is None:
                     return answer, None

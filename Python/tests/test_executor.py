@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 import unittest
+from unittest import mock
 
 import support
 import martlet
@@ -358,6 +359,22 @@ class BlobTests(unittest.TestCase):
 
 
 class CrashTests(unittest.TestCase):
+    def test_a_first_call_outlives_a_restart_that_takes_a_while(self):
+        with support.Proxy(server.port) as proxy, tempfile.TemporaryDirectory() as folder, \
+                mock.patch("martlet.async_client.FIRST_SECONDS", 0.1), \
+                mock.patch("martlet.async_client.HELD_SECONDS", 0), \
+                martlet.Executor(url=proxy.url) as ex:
+            path, pid = told(folder, "begun")
+            future = ex.submit(tell_and_sleep, path, 1)
+            pid()
+            proxy.port_behind, port = 1, proxy.port_behind
+            proxy.cut()
+            tries = proxy.connections
+            support.until(lambda: proxy.connections > tries + 3)  # past the first seconds
+            self.assertFalse(future.done())
+            proxy.port_behind = port
+            future.result(20)
+
     def test_a_dead_worker_fails_its_own_call_only(self):
         with executor() as ex:
             dead = ex.submit(os._exit, 3)

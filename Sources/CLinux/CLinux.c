@@ -4,12 +4,15 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/sched.h>
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -250,8 +253,28 @@ void clinux_return_large_memory(void) {
 #ifdef M_MMAP_THRESHOLD
     // Set once, it is not raised to the size of what was freed last.
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    // Else each thread gives back and fetches again a few pages every dozen jobs.
+    mallopt(M_TOP_PAD, 256 << 10);
 #endif
 }
+
+static int drop_code_pages(struct dl_phdr_info *object, size_t size, void *unused) {
+    (void)size;
+    (void)unused;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+        // What the linker has written to and then protected is of a writable part.
+        if (part->p_type != PT_LOAD || (part->p_flags & PF_W)) continue;
+        uintptr_t start = (object->dlpi_addr + part->p_vaddr) & ~(page - 1);
+        uintptr_t end = (object->dlpi_addr + part->p_vaddr + part->p_filesz) & ~(page - 1);
+        // Where the kernel refuses, the pages stay.
+        if (end > start) madvise((void *)start, end - start, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void clinux_drop_code_pages(void) { dl_iterate_phdr(drop_code_pages, NULL); }
 
 int clinux_affinity_cpus(void) {
     cpu_set_t set;

@@ -49,8 +49,8 @@ final class Runtimes: Sendable {
         self.cgroups = cgroups
         let kills = KernelKills()
         let package =
-            try configuration.functions == nil && !configuration.allowsPickle
-            ? nil : EmbeddedFiles.installPython(below: configuration.data)
+            try wantsPython(configuration, folder, logger)
+            ? EmbeddedFiles.installPython(below: configuration.data) : nil
         let shut = try package.flatMap { package in
             try SandboxedPrograms(configuration, package: package, children: children)
         }
@@ -182,7 +182,7 @@ extension ServerHome {
 
 extension Function {
     /// Reads a function of a Python worker's greeting; nil when it is malformed.
-    fileprivate init?(hello: RawJSON) {
+    fileprivate convenience init?(hello: RawJSON) {
         guard let name = hello.member("name")?.string,
             let pool = hello.member("pool")?.string.flatMap(PoolKind.init(rawValue:))
         else { return nil }
@@ -197,13 +197,12 @@ extension Function {
             retry: hello.member("retry").flatMap {
                 try? RetryPolicy(parsing: $0, at: JSONPointer())
             },
+            limits: CallLimits(hello: hello), cpus: hello.member("cpus")?.int,
             queue: hello.member("queue")?.string,
             tags: hello.member("tags")?.elements().compactMap(\.string) ?? [],
-            source: hello.member("file")?.string, version: hello.member("version")?.string)
-        limits = CallLimits(hello: hello)
-        isUnique = hello.member("unique")?.bool ?? false
-        cache = hello.member("cache")?.double
-        cpus = hello.member("cpus")?.int
+            isUnique: hello.member("unique")?.bool ?? false,
+            cache: hello.member("cache")?.double, source: hello.member("file")?.string,
+            version: hello.member("version")?.string)
     }
 }
 
@@ -234,12 +233,29 @@ extension WorkerLaunch {
     }
 }
 
+/// Whether workers for Python are to be started.
+///
+/// - Throws: `Refusal` when there are functions for which the program is missing.
+private func wantsPython(
+    _ configuration: Configuration, _ folder: FunctionFolder?, _ logger: Logger,
+) throws -> Bool {
+    guard folder != nil || configuration.allowsPickle else { return false }
+    if found(configuration.python) != nil { return true }
+    let missing = "there is no program \"\(configuration.python)\" (--python)"
+    if configuration.allowsPickle { throw Refusal(description: missing) }
+    if let file = folder?.entries().first(where: \.isPython) {
+        throw Refusal(description: "\(missing), which \(file.path) wants")
+    }
+    logger.notice("\(missing): functions are native or commands")
+    return false
+}
+
 /// The path of a program, looked up on `PATH` unless it has a slash.
 func executable(_ name: String) -> String { found(name) ?? "/usr/bin/\(name)" }
 
-/// The same; nil when it is not on `PATH`.
+/// The same; nil when it is not there.
 func found(_ name: String) -> String? {
-    if name.contains("/") { return name }
+    if name.contains("/") { return access(name, X_OK) == 0 ? name : nil }
     let folders = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
     let candidates = folders.split(separator: ":").map { "\($0)/\(name)" }
     return candidates.first { access($0, X_OK) == 0 }

@@ -89,6 +89,7 @@ enum Server {
             await withTaskGroup { group in
                 group.addTask { await prune(queue, logger) }
                 group.addTask(executorPreference: files) { await runtimes.watchFiles() }
+                group.addTask(executorPreference: files) { await giveBackStart() }
                 group.addTask { await exporter?.run() }
             }
         }
@@ -176,6 +177,12 @@ enum Server {
 
     /// Held for the life of the program: the loop keeps it too.
     private nonisolated(unsafe) static var signals: SignalWatch?
+
+    /// Gives back the code that only the start has run: linking, and what Foundation sets up.
+    private static func giveBackStart() async {
+        // The end of the server may come first: then there is nothing to give back.
+        if (try? await Task.sleep(for: .seconds(1))) != nil { clinux_drop_code_pages() }
+    }
 
     private static func prune(_ queue: JobQueue, _ logger: Logger) async {
         while (try? await Task.sleep(for: .seconds(30))) != nil {

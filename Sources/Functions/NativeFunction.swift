@@ -5,8 +5,16 @@ package import RawJSON
 package struct NativeFunction: Sendable {
     package let function: Function
     private let names: [String]
-    private let body: @Sendable (NativeArguments) async throws -> RawJSON
+    private let body: Body
 
+    private enum Body: Sendable {
+        /// Never suspends, so that items of a map follow one another without the work of a suspension.
+        case direct(@Sendable (NativeArguments) throws -> RawJSON)
+        case suspending(@Sendable (NativeArguments) async throws -> RawJSON)
+    }
+
+    /// A function that computes.
+    ///
     /// - Parameters:
     ///   - name: by which it is called.
     ///   - documentation: for people.
@@ -15,7 +23,23 @@ package struct NativeFunction: Sendable {
     ///   - body: computes the result; long loops look at `Task.isCancelled`.
     init(
         _ name: String, _ documentation: String, _ parameters: [NativeParameter],
-        pools: [PoolKind], body: @escaping @Sendable (NativeArguments) async throws -> RawJSON,
+        pools: [PoolKind], body: @escaping @Sendable (NativeArguments) throws -> RawJSON,
+    ) {
+        self.init(name, documentation, parameters, pools, .direct(body))
+    }
+
+    /// A function that waits for something; the parameters are the same.
+    init(
+        _ name: String, _ documentation: String, _ parameters: [NativeParameter],
+        pools: [PoolKind],
+        waiting body: @escaping @Sendable (NativeArguments) async throws -> RawJSON,
+    ) {
+        self.init(name, documentation, parameters, pools, .suspending(body))
+    }
+
+    private init(
+        _ name: String, _ documentation: String, _ parameters: [NativeParameter],
+        _ pools: [PoolKind], _ body: Body,
     ) {
         function = Function(
             name: name, runtime: .native, pool: pools.first ?? .thread, pools: pools,
@@ -36,19 +60,40 @@ package struct NativeFunction: Sendable {
         await run { () throws(Failure) in try NativeArguments(item: item, names: names) }
     }
 
+    /// As `run(item:)`, of a function that never suspends; nil of another one.
+    func runDirectly(item: RawJSON) -> Result<RawJSON, Failure>? {
+        guard case .direct(let compute) = body else { return nil }
+        do {
+            return .success(try compute(try NativeArguments(item: item, names: names)))
+        } catch {
+            return .failure(Failure(thrown: error))
+        }
+    }
+
     private func run(
         _ arguments: () throws(Failure) -> NativeArguments,
     ) async -> Result<RawJSON, Failure> {
         do {
-            return .success(try await body(try arguments()))
-        } catch let failure as Failure {
-            return .failure(failure)
-        } catch is CancellationError {
-            return .failure(
-                Failure(.cancelled, type: "Cancelled", message: "The call was stopped."))
+            switch body {
+            case .direct(let compute): return .success(try compute(try arguments()))
+            case .suspending(let compute): return .success(try await compute(try arguments()))
+            }
         } catch {
-            return .failure(
-                Failure(.exception, type: String(describing: type(of: error)), message: "\(error)"))
+            return .failure(Failure(thrown: error))
+        }
+    }
+}
+
+extension Failure {
+    /// What an error that a native function has thrown says of the call.
+    fileprivate init(thrown error: any Error) {
+        switch error {
+        case let failure as Failure: self = failure
+        case is CancellationError:
+            self.init(.cancelled, type: "Cancelled", message: "The call was stopped.")
+        default:
+            self.init(
+                .exception, type: String(describing: Swift.type(of: error)), message: "\(error)")
         }
     }
 }

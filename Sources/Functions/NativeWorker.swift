@@ -114,7 +114,7 @@ package enum NativeChunk {
         var failures: [Failure] = []
         var count = 0
         for item in items.elements() {
-            switch spread ? await function.run(item) : await function.run(item: item) {
+            switch await outcome(of: function, item, spread: spread) {
             case .success(let result):
                 if count > 0 { results.append(UInt8(ascii: ",")) }
                 results += result.bytes
@@ -130,5 +130,14 @@ package enum NativeChunk {
             count += 1
         }
         return (results, count, failures)
+    }
+
+    @inline(__always)
+    private static func outcome(
+        of function: NativeFunction, _ item: RawJSON, spread: Bool,
+    ) async -> Result<RawJSON, Failure> {
+        if spread { return await function.run(item) }
+        if let outcome = function.runDirectly(item: item) { return outcome }
+        return await function.run(item: item)
     }
 }

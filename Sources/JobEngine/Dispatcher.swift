@@ -17,7 +17,7 @@ import Synchronization
 /// engine's event loop, as the pools do.
 actor Dispatcher {
     private let store: any JobStore
-    private let pools: [PoolKind: any JobPool]
+    private let pools: PoolTable<(any JobPool)?>
     private let slots: [PoolKind: Int]
     private let catalogue: FunctionCatalogue
     private let waiters: JobWaiters
@@ -37,8 +37,10 @@ actor Dispatcher {
     private var ready: ReadyJobs
     /// When the store is looked into for delayed jobs next.
     private var nextWake: [PoolKind: (due: Timestamp, timer: LoopTimer)] = [:]
-    private var overflowed: Set<PoolKind> = []
-    private var refilling: Set<PoolKind> = []
+    private var overflowed = PoolTable { _ in false }
+    private var refilling = PoolTable { _ in false }
+    /// Whom the pool had no room for when it was looked at last, by its sequence number.
+    private var refused = PoolTable<Int?> { _ in nil }
     /// Readings of the store under way, and the jobs that have left memory meanwhile: such a
     /// reading may still show them as queued.
     private var readings = 0
@@ -62,7 +64,7 @@ actor Dispatcher {
         open: OpenJobs, uploads: OpenUploads, events: EventFeed, savedLogs: JobWaiters,
     ) {
         store = parts.store
-        pools = parts.pools
+        pools = PoolTable { parts.pools[$0] }
         slots = parts.slots
         catalogue = parts.catalogue
         settings = parts.settings
@@ -95,27 +97,25 @@ actor Dispatcher {
     func add(_ jobs: [Job]) {
         for job in jobs { add(job) }
         for pool in PoolKind.allCases where jobs.contains(where: { $0.pool == pool }) {
-            pump(pool)
+            startReady(pool)
         }
     }
 
     private func add(_ job: Job) {
         if let due = job.notBefore, due > .now() { return wake(at: due, job.pool) }
-        let bytes = job.submission.document.bytes.count
+        let bytes = job.submissionBytes
         guard ready.hasRoom(in: job.pool, for: bytes) else {
-            overflowed.insert(job.pool)
+            overflowed[job.pool] = true
             return
         }
-        // A new job may come by its submission and out of the store.
-        guard live.state(of: job.id) == nil else { return }
         if changes.isUnderWay(job.id) {
-            overflowed.insert(job.pool)  // if it is queued then, the store has it
+            overflowed[job.pool] = true  // if it is queued then, the store has it
             return
         }
         var job = job
-        if job.submission.work.isMap { uploads.update(&job) }
-        live.put(job)
-        ready.add(job, bytes: bytes)
+        if job.isMap { uploads.update(&job) }
+        // A new job may come by its submission and out of the store.
+        if live.add(job) { ready.add(job, bytes: bytes) }
     }
 
     /// Looks into the store when a delayed job is due; one timer at a time serves all.
@@ -140,7 +140,7 @@ actor Dispatcher {
 
     /// Takes ready jobs from the store into memory.
     func refill(_ pool: PoolKind) async {
-        overflowed.remove(pool)
+        overflowed[pool] = false
         let (live, now) = (live, Timestamp.now())
         readings += 1
         do throws(StoreError) {
@@ -148,7 +148,7 @@ actor Dispatcher {
                 in: pool, dueAt: now, limit: ready.maxJobs, maxBytes: ready.maxBytes
             ) { live.state(of: $0) != nil }
             for job in jobs where !departed.contains(job.id) { add(job) }
-            if !jobs.isEmpty { overflowed.insert(pool) }  // there may be more
+            if !jobs.isEmpty { overflowed[pool] = true }  // there may be more
             if let due = try await store.nextDue(after: now) { wake(at: due, pool) }
         } catch {
             logger.error("cannot read the queue", metadata: ["error": "\(error)"])
@@ -164,32 +164,45 @@ actor Dispatcher {
     /// Looks for work for a pool that has room when nothing of its has ended.
     func watchPools() async {
         let loop = self.loop
-        for (kind, pool) in pools {
-            await pool.whenRoom { loop.execute { self.assumeIsolated { $0.pump(kind) } } }
+        for kind in PoolKind.allCases {
+            await pools[kind]?.whenRoom { loop.execute { self.assumeIsolated { $0.pump(kind) } } }
         }
     }
 
-    /// Starts what the pool has room for.
+    /// Starts what the pool, which may have room again, has room for.
     private func pump(_ kind: PoolKind) {
+        refused[kind] = nil
+        startReady(kind)
+    }
+
+    /// Starts what the pool has room for, if another is first in line than whom it refused.
+    private func startReady(_ kind: PoolKind) {
         guard let pool = pools[kind] else { return }
-        while let entry = ready.first(in: kind) {
-            if let id = entry.job, live.state(of: id) != .queued {
+        while let entry = ready.first(in: kind), entry.sequence != refused[kind] {
+            let job = entry.job.flatMap(live.job)
+            if entry.job != nil, job?.state != .queued {
                 ready.removeFirst(in: kind)  // cancelled in the meantime
                 continue
             }
             if isDraining, entry.job != nil { break }
             let function = catalogue.function(named: entry.function)
             if let function {
-                guard pool.reserve(for: function, cpus: entry.cpus) else { break }
+                guard pool.reserve(for: function, cpus: entry.cpus) else {
+                    refused[kind] = entry.sequence
+                    break
+                }
             } else if homeless.count >= Self.homelessLimit {
                 break
             }
             ready.removeFirst(in: kind)
-            begin(entry, function)
+            if let job {
+                begin(job, function)
+            } else {
+                places.removeValue(forKey: entry.sequence)?.resume()
+            }
         }
-        if ready.hasRoom(in: kind, part: 2), overflowed.contains(kind),
-            refilling.insert(kind).inserted
-        {
+        if overflowed[kind], !refilling[kind], ready.hasRoom(in: kind, part: 2) {
+            refilling[kind] = true
             // A task of its own: whoever brought the news need not wait for the store.
             Task(executorPreference: loop) { await self.refillOnce(kind) }
         }
@@ -200,20 +213,15 @@ actor Dispatcher {
 
     private func refillOnce(_ kind: PoolKind) async {
         await refill(kind)
-        refilling.remove(kind)
+        refilling[kind] = false
         pump(kind)
     }
 
-    private func begin(_ entry: ReadyJobs.Entry, _ function: Function?) {
-        guard let id = entry.job else {
-            places.removeValue(forKey: entry.sequence)?.resume()
-            return
-        }
-        guard let job = live.job(id) else { return }
-        if function == nil { homeless.insert(id) }
+    private func begin(_ job: Job, _ function: Function?) {
+        if function == nil { homeless.insert(job.id) }
         // An attempt is a task of its own: its cancelling is the job's.
-        attempts[id] = Task(executorPreference: loop) {
-            await JobRun(job: job, function: function, dispatcher: self).run()
+        attempts[job.id] = Task(executorPreference: loop) {
+            await JobRun(job: job, function: function).run(on: self)
         }
     }
 
@@ -223,7 +231,7 @@ actor Dispatcher {
     func place(for job: Job) async {
         await withCheckedContinuation { continuation in
             places[ready.addChunk(of: job)] = continuation
-            pump(job.pool)
+            startReady(job.pool)
         }
     }
 
@@ -242,9 +250,9 @@ actor Dispatcher {
         return outcome
     }
 
-    /// Takes note of an attempt's beginning.
-    func begun(_ job: Job, of function: Function?) {
-        metrics.started(job, due: live.job(job.id)?.notBefore)
+    /// Takes note of the beginning of an attempt that was `due` at a time, if at one.
+    func begun(_ job: Job, of function: Function?, due: Timestamp?) {
+        metrics.started(job, due: due)
         let job = upToDate(job)
         live.put(job)
         events.publish(job)
@@ -271,28 +279,29 @@ actor Dispatcher {
     }
 
     func save(_ segments: [ItemSegment], of id: JobID) async {
-        let store = self.store
-        await persist(id) { () async throws(StoreError) in try await store.saveItems(id, segments) }
+        var failures = 0
+        while true {
+            do throws(StoreError) {
+                try await store.saveItems(id, segments)
+                break
+            } catch {
+                failures += 1
+                await pause(after: error, of: id, failures)
+            }
+        }
         if let job = live.job(id) { savedItems.tell(job) }
     }
 
     func noteItemSeconds(_ seconds: Double, of function: String) { itemSeconds[function] = seconds }
 
-    /// Writes what work has been done for, again and again until the store takes it.
-    private func persist(_ id: JobID, _ write: () async throws(StoreError) -> Void) async {
-        var delay = 100
-        while true {
-            do throws(StoreError) {
-                return try await write()
-            } catch {
-                logger.error("cannot write a job", metadata: ["job": "\(id)", "error": "\(error)"])
-            }
-            // A cancelled attempt must not turn the pause into a spin.
-            let loop = self.loop
-            await withUnsafeContinuation { continuation in
-                loop.schedule(after: .milliseconds(delay)) { continuation.resume() }
-            }
-            delay = min(delay * 2, 5000)
+    /// Waits before what work has been done for is written again, as often as it takes.
+    private func pause(after error: StoreError, of id: JobID, _ failures: Int) async {
+        logger.error("cannot write a job", metadata: ["job": "\(id)", "error": "\(error)"])
+        let delay = Duration.milliseconds(min(100 << min(failures - 1, 10), 5000))
+        // A cancelled attempt must not turn the pause into a spin.
+        let loop = self.loop
+        await withUnsafeContinuation { continuation in
+            loop.schedule(after: delay) { continuation.resume() }
         }
     }
 
@@ -356,11 +365,11 @@ actor Dispatcher {
             uploads.forget(job.id)
             await write(job, adding: [])
         }
-        reasons[job.id] = nil
+        if !reasons.isEmpty { reasons[job.id] = nil }
         let hasRun = attempts.removeValue(forKey: job.id) != nil
         metrics.ended(job, hasRun: hasRun)
         traces.ended(job, hasRun: hasRun)
-        homeless.remove(job.id)
+        if !homeless.isEmpty { homeless.remove(job.id) }
         live.remove(job.id)
         if readings > 0 { departed.insert(job.id) }
         progressEvents.flush(job.id)
@@ -373,13 +382,18 @@ actor Dispatcher {
         } else if !isDraining {
             add(job)
         }
-        pump(job.pool)
+        startReady(job.pool)
     }
 
     private func write(_ job: Job, adding segments: [ItemSegment]) async {
-        let store = self.store
-        await persist(job.id) { () async throws(StoreError) in
-            try await store.update(job, adding: segments)
+        var failures = 0
+        while true {
+            do throws(StoreError) {
+                return try await store.update(job, adding: segments)
+            } catch {
+                failures += 1
+                await pause(after: error, of: job.id, failures)
+            }
         }
     }
 

@@ -5,11 +5,16 @@ package import Jobs
 /// Belongs to the thread of the engine's loop, which all of a job's steps pass, so that counting
 /// wants no lock.
 struct EngineMetrics {
-    private var series: [Key: JobCounts] = [:]
+    private var series: [JobCounts] = []
+    private var places: [Key: Int] = [:]
+    /// That of the job before, which most often is the next one's, too.
+    private var latest: (key: Key, place: Int)?
 
     private struct Key: Hashable {
         let function: String
         let queue: String
+
+        static let other = Key(function: "other", queue: "other")
     }
 
     /// Functions and queues, taken together, that are counted by name; the rest share one name.
@@ -43,20 +48,25 @@ struct EngineMetrics {
     }
 
     private mutating func change(_ job: Job, _ body: (inout JobCounts) -> Void) {
-        let submission = job.submission
-        var key = Key(function: submission.function, queue: submission.queue ?? "default")
-        if series[key] == nil {
-            if series.count >= Self.limit { key = Key(function: "other", queue: "other") }
-            if series[key] == nil {
-                series[key] = JobCounts(function: key.function, queue: key.queue)
-            }
-        }
-        body(&series[key, default: JobCounts(function: key.function, queue: key.queue)])
+        let key = Key(function: job.functionName, queue: job.queue)
+        if let latest, latest.key == key { return body(&series[latest.place]) }
+        let place = place(of: key)
+        latest = (key, place)
+        body(&series[place])
+    }
+
+    /// Where it is counted, from now on if there was no such series.
+    private mutating func place(of key: Key) -> Int {
+        if let place = places[key] { return place }
+        if series.count >= Self.limit, key != .other { return place(of: .other) }
+        series.append(JobCounts(function: key.function, queue: key.queue))
+        places[key] = series.count - 1
+        return series.count - 1
     }
 
     /// By function and queue.
     var snapshot: [JobCounts] {
-        series.values.sorted { ($0.function, $0.queue) < ($1.function, $1.queue) }
+        series.sorted { ($0.function, $0.queue) < ($1.function, $1.queue) }
     }
 }
 

@@ -39,8 +39,8 @@ package struct EventSubject: Sendable {
 
     package init(_ job: Job) {
         self.job = job.id
-        function = job.submission.function
-        queue = job.submission.queue ?? "default"
+        function = job.functionName
+        queue = job.queue
         pool = job.pool
         tags = job.submission.tags
     }

@@ -55,7 +55,7 @@ final class JobJournal: CallReporter, @unchecked Sendable {
     func progress(_ progress: JobProgress, of id: JobID) {
         onLoop {
             // Of a map the items are the progress.
-            guard let job = self.live.job(id), !job.submission.work.isMap else { return }
+            guard let job = self.live.job(id), !job.isMap else { return }
             self.live.change(id) { $0.progress = progress }
             if self.events.isRecording { self.progressEvents.note(progress, of: job) }
         }

@@ -30,7 +30,7 @@ extension JobQueue {
         defer { savedLogs.unregister(waiter, id) }
         let hasEnded = try await job(id)?.state.isEnd ?? true
         let page = try await store.log(id, after: cursor, maxBytes: maxBytes)
-        if page.text.isEmpty, !hasEnded, isWaiting { _ = await waiter.wait(seconds: 1, on: loop) }
+        if page.text.isEmpty, !hasEnded, isWaiting { _ = await waiter.wait(seconds: 1, by: clock) }
         return (page, hasEnded || events.isClosed)
     }
 }

@@ -48,7 +48,7 @@ extension JobQueue {
         defer { waiters.unregister(waiter, id) }
         guard let job = try await look() else { return nil }
         if job.state.isEnd { return job }
-        if let ended = await waiter.wait(seconds: seconds, on: loop) { return ended }
+        if let ended = await waiter.wait(seconds: seconds, by: clock) { return ended }
         return try await look()
     }
 
@@ -90,7 +90,9 @@ extension JobQueue {
             // While the job runs, a gap is of items that are still to come.
             if !hasEnded, !onlyFailed { page.cutAtGap(from: cursor) }
             if !page.isEmpty || hasEnded || seconds <= 0 { return (page, hasEnded) }
-            guard await waiter.wait(seconds: seconds, on: loop) != nil else { return (page, false) }
+            guard await waiter.wait(seconds: seconds, by: clock) != nil else {
+                return (page, false)
+            }
         }
     }
 

@@ -64,6 +64,7 @@ package final class JobQueue: Sendable {
     let loop: EventLoop
     let dispatcher: Dispatcher
     let waiters = JobWaiters()
+    let clock: WaitClock
     /// Those who wait for more results of a running map.
     let savedItems = JobWaiters()
     let live = LiveJobs()
@@ -106,6 +107,7 @@ package final class JobQueue: Sendable {
         pools = parts.pools
         slots = parts.slots
         loop = parts.loop
+        clock = WaitClock(on: parts.loop)
         ids = JobIDGenerator(after: lastSequence)
         self.open = open
         events = EventFeed(limit: parts.settings.eventStreams)
@@ -209,7 +211,7 @@ package final class JobQueue: Sendable {
             kept.job = try await wait(kept.job.id, seconds: seconds) ?? kept.job
         } else {
             kept.job =
-                if let ended = await waiter.wait(seconds: seconds, on: loop) {
+                if let ended = await waiter.wait(seconds: seconds, by: clock) {
                     ended
                 } else {
                     // It may have run meanwhile and wait for its next attempt.

@@ -2,26 +2,29 @@ import Jobs
 import RawJSON
 
 /// One attempt at a job, from its start to what is written of it.
-struct JobRun: Sendable {
+///
+/// All of it runs as the dispatcher does, so that no step waits for a change of executors.
+struct JobRun {
     let job: Job
     /// nil when the function is not there any more.
     let function: Function?
-    let dispatcher: Dispatcher
 
-    func run() async {
+    func run(on dispatcher: isolated Dispatcher) async {
         var job = begun()
-        await dispatcher.begun(job, of: function)
+        dispatcher.begun(job, of: function, due: self.job.notBefore)
         var segments: [ItemSegment] = []
         guard let function else {
-            job.failure = await dispatcher.absence(of: job.submission.function)
-            return await dispatcher.hasBrokenFiles ? putOff(&job) : end(&job, segments)
+            job.failure = dispatcher.absence(of: job.functionName)
+            return dispatcher.hasBrokenFiles
+                ? await putOff(&job, on: dispatcher) : await end(&job, segments, on: dispatcher)
         }
-        let timeout = job.submission.timeout ?? function.timeout
-        switch job.submission.work {
+        let submission = job.submission
+        let timeout = submission.timeout ?? function.timeout
+        switch submission.work {
         case .call(let arguments):
             var call = Call(function: function, payload: .arguments(arguments), timeout: timeout)
             call.cpus = job.cpus
-            call.limits = job.submission.limits.or(function.limits)
+            call.limits = submission.limits.or(function.limits)
             call.source = dispatcher.source(of: job)
             judge(await dispatcher.run(call, in: job.pool), &job)
         case .map:
@@ -31,7 +34,7 @@ struct JobRun: Sendable {
             job.itemsFailed = ending.failed
             segments = ending.segments
         }
-        await end(&job, segments)
+        await end(&job, segments, on: dispatcher)
     }
 
     private func begun() -> Job {
@@ -59,8 +62,8 @@ struct JobRun: Sendable {
 
     /// Puts a job back for a while, this attempt uncounted: its function may be in a file that cannot
     /// be imported, which somebody is about to mend.
-    private func putOff(_ job: inout Job) async {
-        guard !Task.isCancelled else { return await end(&job, []) }
+    private func putOff(_ job: inout Job, on dispatcher: isolated Dispatcher) async {
+        guard !Task.isCancelled else { return await end(&job, [], on: dispatcher) }
         job.state = .queued
         job.attempt -= 1
         job.notBefore = .now().adding(seconds: Self.patience)
@@ -68,7 +71,9 @@ struct JobRun: Sendable {
     }
 
     /// Decides where the job goes: its end, another attempt, or back to the queue.
-    private func end(_ job: inout Job, _ segments: [ItemSegment]) async {
+    private func end(
+        _ job: inout Job, _ segments: [ItemSegment], on dispatcher: isolated Dispatcher,
+    ) async {
         let now = Timestamp.now()
         switch job.failure?.reason {
         case nil: job.state = .succeeded
@@ -80,8 +85,8 @@ struct JobRun: Sendable {
             job.failure = nil
         case .exception, .timeout, .signal, .outOfMemory, .exit, .limit, .unavailable:
             record(&job, endedAt: now)
-            giveUpPoison(&job)
-            let policy = await dispatcher.retryPolicy(of: job, function)
+            giveUpPoison(&job, after: dispatcher.maxWorkerDeaths)
+            let policy = dispatcher.retryPolicy(of: job, function)
             if Task.isCancelled {
                 job.state = .cancelled  // it failed while it was being stopped
             } else if job.attempt < policy.maxAttempts, job.failure?.isPermanent != true {
@@ -94,7 +99,7 @@ struct JobRun: Sendable {
         }
         if job.state.isEnd {
             job.endedAt = now
-            job.expiresAt = now.adding(seconds: await dispatcher.keepSeconds(of: job))
+            job.expiresAt = now.adding(seconds: dispatcher.keepSeconds(of: job))
         }
         await dispatcher.ended(job, adding: segments)
     }
@@ -102,8 +107,7 @@ struct JobRun: Sendable {
     /// Gives a job up that has ended as many workers as one may, whatever its retry policy says.
     ///
     /// A command's process is its own alone: it takes nobody down.
-    private func giveUpPoison(_ job: inout Job) {
-        let most = dispatcher.maxWorkerDeaths
+    private func giveUpPoison(_ job: inout Job, after most: Int) {
         guard function?.runtime != .command, job.failure?.hasEndedWorker == true,
             job.failedAttempts.count(where: \.failure.hasEndedWorker) >= most
         else { return }

@@ -1,5 +1,4 @@
 import Jobs
-import Sockets
 import Synchronization
 
 /// Those who wait for the end of a job.
@@ -24,15 +23,15 @@ final class JobWaiters: Sendable {
 
     /// Wakes all who wait for the job, which has ended.
     func tell(_ job: Job) {
-        let told = waiters.withLock { $0.removeValue(forKey: job.id) } ?? []
-        for waiter in told { waiter.resume(job) }
+        let told = waiters.withLock { waiters in
+            waiters.isEmpty ? nil : waiters.removeValue(forKey: job.id)
+        }
+        for waiter in told ?? [] { waiter.resume(job) }
     }
 
     /// One who waits; is woken once, by the end, by the clock or by nobody's waiting any more.
     final class Waiter: Sendable {
         private let state = Mutex(State.fresh)
-        /// Used on the loop's thread alone.
-        nonisolated(unsafe) private var clock: LoopTimer?
 
         private enum State {
             case fresh
@@ -41,11 +40,14 @@ final class JobWaiters: Sendable {
         }
 
         /// Waits for the job's end; nil when `seconds` have passed or the task is cancelled.
-        func wait(seconds: Double, on loop: EventLoop) async -> Job? {
-            loop.execute { self.startClock(seconds, on: loop) }
-            // A clock that ran on would hold the job and its result as long as the client meant
-            // to wait.
-            defer { loop.execute { self.clock?.cancel() } }
+        func wait(seconds: Double, by clock: WaitClock) async -> Job? {
+            clock.start(self, seconds: seconds)
+            defer {
+                // The clock may keep this for as long as the client meant to wait, but not the
+                // job and its result.
+                state.withLock { $0 = .over(nil) }
+                clock.waitHasEnded()
+            }
             return await withTaskCancellationHandler {
                 await untilOver()
             } onCancel: {
@@ -53,13 +55,7 @@ final class JobWaiters: Sendable {
             }
         }
 
-        private func startClock(_ seconds: Double, on loop: EventLoop) {
-            let isOver = state.withLock { if case .over = $0 { true } else { false } }
-            guard !isOver else { return }
-            clock = loop.schedule(after: .microseconds(Int64(seconds * 1_000_000))) {
-                self.resume(nil)
-            }
-        }
+        var isOver: Bool { state.withLock { if case .over = $0 { true } else { false } } }
 
         private func untilOver() async -> Job? {
             await withUnsafeContinuation { continuation in

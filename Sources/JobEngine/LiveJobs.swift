@@ -13,6 +13,15 @@ final class LiveJobs: Sendable {
 
     func put(_ job: Job) { jobs.withLock { $0[job.id] = job } }
 
+    /// Puts a job that is not there; false when it is, which then stays as it was.
+    func add(_ job: Job) -> Bool {
+        jobs.withLock { jobs in
+            guard let known = jobs.updateValue(job, forKey: job.id) else { return true }
+            jobs[job.id] = known
+            return false
+        }
+    }
+
     func change(_ id: JobID, _ body: (inout Job) -> Void) {
         jobs.withLock { jobs in
             if var job = jobs[id] {

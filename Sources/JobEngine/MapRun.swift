@@ -78,7 +78,9 @@ actor MapRun {
         let flights = self.flights
         await withTaskGroup { group in
             for number in 0..<flights {
-                group.addTask { await self.worker(hasPlace: number == 0) }
+                group.addTask(name: nil, executorPreference: loop) {
+                    await self.worker(hasPlace: number == 0)
+                }
             }
         }
         let rest = takeUnsaved()

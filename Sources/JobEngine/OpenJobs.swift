@@ -9,11 +9,13 @@ final class OpenJobs: Sendable {
 
     private struct Counts {
         var all = 0
-        /// None is 0.
+        /// None is 0; empty where queues have no bound of their own.
         var byQueue: [String: Int] = [:]
+        let areQueuesBounded: Bool
 
         mutating func add(_ jobs: Int, to queue: String) {
             all += jobs
+            guard areQueuesBounded else { return }
             let count = (byQueue[queue] ?? 0) + jobs
             byQueue[queue] = count > 0 ? count : nil
         }
@@ -26,7 +28,7 @@ final class OpenJobs: Sendable {
     init(limit: Int, limitPerQueue: Int, stored: [QueueCount]) {
         self.limit = limit
         self.limitPerQueue = limitPerQueue
-        var counts = Counts()
+        var counts = Counts(areQueuesBounded: limitPerQueue < .max)
         for found in stored where !found.state.isEnd { counts.add(found.count, to: found.queue) }
         self.counts = Mutex(counts)
     }
@@ -71,9 +73,4 @@ package struct QueueFull: Error, Equatable {
         self.limit = limit
         self.queue = queue
     }
-}
-
-extension Job {
-    /// Which a job that was prepared always has.
-    fileprivate var queue: String { submission.queue ?? "default" }
 }

@@ -42,8 +42,10 @@ final class OpenUploads: Sendable {
 
     /// Closes the upload of a job that has ended.
     func forget(_ id: JobID) {
-        let waiting = uploads.withLock { $0.removeValue(forKey: id)?.waiting } ?? []
-        for waiter in waiting { waiter.resume() }
+        let waiting = uploads.withLock { uploads in
+            uploads.isEmpty ? nil : uploads.removeValue(forKey: id)?.waiting
+        }
+        for waiter in waiting ?? [] { waiter.resume() }
     }
 
     /// Has those who wait look whether they should go on waiting.

@@ -9,9 +9,15 @@ struct ReadyJobs {
     /// Most jobs of a pool, and most bytes of their submissions; one is kept whatever its size.
     let maxJobs, maxBytes: Int
 
-    private var entries: [PoolKind: Heap<Entry>] = [:]
-    private var bytes: [PoolKind: Int] = [:]
+    private var lines = PoolTable { _ in Line() }
     private var nextSequence = 0
+
+    /// What waits for one pool.
+    private struct Line {
+        var entries = Heap<Entry>()
+        /// Of their submissions.
+        var bytes = 0
+    }
 
     init(maxJobs: Int, maxBytes: Int) {
         self.maxJobs = maxJobs
@@ -39,7 +45,7 @@ struct ReadyJobs {
 
     /// Whether a job more fits, or would if the room were so many times smaller.
     func hasRoom(in pool: PoolKind, for bytes: Int = 0, part: Int = 1) -> Bool {
-        let (jobs, held) = (entries[pool]?.count ?? 0, self.bytes[pool] ?? 0)
+        let (jobs, held) = (lines[pool].entries.count, lines[pool].bytes)
         return jobs == 0 || jobs < maxJobs / part && held + bytes <= maxBytes / part
     }
 
@@ -53,19 +59,18 @@ struct ReadyJobs {
     @discardableResult
     private mutating func push(_ job: Job, id: JobID?, bytes: Int) -> Int {
         nextSequence += 1
-        entries[job.pool, default: Heap()].insert(
+        lines[job.pool].entries.insert(
             Entry(
-                priority: job.submission.priority, sequence: nextSequence, isNested: job.isNested,
-                job: id, function: job.submission.function, cpus: job.cpus,
-                bytes: bytes))
-        self.bytes[job.pool, default: 0] += bytes
+                priority: job.priority, sequence: nextSequence, isNested: job.isNested,
+                job: id, function: job.functionName, cpus: job.cpus, bytes: bytes))
+        lines[job.pool].bytes += bytes
         return nextSequence
     }
 
     /// The entry whose turn it is.
-    func first(in pool: PoolKind) -> Entry? { entries[pool]?.max }
+    func first(in pool: PoolKind) -> Entry? { lines[pool].entries.max }
 
     mutating func removeFirst(in pool: PoolKind) {
-        bytes[pool, default: 0] -= entries[pool]?.popMax()?.bytes ?? 0
+        lines[pool].bytes -= lines[pool].entries.popMax()?.bytes ?? 0
     }
 }

@@ -41,7 +41,9 @@ final class StartNotes: @unchecked Sendable {
         let old = Timestamp.now().adding(seconds: -Double(Self.delay) / 1000)
         while let (id, attempt, start) = waiting.first, start <= old {
             waiting.removeFirst()
-            guard live.state(of: id) == .running, live.job(id)?.attempt == attempt else { continue }
+            guard let job = live.job(id), job.state == .running, job.attempt == attempt else {
+                continue
+            }
             store.noteStarted(id, attempt: attempt, at: start)
         }
         if !waiting.isEmpty { schedule() }

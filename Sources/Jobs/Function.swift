@@ -1,7 +1,10 @@
 package import RawJSON
 
 /// What the server knows of a function that it can run.
-package struct Function: Sendable, Equatable {
+///
+/// It never changes: a new version of a function is another one. Every call carries it along, so that it
+/// is handed on by reference.
+package final class Function: Sendable {
     /// What carries out a call of the function.
     package enum Runtime: String, Sendable, CaseIterable {
         /// A Swift closure compiled into the server.
@@ -12,39 +15,40 @@ package struct Function: Sendable, Equatable {
         case command
     }
 
-    package var name: String
-    package var runtime: Runtime
+    package let name: String
+    package let runtime: Runtime
     /// Where a job runs that does not choose.
-    package var pool: PoolKind
+    package let pool: PoolKind
     /// Where a job may choose to run.
-    package var pools: [PoolKind]
+    package let pools: [PoolKind]
     /// For people; empty when there is none.
-    package var documentation: String
+    package let documentation: String
     /// JSON Schema of the arguments as an object by name, with `x-positional` for their order.
-    package var parameters: RawJSON
+    package let parameters: RawJSON
     /// Seconds for one attempt of a job that gives none itself; nil for no limit.
-    package var timeout: Double?
+    package let timeout: Double?
     /// Of a job that gives none itself.
-    package var retry: RetryPolicy?
+    package let retry: RetryPolicy?
     /// Of a job that gives none itself.
-    package var limits = CallLimits()
+    package let limits: CallLimits
     /// Slots of the pool that a call takes, of a job that does not say; nil for one.
-    package var cpus: Int?
-    package var queue: String?
-    package var tags: [String]
+    package let cpus: Int?
+    package let queue: String?
+    package let tags: [String]
     /// Whether its jobs are `unique` and take results of others for so many seconds, if they do not
     /// say.
-    package var isUnique = false
-    package var cache: Double?
+    package let isUnique: Bool
+    package let cache: Double?
     /// The file that it comes from, if any.
-    package var source: String?
+    package let source: String?
     /// Changes when the function may give other results; nil when that cannot be told.
-    package var version: String?
+    package let version: String?
 
     package init(
         name: String, runtime: Runtime, pool: PoolKind, pools: [PoolKind],
         documentation: String = "", parameters: RawJSON = .emptyObject, timeout: Double? = nil,
-        retry: RetryPolicy? = nil, queue: String? = nil, tags: [String] = [],
+        retry: RetryPolicy? = nil, limits: CallLimits = CallLimits(), cpus: Int? = nil,
+        queue: String? = nil, tags: [String] = [], isUnique: Bool = false, cache: Double? = nil,
         source: String? = nil, version: String? = nil,
     ) {
         self.name = name
@@ -55,8 +59,12 @@ package struct Function: Sendable, Equatable {
         self.parameters = parameters
         self.timeout = timeout
         self.retry = retry
+        self.limits = limits
+        self.cpus = cpus
         self.queue = queue
         self.tags = tags
+        self.isUnique = isUnique
+        self.cache = cache
         self.source = source
         self.version = version
     }

@@ -1,11 +1,13 @@
 package import RawJSON
 
 /// One submission and what has become of it.
+///
+/// It is handed from step to step, so that what hardly changes any more, and what most jobs do not
+/// have, lies behind one reference each: a copy then counts four references instead of twenty.
 package struct Job: Sendable {
     package let id: JobID
-    package var submission: JobSubmission
-    /// Of a new large map: its items, which a store keeps beside it; nobody else holds on to them.
-    package var pieces: [ItemPiece] = []
+    private var request: JobRequest
+    private var latestFailure: FailureBox?
     /// Whether a job submitted it that may wait for it; not kept in the store.
     package var isNested = false
     /// Whether more items of the map are to come; a store keeps it of a new job.
@@ -37,16 +39,8 @@ package struct Job: Sendable {
     package var unreadResultBytes: Int?
     /// Whether any part of an unread result is read at once, without what lies before it.
     package var isResultInFile = false
-    /// Of the latest attempt that failed.
-    package var failure: Failure?
     /// The attempts that have failed, the latest twenty at most.
     package var failedAttempts: [FailedAttempt] = []
-    /// The client's `Idempotency-Key`.
-    package let idempotencyKey: String?
-    /// The trace that it belongs to, as its client sent it (W3C Trace Context).
-    package var traceparent: String?
-    /// What it is compared by when it is stored; not read back.
-    package var keys = CallKeys()
 
     package init(
         id: JobID, submission: JobSubmission, pool: PoolKind, state: JobState = .queued,
@@ -56,7 +50,7 @@ package struct Job: Sendable {
         failure: Failure? = nil, idempotencyKey: String? = nil,
     ) {
         self.id = id
-        self.submission = submission
+        request = JobRequest(submission: submission, idempotencyKey: idempotencyKey)
         self.pool = pool
         self.state = state
         self.attempt = attempt
@@ -68,15 +62,108 @@ package struct Job: Sendable {
         self.itemsDone = itemsDone
         self.itemsFailed = itemsFailed
         self.result = result
-        self.failure = failure
-        self.idempotencyKey = idempotencyKey
+        latestFailure = failure.map(FailureBox.init)
     }
 }
 
-extension Job {
-    /// Slots of its pool that a call takes.
-    package var cpus: Int { submission.cpus ?? 1 }
+// MARK: What lies behind references
 
+extension Job {
+    /// A copy of all that it holds: who wants one or two of its members asks the job for them.
+    package var submission: JobSubmission {
+        get { request.submission }
+        set {
+            ownRequest()
+            request.submission = newValue
+        }
+    }
+
+    package var functionName: String { request.submission.function }
+
+    /// Of a job that was prepared its own.
+    package var queue: String { request.submission.queue ?? "default" }
+
+    package var priority: Int { request.submission.priority }
+
+    /// Slots of its pool that a call takes.
+    package var cpus: Int { request.submission.cpus ?? 1 }
+
+    package var isMap: Bool { request.submission.work.isMap }
+
+    /// Of the submission as it was sent.
+    package var submissionBytes: Int { request.submission.document.bytes.count }
+
+    /// Of a new large map: its items, which a store keeps beside it; nobody else holds on to them.
+    package var pieces: [ItemPiece] {
+        get { request.pieces }
+        set {
+            ownRequest()
+            request.pieces = newValue
+        }
+    }
+
+    /// The client's `Idempotency-Key`.
+    package var idempotencyKey: String? { request.idempotencyKey }
+
+    /// The trace that it belongs to, as its client sent it (W3C Trace Context).
+    package var traceparent: String? {
+        get { request.traceparent }
+        set {
+            ownRequest()
+            request.traceparent = newValue
+        }
+    }
+
+    /// What it is compared by when it is stored; not read back.
+    package var keys: CallKeys {
+        get { request.keys }
+        set {
+            ownRequest()
+            request.keys = newValue
+        }
+    }
+
+    /// Of the latest attempt that failed.
+    package var failure: Failure? {
+        get { latestFailure?.failure }
+        set { latestFailure = newValue.map(FailureBox.init) }
+    }
+
+    private mutating func ownRequest() {
+        if !isKnownUniquelyReferenced(&request) { request = JobRequest(copying: request) }
+    }
+}
+
+/// What a client has asked of a job and sent along.
+private final class JobRequest: @unchecked Sendable {
+    // Unchecked: changed by a job alone that holds the only reference to it.
+    var submission: JobSubmission
+    var pieces: [ItemPiece] = []
+    let idempotencyKey: String?
+    var traceparent: String?
+    var keys = CallKeys()
+
+    init(submission: JobSubmission, idempotencyKey: String?) {
+        self.submission = submission
+        self.idempotencyKey = idempotencyKey
+    }
+
+    init(copying other: JobRequest) {
+        submission = other.submission
+        pieces = other.pieces
+        idempotencyKey = other.idempotencyKey
+        traceparent = other.traceparent
+        keys = other.keys
+    }
+}
+
+private final class FailureBox: Sendable {
+    let failure: Failure
+
+    init(_ failure: Failure) { self.failure = failure }
+}
+
+extension Job {
     /// The job, which has ended, as it waits to be run again.
     package func queuedAgain(keepingItems: Bool) -> Job {
         var job = self

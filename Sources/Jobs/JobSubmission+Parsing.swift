@@ -217,10 +217,14 @@ private struct SubmissionReader {
         guard elements.count <= 32 else { throw wrong("tags", "at most 32 tags", value) }
         var tags: [String] = []
         for (index, element) in elements.enumerated() {
-            guard let tag = element.string, (1...100).contains(tag.utf8.count) else {
+            // SQLite's JSON functions take U+0000 for the end of a text.
+            guard let tag = element.string, (1...100).contains(tag.utf8.count),
+                tag.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f })
+            else {
                 throw SubmissionError(
                     .invalidMember, at: pointer.appending("tags").appending(index),
-                    "A tag is a string of 1 to 100 bytes, not \(excerpt(element)).")
+                    "A tag is a string of 1 to 100 bytes without control characters, not "
+                        + "\(excerpt(element)).")
             }
             if !tags.contains(tag) { tags.append(tag) }
         }

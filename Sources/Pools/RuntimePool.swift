@@ -21,14 +21,15 @@ package actor RuntimePool: JobPool {
     private let natives: [String: NativeFunction]
     private let nativeThreads: ThreadExecutor?
     private let commands: CommandLane?
-    private var fleets: [Function.Runtime: WorkerFleet] = [:]
+    private var pythonFleet: WorkerFleet?
+    private var nativeFleet: WorkerFleet?
     private var local = 0
     private var localReserved = 0
     /// Native calls that pay no heed and whose slots have other threads now.
     private var moved = 0
     private var onRoom: (@Sendable () -> Void)?
-    private var running: [Int: CallTicket] = [:]
-    private var nextRun = 0
+    /// Calls that no fleet has.
+    private var running: [ObjectIdentifier: CallTicket] = [:]
     private var home: ServerHome?
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -106,27 +107,38 @@ package actor RuntimePool: JobPool {
         }
         if var python = parts.python {
             python.sandbox = parts.sandbox
-            fleets[.python] = fleet(python)
+            pythonFleet = fleet(python)
         }
-        if isProcess, let native = parts.native { fleets[.native] = fleet(native) }
+        if isProcess, let native = parts.native { nativeFleet = fleet(native) }
     }
 
     /// Starts the Python workers now instead of with the first call.
     ///
     /// - Parameter onHello: called with every worker's greeting.
     package func startPython(onHello: @escaping @Sendable (RawJSON) -> Void) {
-        fleets[.python]?.onHello = onHello
-        fleets[.python]?.startWorkers()
+        pythonFleet?.onHello = onHello
+        pythonFleet?.startWorkers()
     }
 
     /// Lets workers that read the changed files take over.
-    package func reloadPython() { fleets[.python]?.replaceWorkers() }
+    package func reloadPython() { pythonFleet?.replaceWorkers() }
+
+    private var fleets: [WorkerFleet] { [pythonFleet, nativeFleet].compactMap(\.self) }
+
+    /// The workers that run the function, if it is not run here.
+    private func fleet(of function: Function) -> WorkerFleet? {
+        switch function.runtime {
+        case .python: pythonFleet
+        case .native: nativeFleet
+        case .command: nil
+        }
+    }
 
     // MARK: Calls
 
     package nonisolated func giveBack(for function: Function, cpus: Int) {
         assumeIsolated { pool in
-            if let fleet = pool.fleets[function.runtime] {
+            if let fleet = pool.fleet(of: function) {
                 fleet.giveBack(cpus)
             } else {
                 pool.localReserved = max(0, pool.localReserved - min(cpus, pool.slots))
@@ -136,7 +148,7 @@ package actor RuntimePool: JobPool {
 
     package nonisolated func reserve(for function: Function, cpus: Int) -> Bool {
         assumeIsolated { pool in
-            if let fleet = pool.fleets[function.runtime] {
+            if let fleet = pool.fleet(of: function) {
                 return fleet.reserve(function.name, cpus)
             }
             let width = min(cpus, pool.slots)
@@ -148,42 +160,50 @@ package actor RuntimePool: JobPool {
 
     package func whenRoom(_ body: @escaping @Sendable () -> Void) {
         onRoom = body
-        for fleet in fleets.values { fleet.onRoom = body }
+        for fleet in fleets { fleet.onRoom = body }
     }
 
     /// Tells what runs in the pool where this server is reached.
     package func announce(_ home: ServerHome) {
         self.home = home
-        fleets[.python]?.announce(home)
+        pythonFleet?.announce(home)
     }
 
     package func run(_ call: Call) async -> CallOutcome {
         let ticket = CallTicket(call)
-        let number = nextRun
-        nextRun += 1
-        running[number] = ticket
-        defer { running[number] = nil }
+        let box = LoopConfined(ticket)
         return await withTaskCancellationHandler {
-            if let fleet = fleets[call.function.runtime] { return await fleet.run(ticket) }
-            let width = min(call.cpus, slots)
-            localReserved = max(0, localReserved - width)
-            local += width
-            defer {
-                if ticket.hasMoved { moved -= 1 } else { local -= width }
-            }
-            return call.function.runtime == .command
-                ? await runCommand(ticket) : await runNative(ticket)
+            guard let fleet = fleet(of: call.function) else { return await runHere(ticket) }
+            fleet.begin(ticket)
+            let outcome = await ticket.outcome()
+            fleet.ended(ticket, outcome)
+            return outcome
         } onCancel: {
-            loop.execute { self.assumeIsolated { $0.cancel(number) } }
+            loop.execute { self.assumeIsolated { $0.cancel(box.value) } }
         }
     }
 
-    private func cancel(_ number: Int) {
-        guard let ticket = running[number] else { return }
+    /// Runs a call in or under this server.
+    private func runHere(_ ticket: CallTicket) async -> CallOutcome {
+        let call = ticket.call
+        let width = min(call.cpus, slots)
+        localReserved = max(0, localReserved - width)
+        local += width
+        running[ObjectIdentifier(ticket)] = ticket
+        defer {
+            running[ObjectIdentifier(ticket)] = nil
+            if ticket.hasMoved { moved -= 1 } else { local -= width }
+        }
+        return call.function.runtime == .command
+            ? await runCommand(ticket) : await runNative(ticket)
+    }
+
+    /// Stops a call, which may have ended.
+    private func cancel(_ ticket: CallTicket) {
         let failure = Failure(.cancelled, type: "Cancelled", message: "The job was cancelled.")
-        if let fleet = fleets[ticket.call.function.runtime] {
+        if let fleet = fleet(of: ticket.call.function) {
             fleet.stop(ticket, as: failure)
-        } else {
+        } else if running[ObjectIdentifier(ticket)] != nil {
             ticket.stop(as: failure)
         }
     }
@@ -313,17 +333,14 @@ package actor RuntimePool: JobPool {
 
     package func status() -> PoolStatus {
         PoolStatus(
-            kind: kind, slots: slots, running: local + fleets.values.reduce(0) { $0 + $1.running },
-            workers: fleets.values.reduce(nativeThreads == nil ? 0 : (kind == .thread ? slots : 1))
-            {
+            kind: kind, slots: slots, running: local + fleets.reduce(0) { $0 + $1.running },
+            workers: fleets.reduce(nativeThreads == nil ? 0 : (kind == .thread ? slots : 1)) {
                 $0 + $1.workerCount
             })
     }
 
     package func stop() async {
-        for ticket in running.values where fleets[ticket.call.function.runtime] == nil {
-            ticket.stop(as: .lost)
-        }
-        for fleet in fleets.values { await fleet.stop() }
+        for ticket in running.values { ticket.stop(as: .lost) }
+        for fleet in fleets { await fleet.stop() }
     }
 }

@@ -123,13 +123,18 @@ final class WorkerFleet {
         return worker.longCalls == 0 && isSoonFree && worker.tickets.count < Self.lineLimit
     }
 
-    func run(_ ticket: CallTicket) async -> CallOutcome {
+    /// Takes a call that there is a place for; `ended` is to follow its outcome.
+    func begin(_ ticket: CallTicket) {
         let width = width(ticket.call.cpus)
         reserved = max(0, reserved - width)
         running += width
         crew.fill()
         place(ticket)
-        let outcome = await ticket.outcome()
+    }
+
+    /// Gives back the place of a call that has its outcome.
+    func ended(_ ticket: CallTicket, _ outcome: CallOutcome) {
+        let width = width(ticket.call.cpus)
         if width > 1 { wideCalls = max(0, wideCalls - 1) }
         if ticket.isWaiting {
             waitHasEnded()
@@ -139,7 +144,6 @@ final class WorkerFleet {
             running -= width
         }
         note(outcome, of: ticket)
-        return outcome
     }
 
     private func note(_ outcome: CallOutcome, of ticket: CallTicket) {

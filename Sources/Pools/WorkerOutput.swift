@@ -12,13 +12,13 @@ final class WorkerOutput: EventHandler {
     private let fd: Int32
     private let stream: LogLine.Stream
     private let loop: EventLoop
+    /// As much as is taken at once, so that who writes without end does not hold the loop.
+    private let scratch = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: 64 << 10, alignment: 16)
     private var rest: [UInt8] = []
     private var isOpen = true
     /// Whose words they are now.
     var source: () -> CallSource? = { nil }
-
-    /// Bytes that are taken at once, so that who writes without end does not hold the loop.
-    private static let roundBytes = 64 << 10
 
     /// Takes over the reading end of a pipe.
     init(_ fd: Int32, _ stream: LogLine.Stream, loop: EventLoop) throws(SocketError) {
@@ -28,6 +28,8 @@ final class WorkerOutput: EventHandler {
         _ = fcntl(fd, F_SETFL, O_NONBLOCK)
         try loop.watch(fd, EPOLLIN.rawValue, handler: self)
     }
+
+    deinit { scratch.deallocate() }
 
     func ready(_ events: UInt32) { read() }
 
@@ -43,18 +45,15 @@ final class WorkerOutput: EventHandler {
     @discardableResult
     private func read() -> Bool {
         guard isOpen else { return false }
-        let count = withUnsafeTemporaryAllocation(byteCount: Self.roundBytes, alignment: 16) {
-            let count = Glibc.read(fd, $0.baseAddress, $0.count)
-            if count > 0 { rest += $0[..<count] }
-            return count
-        }
+        let count = Glibc.read(fd, scratch.baseAddress, scratch.count)
         if count < 0, errno == EAGAIN || errno == EINTR { return false }
         guard count > 0 else {
             close()
             return false
         }
+        rest += scratch[..<count]
         tellLines()
-        return count == Self.roundBytes
+        return count == scratch.count
     }
 
     private func tellLines() {

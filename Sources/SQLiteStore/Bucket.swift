@@ -33,9 +33,10 @@ struct Bucket: Hashable {
     }
 
     init(_ job: Job) {
+        let submission = job.submission
         self.init(
-            state: job.state, function: job.submission.function,
-            queue: job.submission.queue ?? "default", pool: job.pool,
-            priority: job.submission.priority, isDelayed: job.notBefore != nil)
+            state: job.state, function: submission.function,
+            queue: submission.queue ?? "default", pool: job.pool,
+            priority: submission.priority, isDelayed: job.notBefore != nil)
     }
 }

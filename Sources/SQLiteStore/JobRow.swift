@@ -35,30 +35,31 @@ enum JobRow {
     static func bind(
         _ job: Job, bucket: Int64, submission file: PayloadFile?, to row: inout RowValues,
     ) {
+        let submission = job.submission
         row.add(job.id.sequence)
         row.add(Int64(bitPattern: job.id.low))
         row.add(bucket)
         row.add(job.state.rawValue)
-        row.add(job.submission.function)
-        row.add(job.submission.queue ?? "default")
+        row.add(submission.function)
+        row.add(submission.queue ?? "default")
         row.add(job.pool.rawValue)
-        row.add(job.submission.priority)
+        row.add(submission.priority)
         row.add(job.attempt)
         row.add(job.createdAt.microseconds)
         bindTimes(job, to: &row)
         row.add(job.itemsDone)
         row.add(job.itemsFailed)
-        if case .map(_, let count, _) = job.submission.work {
+        if case .map(_, let count, _) = submission.work {
             row.add(count)
         } else {
             row.addNull()
         }
         row.add(job.idempotencyKey)
         row.add(job.traceparent)
-        row.add(text(job.submission.tags))
-        if job.cpus == 1 { row.addNull() } else { row.add(job.cpus) }
+        row.add(text(submission.tags))
+        if let cpus = submission.cpus, cpus != 1 { row.add(cpus) } else { row.addNull() }
         bindFailures(job, to: &row)
-        if let file { row.add(file.name) } else { row.add(job.submission.document.bytes) }
+        if let file { row.add(file.name) } else { row.add(submission.document.bytes) }
         bindResult(job, in: nil, to: &row)
     }
 

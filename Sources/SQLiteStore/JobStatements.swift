@@ -9,6 +9,12 @@ final class JobStatements: @unchecked Sendable {
     let buckets: BucketLedger
     /// Beginnings of attempts that the transaction has still to write, unless it brings their ends.
     private var beginnings: [Int64: (attempt: Int, at: Timestamp)] = [:]
+    /// Buckets of jobs without tags whose rows were put in and not changed since: their end need
+    /// not look for them.
+    private var untouched: [Int64: Int64] = [:]
+
+    /// How many jobs it remembers.
+    private static let remembered = 32_768
     private let insertJob: RowStatement
     private let insertTag: RowStatement
     private let deleteTag: RowStatement
@@ -87,17 +93,16 @@ final class JobStatements: @unchecked Sendable {
         }
         buckets.add(1, to: bucket)
         try uploads.insert(job)
-        for tag in job.submission.tags { try insert(tag, bucket, job.id.sequence) }
+        let tags = job.submission.tags
+        for tag in tags { try insert(tag, bucket, job.id.sequence) }
+        if tags.isEmpty, untouched.count < Self.remembered { untouched[job.id.sequence] = bucket }
     }
 
     /// Writes the mutable part of a job, its result in the row or in a file; false when it is not
     /// there any more.
     func update(_ job: Job, result file: PayloadFile? = nil) throws -> Bool {
-        beginnings[job.id.sequence] = nil
-        let found = try placeOf(job.id.sequence) { row in
-            (row.number(0), row.optionalText(1), row.optionalText(11))
-        }
-        guard let (old, tags, oldFile) = found else { return false }
+        if !beginnings.isEmpty { beginnings[job.id.sequence] = nil }
+        guard let (old, tags, oldFile) = try place(before: job) else { return false }
         let bucket = try buckets.number(of: Bucket(job))
         try payloads.drop(oldFile)
         if let file { try payloads.add(file, of: job.id.sequence) }
@@ -114,6 +119,16 @@ final class JobStatements: @unchecked Sendable {
         }
         try move(job.id.sequence, from: old, to: bucket, tags: tags)
         return true
+    }
+
+    /// The bucket, the tags and the result's file of a job that is to be changed.
+    private func place(
+        before job: Job,
+    ) throws -> (bucket: Int64, tags: String?, resultFile: String?)? {
+        if let bucket = untouched.removeValue(forKey: job.id.sequence) { return (bucket, nil, nil) }
+        return try placeOf(job.id.sequence) { row in
+            (row.number(0), row.optionalText(1), row.optionalText(11))
+        }
     }
 
     /// Notes that an attempt has begun; it is written with the end of the transaction.
@@ -134,6 +149,7 @@ final class JobStatements: @unchecked Sendable {
     /// Forgets what a transaction that was undone has done.
     func reset() {
         beginnings = [:]
+        untouched = [:]
         buckets.reset()
         payloads.reset()
     }
@@ -152,6 +168,7 @@ final class JobStatements: @unchecked Sendable {
         }
         guard let (old, tags, new) = found ?? nil else { return }
         let bucket = try buckets.number(of: new)
+        untouched[id] = nil
         try noteStarted.run { row in
             row.add(bucket)
             row.add(attempt)
@@ -172,6 +189,7 @@ final class JobStatements: @unchecked Sendable {
         }
         guard let (old, tags, new) = found ?? nil else { return }
         let bucket = try buckets.number(of: new)
+        untouched[id] = nil
         try queue.run { row in
             row.add(bucket)
             row.add(id)
@@ -200,6 +218,7 @@ final class JobStatements: @unchecked Sendable {
             )
         }
         guard let found, low ?? found.low == found.low else { return false }
+        untouched[id] = nil
         let (bucket, tags) = (found.bucket, found.tags)
         try deleteJob.run { $0.add(id) }
         try payloads.drop(found.submission, found.result)

@@ -9,7 +9,9 @@ extension SQLiteJobStore {
         _ jobs: [Job], batch: BatchKey?, leavingOut isStopping: @escaping @Sendable (JobID) -> Bool,
         durable: @escaping @Sendable ([InsertOutcome]) -> Void,
     ) async throws(StoreError) -> [InsertOutcome] {
-        let files = try await keepLarge("submission", of: jobs) { $0.submission.document }
+        let files =
+            jobs.contains { isLarge($0.submission.document) }
+            ? try await keepLarge("submission", of: jobs) { $0.submission.document } : [:]
         let keySeconds = settings.keySeconds
         return try await writer.perform(files: files.values, durable: durable) {
             database, statements in
@@ -40,7 +42,7 @@ extension SQLiteJobStore {
 
     package func noteStarted(_ id: JobID, attempt: Int, at time: Timestamp) {
         writer.submit(
-            StoreWriter.Change(
+            LooseChange(
                 body: { _, statements in
                     statements.noteStarted(id, attempt: attempt, at: time)
                 },
@@ -59,7 +61,8 @@ extension SQLiteJobStore {
     }
 
     package func update(_ job: Job, adding segments: [ItemSegment]) async throws(StoreError) {
-        let files = try await keepLarge("result", of: [job]) { $0.result }
+        let files =
+            isLarge(job.result) ? try await keepLarge("result", of: [job]) { $0.result } : [:]
         try await writer.perform(files: files.values) { _, statements in
             if try statements.update(job, result: files[job.id]), !segments.isEmpty {
                 try statements.save(segments, of: job.id)
@@ -88,17 +91,20 @@ extension SQLiteJobStore {
 
     // MARK: Files
 
+    /// Whether a text is too large for a row.
+    private func isLarge(_ text: RawJSON?) -> Bool {
+        text?.bytes.count ?? 0 > settings.inlineBytes
+    }
+
     /// Writes what is too large for a row to files, which are on the disk when it returns; the
     /// row that names them comes after.
     private func keepLarge(
         _ part: String, of jobs: [Job], _ text: (Job) -> RawJSON?,
     ) async throws(StoreError) -> [JobID: PayloadFile] {
-        let limit = settings.inlineBytes
-        guard jobs.contains(where: { text($0)?.bytes.count ?? 0 > limit }) else { return [:] }
         var files: [JobID: PayloadFile] = [:]
         var texts: [(file: PayloadFile, text: RawJSON)] = []
         for job in jobs {
-            guard let text = text(job), text.bytes.count > limit else { continue }
+            guard let text = text(job), isLarge(text) else { continue }
             let file = PayloadFile(part, of: job.id, bytes: text.bytes.count)
             files[job.id] = file
             texts.append((file, text))

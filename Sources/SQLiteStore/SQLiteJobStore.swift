@@ -1,3 +1,4 @@
+import CSQLite
 import GRDB
 package import Jobs
 package import Logging
@@ -88,6 +89,7 @@ package final class SQLiteJobStore: JobStore {
         configuration.prepareDatabase { database in
             try database.execute(sql: "PRAGMA cache_size = -8000")
         }
+        _ = forgoesMemoryStatistics
         let pool = try DatabasePool(path: path, configuration: configuration)
         guard try pool.read({ try !Schema.migrator.hasBeenSuperseded($0) }) else {
             throw StoreError.failed("\(path) was written by a later version of Martlet.")
@@ -110,6 +112,11 @@ package final class SQLiteJobStore: JobStore {
         try Schema.migrator.migrate(pool)
         return pool
     }
+
+    /// Once in a process, before its first connection.
+    ///
+    /// Where one was open already, as in tests, SQLite refuses: that costs time and nothing else.
+    private static let forgoesMemoryStatistics = csqlite_forgo_memory_statistics() == 0
 
     /// Transactions committed so far.
     package var commitCount: Int { writer.commitCount }
@@ -137,7 +144,7 @@ package final class SQLiteJobStore: JobStore {
         _ body: @escaping @Sendable (Database) throws -> Void,
         done: @escaping @Sendable (StoreError?) -> Void,
     ) {
-        writer.submit(StoreWriter.Change(body: { database, _ in try body(database) }, done: done))
+        writer.submit(LooseChange(body: { database, _ in try body(database) }, done: done))
     }
 
     func read<Value: Sendable>(

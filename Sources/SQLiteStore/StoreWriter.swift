@@ -9,22 +9,13 @@ import Threads
 /// change becomes. The list of what waits is bounded by its callers, who wait for it.
 final class StoreWriter: @unchecked Sendable {
     // Unchecked: `statements` is used on `thread` alone, and after its end by `stop`.
-    /// One caller's change; it runs inside the transaction.
-    struct Change: Sendable {
-        /// Files that its rows are to name; those that none does go.
-        var files: [PayloadFile] = []
-        let body: @Sendable (Database, JobStatements) throws -> Void
-        /// Told after the commit, or of the error that undid it.
-        let done: @Sendable (StoreError?) -> Void
-    }
-
     private let pool: DatabasePool
     /// nil when the writer has stopped: a connection with statements cannot be closed.
     private var statements: JobStatements?
     private let log: LogKeeper
     private let payloads: PayloadFolder
     private let thread = ThreadExecutor(name: "store-writer", threads: 1)
-    private let waiting = Mutex<[Change]>([])
+    private let waiting = Mutex<[any StoreChange]>([])
     private let commits = Atomic<Int>(0)
     private let counts = Mutex(StoreStatistics())
     /// Files that rows may name after a crash: the log holds a commit of them that has failed, until
@@ -52,30 +43,15 @@ final class StoreWriter: @unchecked Sendable {
         _ body: @escaping @Sendable (Database, JobStatements) throws -> Value,
     ) async throws(StoreError) -> Value {
         let result: Result<Value, StoreError> = await withUnsafeContinuation { continuation in
-            let box = ValueBox<Value>()
             submit(
-                Change(
-                    files: Array(files),
-                    body: { database, statements in
-                        let made = try body(database, statements)
-                        box.set(made)
-                    },
-                    done: { error in
-                        if let error {
-                            continuation.resume(returning: .failure(error))
-                        } else if let made = box.get() {
-                            durable(made)
-                            continuation.resume(returning: .success(made))
-                        } else {
-                            continuation.resume(returning: .failure(.failed("nothing was written")))
-                        }
-                    }))
+                AwaitedChange(
+                    files: Array(files), body: body, durable: durable, continuation: continuation))
         }
         return try result.get()
     }
 
     /// Makes a change some time soon, without waiting for it.
-    func submit(_ change: Change) {
+    func submit(_ change: any StoreChange) {
         let isFirst = waiting.withLock { waiting in
             waiting.append(change)
             return waiting.count == 1
@@ -115,7 +91,7 @@ final class StoreWriter: @unchecked Sendable {
         }
     }
 
-    private func giveUp(_ change: Change, _ error: StoreError, isCertain: Bool) {
+    private func giveUp(_ change: any StoreChange, _ error: StoreError, isCertain: Bool) {
         if isCertain {
             payloads.remove(change.files)
         } else {
@@ -134,7 +110,7 @@ final class StoreWriter: @unchecked Sendable {
         }
     }
 
-    private func commit(_ changes: [Change]) -> (any Error)? {
+    private func commit(_ changes: [any StoreChange]) -> (any Error)? {
         let start = ContinuousClock.now
         let error = transact(changes)
         let (seconds, attoseconds) = (ContinuousClock.now - start).components
@@ -150,12 +126,12 @@ final class StoreWriter: @unchecked Sendable {
         return error
     }
 
-    private func transact(_ changes: [Change]) -> (any Error)? {
+    private func transact(_ changes: [any StoreChange]) -> (any Error)? {
         guard let statements else { return StoreError.failed("the store is closed") }
         do {
             try pool.writeWithoutTransaction { database in
                 try database.inTransaction(.immediate) {
-                    for change in changes { try change.body(database, statements) }
+                    for change in changes { try change.make(in: database, statements) }
                     try statements.finish()
                     return .commit
                 }
@@ -172,7 +148,7 @@ final class StoreWriter: @unchecked Sendable {
 
 extension StoreWriter {
     /// Removes what no row names after a commit.
-    private func removeUnused(of changes: [Change], _ statements: JobStatements) {
+    private func removeUnused(of changes: [any StoreChange], _ statements: JobStatements) {
         let (added, dropped) = statements.payloads.takeChanges()
         let unused = changes.flatMap(\.files).filter { !added.contains($0.name) }
         let overwritten = doubtful.withLock { doubtful in
@@ -181,15 +157,6 @@ extension StoreWriter {
         }
         payloads.remove(dropped + unused + overwritten)
     }
-}
-
-/// Carries a value out of a closure that runs on another thread.
-private final class ValueBox<Value: Sendable>: Sendable {
-    private let value = Mutex<Value?>(nil)
-
-    func set(_ new: Value) { value.withLock { $0 = new } }
-
-    func get() -> Value? { value.withLock { $0 } }
 }
 
 extension StoreError {

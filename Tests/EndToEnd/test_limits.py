@@ -50,13 +50,12 @@ class LimitTests(ServiceTestCase):
     def test_a_call_that_uses_up_its_processor_time_is_ended(self):
         for function in ("burn", "burn_command"):
             with self.subTest(function=function):
-                start = time.monotonic()
                 error = self.failed(
                     "limit", function=function, args=[60], max_cpu_seconds=1,
                     retry={"max_attempts": 1})
                 self.assertEqual((error["type"], error["signal"]), ("CPULimit", signal.SIGXCPU))
-                self.assertGreaterEqual(error["cpu_seconds"], 0.8)
-                self.assertLess(time.monotonic() - start, 15)
+                # Of 60; how long that takes on the clock, other programs decide.
+                self.assertTrue(0.8 <= error["cpu_seconds"] < 10, error["cpu_seconds"])
         self.assertIsInstance(self.server.run(function="burn", args=[1.5]), int)
 
     def test_a_result_that_is_too_large_is_refused(self):

@@ -4,12 +4,13 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import time
 import unittest
 
-from service import BINARY, FUNCTIONS, IS_SANITIZED, ROOT, Server, alive
+from service import BINARY, FUNCTIONS, IS_SANITIZED, ROOT, Server, ServiceTestCase, alive
 
 
 class ServerTests(unittest.TestCase):
@@ -253,6 +254,20 @@ class ServerTests(unittest.TestCase):
         self.assertLess(time.time() - start, 20)  # not 10,000; the figure is the benchmark's
 
 
+class FootprintTests(ServiceTestCase):
+    settings = {"processes": 1, "threads": 1}
+
+    @unittest.skipIf(IS_SANITIZED, "the sanitizer's own memory hides it")
+    def test_code_that_only_the_start_runs_does_not_stay_in_memory(self):
+        def mapped():
+            with open("/proc/%d/status" % self.server.process.pid) as file:
+                return next(int(line.split()[1]) for line in file if line.startswith("RssFile:"))
+
+        start = mapped()
+        self.until(lambda: mapped() < 0.6 * start)
+        self.assertEqual(self.server.run(function="square", args=[12]), 144)
+
+
 class DurabilityTests(unittest.TestCase):
     def test_no_acknowledged_job_is_lost_when_the_server_is_killed(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -324,6 +339,25 @@ class DurabilityTests(unittest.TestCase):
         refused = subprocess.run(command, capture_output=True, text=True, timeout=20)
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("token", refused.stderr)
+
+    def test_a_missing_python_is_told_before_there_are_jobs_for_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            command = folder + "/double"
+            with open(command, "w") as file:
+                file.write("#!/bin/sh\nread n; n=${n#[}; echo $((2 * ${n%]}))\n")
+            os.chmod(command, 0o755)
+            with Server(BINARY, folder, more=["--python", "python-7"]) as server:
+                self.assertEqual(server.run(function="double", args=[21]), 42)
+            with open(folder + "/sums.py", "w") as file:
+                file.write("import martlet\n")
+            refused = subprocess.run(
+                [os.path.join(ROOT, BINARY), "serve", "--listen", "127.0.0.1:0", "--python",
+                 "python-7", "--functions", folder, "--data", folder + "/data"],
+                capture_output=True, text=True, timeout=20)
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn(
+                'there is no program "python-7" (--python), which %s/sums.py wants' % folder,
+                refused.stderr)
 
     def test_a_token_is_asked_of_all_but_health_checks(self):
         with tempfile.NamedTemporaryFile("w") as file:

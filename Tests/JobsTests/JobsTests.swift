@@ -79,6 +79,7 @@ import Testing
         (#"{"function":"f","timeout":-1}"#, "/timeout", .invalidMember),
         (#"{"function":"f","priority":1.5}"#, "/priority", .invalidMember),
         (#"{"function":"f","tags":["a",1]}"#, "/tags/1", .invalidMember),
+        (#"{"function":"f","tags":["a\u0000b"]}"#, "/tags/0", .invalidMember),
         (#"{"function":"f","retry":{"max_attempts":0}}"#, "/retry/max_attempts", .invalidMember),
         (
             #"{"function":"f","delay":1,"not_before":"2026-01-01T00:00:00Z"}"#, "/not_before",

@@ -42,6 +42,34 @@ import Testing
         store.close()
     }
 
+    @Test func `jobs lie in their buckets whichever way they come to their ends`() async throws {
+        let store = try SQLiteJobStore(directory: directory)
+        let jobs = try (0..<5).map { number in
+            try job(number == 4 ? ",\"tags\":[\"t\"]" : "")
+        }
+        _ = try await store.insert(jobs)
+        let now = Timestamp.now()
+        // The first has its end at once, the second after its start, the third after a retry; the
+        // fourth is forgotten before, and the fifth has a tag.
+        store.noteStarted(jobs[1].id, attempt: 1, at: now)
+        var retried = jobs[2]
+        retried.attempt = 1
+        try await store.update(retried, adding: [])
+        #expect(try await store.delete(jobs[3].id))
+        for var job in jobs {
+            job.state = .succeeded
+            job.attempt = 1
+            (job.startedAt, job.endedAt, job.expiresAt) = (now, now, now.adding(seconds: 60))
+            try await store.update(job, adding: [])
+        }
+        #expect(
+            try await store.counts() == [QueueCount(queue: "default", state: .succeeded, count: 4)])
+        #expect(try await store.job(jobs[3].id) == nil)
+        #expect(try await store.list(JobQuery(tag: "t")).map(\.state) == [.succeeded])
+        store.close()
+        #expect(try StoreDoctor.examine(directory).findings.map(\.text) == [])
+    }
+
     @Test func `a second server is refused by name`() throws {
         let store = try SQLiteJobStore(directory: directory)
         let error = #expect(throws: StoreError.self) { try SQLiteJobStore(directory: directory) }

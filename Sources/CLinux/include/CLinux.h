@@ -73,6 +73,10 @@ void clinux_name_thread(const char *name);
 /// soon keep some tens of megabytes of them for each thread.
 void clinux_return_large_memory(void);
 
+/// Unmaps the pages of the program's and its libraries' files that cannot be written to; those that are still
+/// needed come back from the page cache when they are next touched.
+void clinux_drop_code_pages(void);
+
 /// Number of CPUs in this process's affinity mask, at least 1.
 int clinux_affinity_cpus(void);
 
