@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #ifndef CLOSE_RANGE_CLOEXEC
@@ -166,6 +167,13 @@ pid_t clinux_spawn(const struct clinux_spawn *spawn) {
 }
 
 void clinux_become_subreaper(void) { prctl(PR_SET_CHILD_SUBREAPER, 1); }
+
+bool clinux_is_delegated(const char *path) {
+    char mark = 0;
+    // The second is of versions before 251, and root alone reads it.
+    return (getxattr(path, "user.delegate", &mark, 1) == 1 ||
+            getxattr(path, "trusted.delegate", &mark, 1) == 1) && mark == '1';
+}
 
 int clinux_pidfd_open(pid_t pid) {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);

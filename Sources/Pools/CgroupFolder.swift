@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 package import Logging
 import Synchronization
@@ -45,6 +46,9 @@ package final class CgroupFolder: Sendable {
         let controllers = base.words("cgroup.controllers")
         guard controllers.contains("memory") else {
             throw CgroupRefusal("\(path) has no memory controller")
+        }
+        guard Self.isHandedOut(path) else {
+            throw CgroupRefusal("systemd keeps \(path); the unit wants Delegate=memory pids")
         }
         countsProcesses = controllers.contains("pids")
         let before = base.words("cgroup.subtree_control")
@@ -132,6 +136,15 @@ package final class CgroupFolder: Sendable {
     }
 
     // MARK: Where we are
+
+    /// Whether a cgroup, if it is a unit of systemd's, is the unit's own to change.
+    ///
+    /// Else systemd may take the controllers away, and with them the bounds, whenever it looks at its
+    /// units again.
+    private static func isHandedOut(_ path: String) -> Bool {
+        guard path.hasSuffix(".service") || path.hasSuffix(".scope") else { return true }
+        return clinux_is_delegated(path)
+    }
 
     /// The path in the hierarchy of version 2, of `/proc/PID/cgroup`; of a server that was started by
     /// one that had moved it to its leaf, that of the leaf's parent.

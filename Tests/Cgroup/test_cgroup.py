@@ -27,9 +27,9 @@ class Branch:
 
     count = 0
 
-    def __init__(self, owner=None):
+    def __init__(self, owner=None, kind=""):
         Branch.count += 1
-        self.path = "%s/test-%d" % (TREE, Branch.count)
+        self.path = "%s/test-%d%s" % (TREE, Branch.count, kind)
         os.mkdir(self.path)
         if owner is not None:
             for name in ("", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"):
@@ -336,6 +336,13 @@ class StartTests(PatientTestCase):
         self.assertIsInstance(server.run(function="work", args=[0]), int)
         self.assertEqual(self.branch.below(), [])
         self.assertIn(str(other.pid), self.branch.read("cgroup.procs").split())
+
+    def test_a_unit_of_systemds_must_hand_it_out(self):
+        self.branch = Branch(kind=".service")
+        self.addCleanup(self.branch.remove)
+        self.assertIn("the unit wants Delegate=memory pids", self.refused())
+        os.setxattr(self.branch.path, "user.delegate", b"1")
+        self.serve("--worker-cgroups", "on")
 
     def test_two_servers_do_not_share_one(self):
         first = self.serve()

@@ -38,6 +38,9 @@ pid_t clinux_spawn(const struct clinux_spawn *spawn);
 /// Makes this process the parent of all descendants whose own parent ends.
 void clinux_become_subreaper(void);
 
+/// Whether systemd has marked a cgroup's folder as handed out to its unit (`Delegate=`).
+bool clinux_is_delegated(const char *path);
+
 /// A descriptor that becomes readable when the process ends, or -errno.
 int clinux_pidfd_open(pid_t pid);
 
