@@ -52,7 +52,7 @@ package struct NativeCatalogue: Sendable {
         if let whole = x.int {
             let (product, overflow) = whole.multipliedReportingOverflow(by: whole)
             return overflow
-                ? number(String(Int128(whole) * Int128(whole))) : number(product.magnitude)
+                ? number(String(Int128(whole) * Int128(whole))) : RawJSON(product.magnitude)
         }
         guard let fraction = x.double else {
             throw NativeArguments.refusal("wants \"x\" as a number")
@@ -121,21 +121,6 @@ package struct NativeCatalogue: Sendable {
 
     private static func number(_ digits: String) -> RawJSON {
         RawJSON(trusted: Array(digits.utf8)[...])
-    }
-
-    /// The same without a text of its own, for functions that are mapped over millions of items.
-    private static func number(_ value: UInt) -> RawJSON {
-        var digits = InlineArray<20, UInt8>(repeating: 0)
-        var (first, rest) = (20, value)
-        repeat {
-            first -= 1
-            digits[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-            rest /= 10
-        } while rest > 0
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(20 - first)
-        for place in first..<20 { bytes.append(digits[place]) }
-        return RawJSON(trusted: bytes[...])
     }
 
     /// Reads a regular file whole.

@@ -42,7 +42,7 @@ package struct EventSubject: Sendable {
         function = job.functionName
         queue = job.queue
         pool = job.pool
-        tags = job.submission.tags
+        tags = job.tags
     }
 }
 

@@ -57,7 +57,7 @@ actor MapRun {
         let wanted = job.submission.concurrency ?? slots
         // As joblib counts: -1 is all slots, -2 all but one.
         let allowed = wanted > 0 ? min(wanted, slots) : slots + 1 + wanted
-        let width = max(1, isUploading ? allowed : min(allowed, job.submission.work.itemCount ?? 0))
+        let width = max(1, isUploading ? allowed : min(allowed, job.itemCount ?? 0))
         flights = width < slots ? width : min(slots * 8, slots + 32)
         planner = ChunkPlanner(
             done: ended, size: job.submission.chunk, width: width, itemSeconds: itemSeconds)

@@ -88,6 +88,11 @@ extension Job {
     /// Slots of its pool that a call takes.
     package var cpus: Int { request.submission.cpus ?? 1 }
 
+    package var tags: [String] { request.submission.tags }
+
+    /// Of a map; nil of a call.
+    package var itemCount: Int? { request.submission.work.itemCount }
+
     package var isMap: Bool { request.submission.work.isMap }
 
     /// Of the submission as it was sent.

@@ -13,13 +13,13 @@ enum JobDocument {
     private static func writeHead(_ job: Job, to writer: inout JSONWriter) {
         writer.beginObject()
         writer.member("id", job.id)
-        writer.member("function", job.submission.function)
+        writer.member("function", job.functionName)
         writer.member("state", job.state.rawValue)
         writer.member("pool", job.pool.rawValue)
-        writer.member("queue", job.submission.queue ?? "default")
-        writer.member("priority", job.submission.priority)
+        writer.member("queue", job.queue)
+        writer.member("priority", job.priority)
         writer.member("cpus", job.cpus)
-        writer.member("tags", job.submission.tags)
+        writer.member("tags", job.tags)
         writer.member("attempt", job.attempt)
         writer.member("created_at", job.createdAt)
         time("not_before", job.notBefore, &writer)
@@ -27,7 +27,7 @@ enum JobDocument {
         time("ended_at", job.endedAt, &writer)
         time("expires_at", job.expiresAt, &writer)
         if let trace = job.traceparent { writer.member("traceparent", trace) }
-        if case .map(_, let count, _) = job.submission.work {
+        if let count = job.itemCount {
             writer.member("items", count)
             if job.isUploading { writer.member("uploading", true) }
             writer.key("progress")

@@ -13,7 +13,7 @@ extension JobRoutes {
         let onlyFailed = try wantsOnlyFailed(request)
         let wait = try number(request, "wait", 0...3600)
         guard let job = try await queue.job(id) else { throw Problem.noJob(id.description) }
-        guard job.submission.work.isMap else {
+        guard job.isMap else {
             throw Problem(
                 409, "not-a-map", "The job has no items",
                 "Job \(id) is a single call; its result is at /v1/jobs/\(id)/result.")
@@ -85,7 +85,7 @@ private final class ItemStream: Sendable {
     private func checkThatAllWereThere(upTo end: ItemCursor) async throws {
         guard let found = try await queue.job(job) else { throw Problem.noJob(job.description) }
         guard case .index(let next) = end, !onlyFailed, found.state == .succeeded else { return }
-        if next < found.submission.work.itemCount ?? 0 { throw Problem.expired(job) }
+        if next < found.itemCount ?? 0 { throw Problem.expired(job) }
     }
 
     private func lines(_ segment: ItemSegment, from first: Int) -> [UInt8] {

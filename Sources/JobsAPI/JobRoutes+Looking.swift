@@ -39,7 +39,7 @@ extension JobRoutes {
             throw problem
         case .succeeded:
             if let expires = job.expiresAt, expires < .now() { throw Problem.expired(id) }
-            if job.submission.work.isMap { return mapResult(of: job) }
+            if job.isMap { return mapResult(of: job) }
             guard let response = callResult(of: job) else { throw Problem.expired(id) }
             return response
         }
@@ -47,7 +47,7 @@ extension JobRoutes {
 
     /// The results of a map as one array, streamed from the store.
     func mapResult(of job: Job) -> HTTPResponse {
-        let (id, count) = (job.id, job.submission.work.itemCount ?? 0)
+        let (id, count) = (job.id, job.itemCount ?? 0)
         let state = StreamState(next: 0)
         let queue = self.queue
         return HTTPResponse(

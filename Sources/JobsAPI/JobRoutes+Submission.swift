@@ -10,7 +10,7 @@ extension JobRoutes {
         guard let job = try await queue.summary(of: id, waiting: 0, resultUpTo: 0) else {
             throw Problem.noJob(id.description)
         }
-        return try await job.submission.work.isMap ? mapSubmission(id) : callSubmission(id)
+        return try await job.isMap ? mapSubmission(id) : callSubmission(id)
     }
 
     private func callSubmission(_ id: JobID) async throws -> HTTPResponse {

@@ -119,9 +119,11 @@ package struct JSONWriter {
     }
 
     package mutating func value(_ number: Int) {
-        guard 0..<10 ~= number else { return append(number: String(number)) }
         separate()
-        bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number))
+        bytes.append(addingCapacity: 20) { room in
+            if number < 0 { room.append(UInt8(ascii: "-")) }
+            room.append(decimal: number.magnitude)
+        }
     }
 
     /// Numbers that JSON cannot say become null.
@@ -177,6 +179,18 @@ package struct JSONWriter {
 }
 
 extension OutputSpan<UInt8> {
+    /// Appends up to 20 digits, for which there must be room.
+    mutating func append(decimal value: UInt) {
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var (first, rest) = (20, value)
+        repeat {
+            first -= 1
+            digits[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
+        for place in first..<20 { append(digits[place]) }
+    }
+
     /// Appends octets, for which there must be room.
     fileprivate mutating func append(copying octets: UnsafeBufferPointer<UInt8>) {
         withUnsafeMutableBufferPointer { room, count in

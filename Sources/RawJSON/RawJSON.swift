@@ -42,6 +42,11 @@ package struct RawJSON: Sendable, Hashable {
         bytes = literal.withUTF8Buffer { ArraySlice(Array($0)) }
     }
 
+    /// A whole number, without a text of its own.
+    package init(_ number: UInt) {
+        bytes = [UInt8](capacity: 20) { $0.append(decimal: number) }[...]
+    }
+
     package static let null = RawJSON(literal: "null")
     package static let emptyArray = RawJSON(literal: "[]")
     package static let emptyObject = RawJSON(literal: "{}")

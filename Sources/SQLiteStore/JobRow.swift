@@ -128,7 +128,7 @@ enum JobRow {
             throw StoreError.failed("job \(id(row)) is damaged; see martlet doctor")
         }
         var job = try job(row, submission)
-        if job.submission.work.isMap, let count = row.optionalNumber(.itemCount) {
+        if job.isMap, let count = row.optionalNumber(.itemCount) {
             job.submission.setItemCount(Int(count))
         }
         readEnds(row, &job)

@@ -93,7 +93,7 @@ final class JobStatements: @unchecked Sendable {
         }
         buckets.add(1, to: bucket)
         try uploads.insert(job)
-        let tags = job.submission.tags
+        let tags = job.tags
         for tag in tags { try insert(tag, bucket, job.id.sequence) }
         if tags.isEmpty, untouched.count < Self.remembered { untouched[job.id.sequence] = bucket }
     }
