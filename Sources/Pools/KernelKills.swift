@@ -3,7 +3,8 @@ import Synchronization
 /// Tells whether the kernel has killed a process of this server's cgroup for want of memory.
 ///
 /// For processes that have no cgroup of their own, which would tell of them alone. Such a process ends
-/// by SIGKILL, as one does that somebody else kills; only the cgroup's count tells them apart. Both versions of cgroups have one (memory.events; memory.oom_control).
+/// by SIGKILL, as one does that somebody else kills; only the cgroup's count tells them apart. Both
+/// versions of cgroups have one (memory.events; memory.oom_control).
 package final class KernelKills: Sendable {
     private let counter: (path: String, label: String)?
     private let seen: Mutex<Int>

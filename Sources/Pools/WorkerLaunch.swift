@@ -82,10 +82,15 @@ func spawnProcess(
     let arguments = words.map { strdup($0) } + [nil]
     let environment = launch.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
     defer { for text in arguments + environment { free(text) } }
-    let cgroup = launch.cgroups?.makeWorker(
+    var made = launch.cgroups?.makeWorker(
         memoryBytes: launch.limits.memoryBytes, processes: launch.rules.processes)
-    let folder = cgroup.map { open($0.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) } ?? -1
+    let folder = made.map { open($0.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) } ?? -1
     defer { if folder >= 0 { close(folder) } }
+    if folder < 0 {
+        made?.remove()
+        made = nil
+    }
+    let cgroup = made
     return arguments.withUnsafeBufferPointer { arguments in
         environment.withUnsafeBufferPointer { environment in
             guard let argv = arguments.baseAddress, let envp = environment.baseAddress else {
