@@ -150,6 +150,19 @@ class DebianImageTests(ImageTests, unittest.TestCase):
             time.sleep(0.05)
 
 
+    def test_what_it_runs_can_be_in_a_sandbox(self):
+        opened = ["unmask=ALL"] if ENGINE == "podman" else [
+            "systempaths=unconfined", "seccomp=unconfined"]
+        with self.container(more=[
+                *("--security-opt=" + option for option in opened),
+                "--env=MARTLET_SANDBOX=true"]) as container:
+            container.wait_until_ready()
+            for path, can in [("/tmp/file", True), ("/data/file", False)]:
+                self.assertEqual(container.run(function="can_write", args=[path]), can, path)
+            self.assertEqual(container.run(function="same", args=[1, "two"]), [1, "two"])
+            self.assertIn("bwrap", container.names())
+
+
 class MinimalImageTests(ImageTests, unittest.TestCase):
     image = "martlet:test-minimal"
     sleeper = "sleep"
