@@ -8,7 +8,7 @@ import time
 import unittest
 from unittest import mock
 
-from service import BINARY, FUNCTIONS, Server, high_water
+from service import BINARY, FUNCTIONS, IS_SANITIZED, Server, high_water
 
 ITEMS = 1_000_000
 LINES = 10_000
@@ -83,8 +83,9 @@ class MillionTests(unittest.TestCase):
         self.assertEqual(len(set(ran)), ITEMS)
         # Again ran what was under way and what was not written yet, 0.2 s of it at most.
         self.assertLess(len(ran) - ITEMS, ITEMS // 10)
-        self.assertLess(max(first[0], second[0]), 200)
-        self.assertLess(max(first[1], second[1]), 60)
+        if not IS_SANITIZED:
+            self.assertLess(max(first[0], second[0]), 200)
+            self.assertLess(max(first[1], second[1]), 60)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class TLSTests(ServiceTestCase):
                 ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                  "-nodes", "-keyout", folder + "/key", "-out", folder + "/certificate", "-days", "2",
                  "-subj", "/CN=martlet.example"], check=True, capture_output=True)
-        server = type(self.server)(".build/debug/martlet", self.functions, data=data, more=(
+        server = type(self.server)(BINARY, self.functions, data=data, more=(
             "--tls-cert", folder + "/certificate", "--tls-key", folder + "/key", *more))
         self.addCleanup(server.__exit__)
         return server
