@@ -72,11 +72,11 @@ let package = Package(
         module(
             "SQLiteStore",
             [
-                "Jobs", "RawJSON", "Threads", "CSQLite",
+                "Jobs", "RawJSON", "Threads", "CLinux", "CSQLite",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"), logging,
             ], more: unchecked),
-        module("Blobs", ["Threads", "Digests"]),
+        module("Blobs", ["Threads", "Digests", "CLinux"]),
         module(
             "Functions", ["WebClient", "Jobs", "RawJSON", "CEmbedded", "CLinux", "Digests"],
             more: unchecked),

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Synchronization
 import Threads
@@ -157,9 +158,7 @@ package final class BlobFolder: Sendable {
         defer { closedir(folder) }
         var found: [File] = []
         while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { raw in
-                String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
-            }
+            let name = String(cString: clinux_entry_name(entry))
             var status = stat()
             guard !name.hasPrefix("."), stat(path + "/" + name, &status) == 0 else { continue }
             found.append(

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 package import Jobs
 import RawJSON
@@ -30,9 +31,7 @@ package struct FunctionFolder: Sendable, Equatable {
         defer { closedir(folder) }
         var found: [Entry] = []
         while let item = readdir(folder) {
-            let name = withUnsafePointer(to: &item.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
+            let name = String(cString: clinux_entry_name(item))
             if name.hasPrefix(".") || name.hasPrefix("_") { continue }
             if let entry = Self.entry(path + "/" + name) { found.append(entry) }
         }

@@ -126,9 +126,7 @@ package final class CgroupFolder: Sendable {
         defer { closedir(folder) }
         var found: [Cgroup] = []
         while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
+            let name = String(cString: clinux_entry_name(entry))
             guard name.hasPrefix(Self.workerPrefix) else { continue }
             found.append(Cgroup(path: base.path + "/" + name))
         }

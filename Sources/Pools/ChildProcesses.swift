@@ -78,9 +78,7 @@ package final class ChildProcesses: Sendable {
         defer { closedir(tasks) }
         var found: [pid_t] = []
         while let entry = readdir(tasks) {
-            let name = withUnsafePointer(to: entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
+            let name = String(cString: clinux_entry_name(entry))
             guard let file = fopen("/proc/self/task/\(name)/children", "r") else { continue }
             defer { fclose(file) }
             var bytes = [UInt8](repeating: 0, count: 64 << 10)

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Jobs
 
@@ -41,9 +42,7 @@ struct PayloadFiles: Sendable {
         defer { closedir(folder) }
         var found: [String] = []
         while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { raw in
-                String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
-            }
+            let name = String(cString: clinux_entry_name(entry))
             if !name.hasPrefix(".") { found.append(name) }
         }
         return found

@@ -205,7 +205,7 @@ final class HTTP2Connection: @unchecked Sendable {
             request.body = open.takeBody()
             bodyBytes -= request.body.count
         }
-        open.request = request
+        // The stream does not keep it: a body that is read from the stream holds that.
         if let response = home.service.quickAnswer(request, by: route),
             home.service.isPlain(response)
         {

@@ -3,6 +3,7 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +29,10 @@ struct clinux_spawn {
     int64_t processes;              ///< RLIMIT_NPROC, or 0
     int cgroup;                     ///< folder of the cgroup (version 2) it begins in, or -1
 };
+
+/// The name of an entry that readdir(3) has given. Swift would copy the 256 bytes that the field may have, of
+/// which only as many are there as the name takes.
+static inline const char *clinux_entry_name(const struct dirent *entry) { return entry->d_name; }
 
 /// Starts a child in a process group of its own that the kernel kills when the calling *thread*
 /// ends. Every descriptor above 3 is closed in the child, its signal mask and dispositions are
