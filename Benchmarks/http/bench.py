@@ -280,6 +280,8 @@ def main():
     for run in range(options.runs):
         print("  run %d" % (run + 1), file=sys.stderr)
         for kind in kinds:
+            # What the server before has written would be written while this one is measured.
+            os.sync()
             with kind() as server:
                 for name in options.works or WORKS:
                     if kind.works is None or name in kind.works:
