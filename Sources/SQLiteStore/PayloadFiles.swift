@@ -126,7 +126,10 @@ struct PayloadHold {
         }
     }
 
-    func release() { close(fd) }
+    func release() {
+        flock(fd, LOCK_UN)  // as of `StoreLock`
+        close(fd)
+    }
 }
 
 extension StoreError {

@@ -38,5 +38,10 @@ struct StoreLock {
 
     private static var error: String { String(cString: strerror(errno)) }
 
-    func release() { close(fd) }
+    /// A process that is just being started has the descriptor, too: closing it here alone would leave
+    /// the folder locked until that one executes.
+    func release() {
+        flock(fd, LOCK_UN)
+        close(fd)
+    }
 }
