@@ -1,5 +1,6 @@
 """What the end-to-end tests share: the binary, a server for a class, packages from PyPI."""
 
+import fcntl
 import json
 import os
 import site
@@ -44,18 +45,20 @@ def use_packages():
     """Makes what Tests/requirements.txt names importable, installing it the first time."""
     with open(ROOT + "/Tests/requirements.txt") as file:
         wanted = sys.version + "\n" + file.read()
-    try:
-        with open(VENV + "/made-of") as file:
-            made_of = file.read()
-    except FileNotFoundError:
-        made_of = None
-    if made_of != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-        subprocess.run(
-            [VENV + "/bin/pip", "install", "--quiet", "--disable-pip-version-check",
-             "--requirement", ROOT + "/Tests/requirements.txt"], check=True)
-        with open(VENV + "/made-of", "w") as file:
-            file.write(wanted)
+    with open(ROOT + "/.build/venv.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # `make repeat` has several rounds at once
+        try:
+            with open(VENV + "/made-of") as file:
+                made_of = file.read()
+        except FileNotFoundError:
+            made_of = None
+        if made_of != wanted:
+            subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
+            subprocess.run(
+                [VENV + "/bin/pip", "install", "--quiet", "--disable-pip-version-check",
+                 "--requirement", ROOT + "/Tests/requirements.txt"], check=True)
+            with open(VENV + "/made-of", "w") as file:
+                file.write(wanted)
     site.addsitedir("%s/lib/python%d.%d/site-packages" % (VENV, *sys.version_info[:2]))
 
 
