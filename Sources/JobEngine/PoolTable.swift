@@ -2,20 +2,28 @@ import Jobs
 
 /// A value for each pool: what a dictionary would hash names for, many times a job.
 struct PoolTable<Value> {
-    private var values: [Value]
+    private var thread, process, async: Value
 
-    init(_ value: (PoolKind) -> Value) { values = PoolKind.allCases.map(value) }
-
-    subscript(kind: PoolKind) -> Value {
-        get { values[Self.place(of: kind)] }
-        _modify { yield &values[Self.place(of: kind)] }
+    init(_ value: (PoolKind) -> Value) {
+        thread = value(.thread)
+        process = value(.process)
+        async = value(.async)
     }
 
-    private static func place(of kind: PoolKind) -> Int {
-        switch kind {
-        case .thread: 0
-        case .process: 1
-        case .async: 2
+    subscript(kind: PoolKind) -> Value {
+        get {
+            switch kind {
+            case .thread: thread
+            case .process: process
+            case .async: async
+            }
+        }
+        _modify {
+            switch kind {
+            case .thread: yield &thread
+            case .process: yield &process
+            case .async: yield &async
+            }
         }
     }
 }
