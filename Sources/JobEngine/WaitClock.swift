@@ -10,12 +10,14 @@ import Synchronization
 final class WaitClock: Sendable {
     private let loop: EventLoop
     private let state = Mutex(State())
+    /// The one timer, and the deadline for which it is set; for the loop's thread alone.
+    private nonisolated(unsafe) var timer: (deadline: LoopInstant, timer: LoopTimer)?
 
     private struct State {
         var waits = Heap<Wait>()
         /// How many of them have ended before their time.
         var ended = 0
-        /// When the timer fires that is to come first; nil when there is none.
+        /// When the timer is to fire, of which the loop may still have to hear; nil when not.
         var next: LoopInstant?
     }
 
@@ -42,7 +44,7 @@ final class WaitClock: Sendable {
             state.next = deadline
             return true
         }
-        if isNext { loop.execute { self.schedule(deadline) } }
+        if isNext { loop.execute { self.setTimer() } }
     }
 
     func waitHasEnded() {
@@ -57,15 +59,20 @@ final class WaitClock: Sendable {
         state.ended = 0
     }
 
-    private func schedule(_ deadline: LoopInstant) {
-        let delay = max(.zero, deadline - .current())
-        loop.schedule(after: delay) { self.fire(deadline) }
+    /// Sets the timer for the deadline that is the next now, whatever it was set for.
+    private func setTimer() {
+        let next = state.withLock { $0.next }
+        if timer?.deadline == next { return }
+        timer?.timer.cancel()
+        timer = next.map { deadline in
+            let delay = max(.zero, deadline - .current())
+            return (deadline, loop.schedule(after: delay) { self.fire() })
+        }
     }
 
-    private func fire(_ deadline: LoopInstant) {
-        let (due, next) = state.withLock { state -> ([JobWaiters.Waiter], LoopInstant?) in
-            // An earlier one has come after this timer was set, and takes care of all.
-            guard state.next == deadline else { return ([], nil) }
+    private func fire() {
+        timer = nil
+        let due = state.withLock { state in
             Self.tidy(&state)
             let now = LoopInstant.current()
             var due: [JobWaiters.Waiter] = []
@@ -74,9 +81,9 @@ final class WaitClock: Sendable {
                 state.waits.removeMin()
             }
             state.next = state.waits.min?.deadline
-            return (due, state.next)
+            return due
         }
+        setTimer()
         for waiter in due { waiter.resume(nil) }
-        if let next { schedule(next) }
     }
 }

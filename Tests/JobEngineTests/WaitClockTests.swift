@@ -29,6 +29,25 @@ import Testing
         #expect(ended == [30, 0.1, 0.35, 0.6])
     }
 
+    @Test func `a nearer deadline takes the timer's place`() async throws {
+        weak var released: WaitClock?
+        do {
+            let clock = WaitClock(on: loop)
+            released = clock
+            let long = JobWaiters.Waiter()
+            async let hour = long.wait(seconds: 3600, by: clock)
+            for _ in 0..<5 { _ = await JobWaiters.Waiter().wait(seconds: 0.01, by: clock) }
+            long.resume(nil)
+            _ = await hour
+            // When this one has ended, there is nothing left to set a timer for.
+            _ = await JobWaiters.Waiter().wait(seconds: 0.01, by: clock)
+        }
+        await withCheckedContinuation { done in loop.execute { done.resume() } }
+        // A timer that had been left would hold the clock for an hour.
+        #expect(released == nil)
+        loop.stop()
+    }
+
     @Test func `a short wait ends in its time after thousands that ended before theirs`() async {
         defer { loop.stop() }
         for _ in 0..<5000 {
