@@ -29,6 +29,8 @@ final class Runtimes: Sendable {
     /// A worker that starts between a change and the look at the folder has the new functions, while
     /// others run the old ones still, whose results must not be kept as those of the new version.
     private let wantsGreeting = Atomic(true)
+    private let hasPython: Bool
+    private let isPythonStarted = Atomic(false)
 
     init(
         _ configuration: Configuration, natives: NativeCatalogue, catalogue: FunctionCatalogue,
@@ -51,6 +53,7 @@ final class Runtimes: Sendable {
         let package =
             try wantsPython(configuration, folder, logger)
             ? EmbeddedFiles.installPython(below: configuration.data) : nil
+        hasPython = package != nil
         let shut = try package.flatMap { package in
             try SandboxedPrograms(configuration, package: package, children: children)
         }
@@ -85,20 +88,14 @@ final class Runtimes: Sendable {
     }
 
     /// Learns the functions; waits for the first Python worker's greeting, 5 s at most.
+    ///
+    /// Past that the jobs of functions that it may bring wait for it.
     func start() async {
         let entries = folder?.entries() ?? []
         known.withLock { $0 = entries }
         catalogue.replace(.command, functions: FunctionFolder.commands(in: entries))
-        guard allowsPickle || entries.contains(where: \.isPython) else { return }
-        let (catalogue, logger, greetings) = (catalogue, logger, greetings.continuation)
-        await process.startPython { [weak self] hello in
-            guard let self, wantsGreeting.exchange(false, ordering: .relaxed) else { return }
-            let broken = read(hello, into: catalogue)
-            for file in broken {
-                logger.error(
-                    "cannot import", metadata: ["file": "\(file.file)", "error": "\(file.error)"])
-            }
-            greetings.yield()
+        guard allowsPickle || entries.contains(where: \.isPython), await startPython() else {
+            return
         }
         await withTaskGroup { group in
             group.addTask {
@@ -108,6 +105,26 @@ final class Runtimes: Sendable {
             await group.next()
             group.cancelAll()
         }
+        if let reading = catalogue.reading { logger.notice("\(reading) Their jobs wait.") }
+    }
+
+    /// Starts the Python workers; the first to greet tells the catalogue what there is.
+    ///
+    /// - Returns: whether it did; not if they were started before, or there is no Python.
+    private func startPython() async -> Bool {
+        guard hasPython, !isPythonStarted.exchange(true, ordering: .relaxed) else { return false }
+        let (catalogue, logger, greetings) = (catalogue, logger, greetings.continuation)
+        catalogue.expect(.python)
+        await process.startPython { [weak self] hello in
+            guard let self, wantsGreeting.exchange(false, ordering: .relaxed) else { return }
+            let broken = read(hello, into: catalogue)
+            for file in broken {
+                logger.error(
+                    "cannot import", metadata: ["file": "\(file.file)", "error": "\(file.error)"])
+            }
+            greetings.yield()
+        }
+        return true
     }
 
     /// Tells what runs in the pools where the server is reached; nothing if it cannot be from here.
@@ -141,6 +158,8 @@ final class Runtimes: Sendable {
             guard isChanged else { continue }
             logger.notice("functions have changed; new workers take over")
             catalogue.replace(.command, functions: FunctionFolder.commands(in: entries))
+            // The first file of Python's in the folder, perhaps.
+            if entries.contains(where: \.isPython), await startPython() { continue }
             await process.reloadPython()
             wantsGreeting.store(true, ordering: .relaxed)
             for pool in all where pool !== process { await pool.reloadPython() }

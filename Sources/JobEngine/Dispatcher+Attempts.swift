@@ -103,16 +103,6 @@ extension Dispatcher {
             uploads: uploads, loop: loop)
     }
 
-    /// What becomes of a job whose function has gone since it was submitted.
-    func absence(of function: String) -> Failure {
-        Failure(
-            .unavailable, type: "LookupError",
-            message: "There is no function \"\(function)\" any more.\(catalogue.excuse)")
-    }
-
-    /// Whether what is missing may come back without another submission.
-    var hasBrokenFiles: Bool { !catalogue.broken.isEmpty }
-
     func retryPolicy(of job: Job, _ function: Function?) -> RetryPolicy {
         job.submission.retry ?? function?.retry ?? RetryPolicy()
     }

@@ -141,11 +141,12 @@ actor Dispatcher {
     /// Takes ready jobs from the store into memory.
     func refill(_ pool: PoolKind) async {
         overflowed[pool] = false
-        let (live, now) = (live, Timestamp.now())
+        let (live, catalogue, now) = (live, catalogue, Timestamp.now())
         readings += 1
         do throws(StoreError) {
             let jobs = try await store.queued(
-                in: pool, dueAt: now, limit: ready.maxJobs, maxBytes: ready.maxBytes
+                in: pool, dueAt: now, limit: ready.maxJobs, maxBytes: ready.maxBytes,
+                leavingOutFunctions: { catalogue.awaits($0) }
             ) { live.state(of: $0) != nil }
             for job in jobs where !departed.contains(job.id) { add(job) }
             if !jobs.isEmpty { overflowed[pool] = true }  // there may be more
@@ -166,6 +167,22 @@ actor Dispatcher {
         let loop = self.loop
         for kind in PoolKind.allCases {
             await pools[kind]?.whenRoom { loop.execute { self.assumeIsolated { $0.pump(kind) } } }
+        }
+    }
+
+    /// Looks for jobs that have waited for their functions when the functions are others.
+    func watchFunctions() {
+        let loop = self.loop
+        catalogue.whenReplaced { [weak self] in
+            guard let self else { return }
+            loop.execute { self.assumeIsolated { $0.functionsHaveChanged() } }
+        }
+    }
+
+    private func functionsHaveChanged() {
+        for kind in PoolKind.allCases {
+            overflowed[kind] = true  // by what was left in the store for want of its function
+            pump(kind)
         }
     }
 
@@ -191,6 +208,11 @@ actor Dispatcher {
                     refused[kind] = entry.sequence
                     break
                 }
+            } else if let job, catalogue.awaits(entry.function) {
+                // Left to the store, out of the way of others; `functionsHaveChanged` takes it again.
+                ready.removeFirst(in: kind)
+                live.remove(job.id)
+                continue
             } else if homeless.count >= Self.homelessLimit {
                 break
             }

@@ -1,3 +1,4 @@
+import Functions
 package import Jobs
 import Sockets
 
@@ -15,6 +16,7 @@ extension JobQueue {
     package func hindrances() async -> [String] {
         var found: [String] = []
         if events.isClosed { found.append("The server stops.") }
+        if let reading = catalogue.reading { found.append(reading) }
         if store.statistics.failure != nil {
             do throws(StoreError) {
                 try await store.probe()

@@ -1,3 +1,4 @@
+import Functions
 package import Jobs
 import RawJSON
 
@@ -28,7 +29,22 @@ extension JobQueue {
             return job
         }
         guard let job else { return nil }
-        return try await leavingLargeResult(job, over: maxBytes)
+        return try await leavingLargeResult(explained(job), over: maxBytes)
+    }
+
+    /// A job that waits for its function to come, with the reason.
+    ///
+    /// It is not written with the job: there may be millions of them, and the reason changes.
+    private func explained(_ job: Job) -> Job {
+        guard job.state == .queued, job.failure == nil, catalogue.awaits(job.functionName) else {
+            return job
+        }
+        var job = job
+        job.failure = Failure(
+            .unavailable, type: "LookupError",
+            message: "There is no function \"\(job.functionName)\" at present, for which the job"
+                + " waits.\(catalogue.excuse)")
+        return job
     }
 
     /// A job that has just ended without its result, if that is large: it is on the disk, and
@@ -97,7 +113,7 @@ extension JobQueue {
     }
 
     package func list(_ query: JobQuery) async throws(StoreError) -> [Job] {
-        try await store.list(query).map { live.job($0.id) ?? $0 }
+        try await store.list(query).map { explained(live.job($0.id) ?? $0) }
     }
 
     package func counts() async throws(StoreError) -> [QueueCount] { try await store.counts() }

@@ -97,6 +97,7 @@ package final class JobQueue: Sendable {
     /// Begins to run what waits.
     package func begin() async {
         await dispatcher.watchPools()
+        await dispatcher.watchFunctions()
         for pool in pools.keys { await dispatcher.refill(pool) }
     }
 
@@ -121,20 +122,14 @@ package final class JobQueue: Sendable {
 
     /// Makes a job of a submission.
     ///
-    /// - Throws: `SubmissionError` when the function is unknown or does not run on the pool.
+    /// - Throws: `SubmissionError` when the function is unknown or not read yet, or does not run on
+    ///   the pool.
     package func prepare(
         _ submission: JobSubmission, idempotencyKey: String? = nil, traceparent: String? = nil,
         at pointer: JSONPointer = JSONPointer(),
     ) throws(SubmissionError) -> Job {
         guard let function = catalogue.function(named: submission.function) else {
-            let near = Spelling.nearest(
-                to: submission.function, among: catalogue.functions.map(\.name))
-            let hint =
-                near.map { " Did you mean \"\($0)\"?" }
-                ?? " GET /v1/functions lists them.\(catalogue.excuse)"
-            throw SubmissionError(
-                .unknownFunction, at: pointer.appending("function"),
-                "There is no function \"\(submission.function)\".\(hint)")
+            throw unknown(submission.function, at: pointer.appending("function"))
         }
         let pool = submission.pool ?? function.pool
         guard function.pools.contains(pool) else {
@@ -186,6 +181,20 @@ package final class JobQueue: Sendable {
         return job
     }
 
+    private func unknown(_ function: String, at pointer: JSONPointer) -> SubmissionError {
+        if let reading = catalogue.reading {
+            return SubmissionError(
+                .functionsNotRead, at: pointer,
+                "There is no function \"\(function)\" yet. \(reading) Try again in a moment.")
+        }
+        let near = Spelling.nearest(to: function, among: catalogue.functions.map(\.name))
+        let hint =
+            near.map { " Did you mean \"\($0)\"?" }
+            ?? " GET /v1/functions lists them.\(catalogue.excuse)"
+        return SubmissionError(
+            .unknownFunction, at: pointer, "There is no function \"\(function)\".\(hint)")
+    }
+
     /// Keeps a job durably and lets it run.
     ///
     /// - Returns: the job, or the one that answers in its place.
@@ -207,21 +216,19 @@ package final class JobQueue: Sendable {
         let waiter = waiters.register(job.id)
         defer { waiters.unregister(waiter, job.id) }
         var kept = try await submit(job)
+        // From here on it is durable: who were told of a failure would send it again. If the store
+        // cannot be read, whoever asks for the job next hears of that.
+        let mostBytes = JobStoreDefaults.wholeResultBytes
         if kept.likeness != nil {
-            kept.job = try await wait(kept.job.id, seconds: seconds) ?? kept.job
+            kept.job = (try? await wait(kept.job.id, seconds: seconds)) ?? kept.job
+        } else if let ended = await waiter.wait(seconds: seconds, by: clock) {
+            kept.job = ended
         } else {
-            kept.job =
-                if let ended = await waiter.wait(seconds: seconds, by: clock) {
-                    ended
-                } else {
-                    // It may have run meanwhile and wait for its next attempt.
-                    try await summary(
-                        of: job.id, waiting: 0, resultUpTo: JobStoreDefaults.wholeResultBytes)
-                        ?? kept.job
-                }
+            // It may have run meanwhile and wait for its next attempt.
+            let now = try? await summary(of: job.id, waiting: 0, resultUpTo: mostBytes)
+            kept.job = now ?? kept.job
         }
-        kept.job = try await leavingLargeResult(
-            kept.job, over: JobStoreDefaults.wholeResultBytes)
+        kept.job = (try? await leavingLargeResult(kept.job, over: mostBytes)) ?? kept.job
         return kept
     }
 

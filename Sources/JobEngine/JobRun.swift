@@ -6,7 +6,7 @@ import RawJSON
 /// All of it runs as the dispatcher does, so that no step waits for a change of executors.
 struct JobRun {
     let job: Job
-    /// nil when the function is not there any more.
+    /// nil when the function is not there any more, and is not to come again.
     let function: Function?
 
     func run(on dispatcher: isolated Dispatcher) async {
@@ -14,9 +14,10 @@ struct JobRun {
         dispatcher.begun(job, of: function, due: self.job.notBefore)
         var segments: [ItemSegment] = []
         guard let function else {
-            job.failure = dispatcher.absence(of: job.functionName)
-            return dispatcher.hasBrokenFiles
-                ? await putOff(&job, on: dispatcher) : await end(&job, segments, on: dispatcher)
+            job.failure = Failure(
+                .unavailable, type: "LookupError",
+                message: "There is no function \"\(job.functionName)\" any more.")
+            return await end(&job, segments, on: dispatcher)
         }
         let submission = job.submission
         let timeout = submission.timeout ?? function.timeout
@@ -55,19 +56,6 @@ struct JobRun {
             job.failure = Failure(
                 .exception, type: "ProtocolError", message: "A call was answered as a chunk.")
         }
-    }
-
-    /// Seconds after which the function of a job is looked for again.
-    private static let patience = 5.0
-
-    /// Puts a job back for a while, this attempt uncounted: its function may be in a file that cannot
-    /// be imported, which somebody is about to mend.
-    private func putOff(_ job: inout Job, on dispatcher: isolated Dispatcher) async {
-        guard !Task.isCancelled else { return await end(&job, [], on: dispatcher) }
-        job.state = .queued
-        job.attempt -= 1
-        job.notBefore = .now().adding(seconds: Self.patience)
-        await dispatcher.ended(job, adding: [])
     }
 
     /// Decides where the job goes: its end, another attempt, or back to the queue.

@@ -74,9 +74,11 @@ package protocol JobStore: ItemStore, LogStore, StoreHealth {
     /// Jobs of a pool that are queued and due, the first to run first: higher priority, then older.
     ///
     /// There are `limit` of them at most, with `maxBytes` of submissions in all, but one whatever
-    /// its size. Those that `isKnown` names are left out and do not count.
+    /// its size. Those that `isKnown` names are left out and do not count; neither do those of the
+    /// functions that `isAbsent` names, however many, for which none of them is looked at.
     func queued(
         in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
+        leavingOutFunctions isAbsent: @escaping @Sendable (String) -> Bool,
         leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
     ) async throws(StoreError) -> [Job]
 
@@ -103,6 +105,15 @@ extension JobStore {
         _ jobs: [Job], batch: BatchKey? = nil,
     ) async throws(StoreError) -> [InsertOutcome] {
         try await insert(jobs, batch: batch, leavingOut: { _ in false }, durable: { _ in })
+    }
+
+    package func queued(
+        in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
+        leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
+    ) async throws(StoreError) -> [Job] {
+        try await queued(
+            in: pool, dueAt: time, limit: limit, maxBytes: maxBytes,
+            leavingOutFunctions: { _ in false }, leavingOut: isKnown)
     }
 }
 

@@ -10,6 +10,8 @@ package struct SubmissionError: Error, Sendable, Equatable {
         case invalidMember = "invalid-member"
         case conflictingMembers = "conflicting-members"
         case unknownFunction = "unknown-function"
+        /// It may be known in a moment: not all functions have been read yet.
+        case functionsNotRead = "functions-not-read"
         case poolNotAllowed = "pool-not-allowed"
         case limitNotPossible = "limit-not-possible"
     }

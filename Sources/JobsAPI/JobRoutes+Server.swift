@@ -30,6 +30,10 @@ extension JobRoutes {
     func function(_ request: HTTPRequest) async throws -> HTTPResponse {
         let name = request.parameters["name"] ?? ""
         guard let function = queue.catalogue.function(named: name) else {
+            if let reading = queue.catalogue.reading {
+                throw Problem(
+                    functionsNotRead: "There is no function \"\(name)\" yet. \(reading)")
+            }
             throw Problem(
                 404, "no-such-function", "No such function",
                 "There is no function \"\(name)\". GET /v1/functions lists them.")

@@ -29,8 +29,19 @@ package struct Problem: Error, Sendable {
     }
 
     package init(_ error: SubmissionError) {
-        self.init(422, error.kind.rawValue, "The submission is not valid", error.detail)
+        if error.kind == .functionsNotRead {
+            self.init(functionsNotRead: error.detail)
+        } else {
+            self.init(422, error.kind.rawValue, "The submission is not valid", error.detail)
+        }
         pointer = error.pointer
+    }
+
+    /// Of a function that may be known in a moment.
+    init(functionsNotRead detail: String) {
+        self.init(
+            503, SubmissionError.Kind.functionsNotRead.rawValue, "Functions are being read", detail)
+        retryAfter = 1
     }
 
     package init(_ error: StoreError) {

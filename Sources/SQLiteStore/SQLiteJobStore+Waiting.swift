@@ -9,13 +9,14 @@ import RawJSON
 extension SQLiteJobStore {
     package func queued(
         in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
+        leavingOutFunctions isAbsent: @escaping @Sendable (String) -> Bool,
         leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
     ) async throws(StoreError) -> [Job] {
         try await moveDue(at: time)
         return try await read { database in
             var jobs: [Job] = []
             var bytes = 0
-            for buckets in try Self.waitingBuckets(pool, database) {
+            for buckets in try Self.waitingBuckets(pool, database, leavingOut: isAbsent) {
                 let isDone = try self.walk(buckets, database, leavingOut: isKnown) { job in
                     bytes += job.submission.document.bytes.count
                     guard jobs.count < limit, jobs.isEmpty || bytes <= maxBytes else {
@@ -43,18 +44,19 @@ extension SQLiteJobStore {
 
     /// The buckets of due jobs, those of the highest priority first.
     private static func waitingBuckets(
-        _ pool: PoolKind, _ database: Database,
+        _ pool: PoolKind, _ database: Database, leavingOut isAbsent: (String) -> Bool,
     ) throws -> [[Int64]] {
         var classes: [(priority: Int64, buckets: [Int64])] = []
         let statement = try RowStatement(
             cached: """
-                SELECT id, priority FROM buckets
+                SELECT id, priority, function FROM buckets
                 WHERE state = 'queued' AND pool = ? AND delayed = 0 AND count > 0
                 ORDER BY priority DESC
                 """, database)
         try statement.rows { row in
             row.add(pool.rawValue)
         } _: { row in
+            if isAbsent(row.text(2)) { return true }
             if classes.last?.priority != row.number(1) { classes.append((row.number(1), [])) }
             classes[classes.count - 1].buckets.append(row.number(0))
             return true

@@ -68,6 +68,7 @@ class DescriptionTests(ServiceTestCase):
         self.ask_of_the_server()
         self.ask_a_server_with_a_token()
         self.ask_a_full_server()
+        self.ask_a_server_that_reads_its_functions()
         self.ask_a_server_whose_store_fails()
         unseen = self.description.answers() - self.description.seen
         # A full disk has a test of its own.
@@ -274,6 +275,15 @@ class DescriptionTests(ServiceTestCase):
             self.ask("POST", "/v1/jobs", 202, body=later, server=server)
             self.ask("POST", "/v1/jobs", 503, body=later, server=server)
             self.ask("POST", "/v1/jobs/batch", 503, body=[later], server=server)
+
+    def ask_a_server_that_reads_its_functions(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(folder + "/slow.py", "w") as file:
+                file.write("import time\ntime.sleep(60)\n")
+            with Server(BINARY, folder) as server:
+                self.ask("GET", "/v1/functions/{name}", 503, name="slow", server=server)
+                self.ask("POST", "/v1/jobs", 503, body={"function": "slow"}, server=server)
+                self.ask("GET", "/readyz", 503, server=server)
 
     def test_its_examples_are_taken_and_answered_as_it_says(self):
         taken = 0

@@ -211,6 +211,48 @@ class ServerTests(unittest.TestCase):
                 until(lambda: look(server, path)["state"] == "failed")
                 self.assertEqual(look(server, path)["error"]["reason"], "unavailable")
 
+    def test_a_restart_waits_for_functions_that_are_slow_to_import(self):
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as data:
+            hold = data + "/hold"
+            with open(folder + "/slow.py", "w") as file:
+                file.write("import os, time, martlet\nwhile os.path.exists(%r):\n"
+                           "    time.sleep(0.02)\n@martlet.function\ndef slow():\n"
+                           "    return 1\n" % hold)
+            with Server(BINARY, folder, data=data + "/data", processes=1) as server:
+                path = "/v1/jobs/" + server.submit(function="slow", delay=1, args=[])
+                server.stop()
+                open(hold, "w").close()
+                server.start()
+
+                def job():
+                    return json.loads(server.call("GET", path)[2])
+
+                # Past its time, so that it waits for its function alone.
+                self.until(lambda: time.time() - os.path.getmtime(hold) > 2)
+                self.assertEqual((job()["state"], job()["attempt"]), ("queued", 0))
+                self.assertIn("still being read", job()["error"]["message"])
+                problem = self.assertProblem(server.call("GET", "/readyz"), 503, "not-ready")
+                self.assertIn("still being read", problem["detail"])
+                answer = server.call("POST", "/v1/jobs", {"function": "slow"})
+                self.assertEqual(
+                    self.assertProblem(answer, 503, "functions-not-read")["pointer"], "/function")
+                self.assertEqual(answer[1]["Retry-After"], "1")
+                self.assertEqual(server.run(function="square", args=[3]), 9)
+                os.remove(hold)
+                self.assertEqual(server.wait(path.split("/")[-1])["state"], "succeeded")
+                self.assertEqual(job()["attempt"], 1)
+                self.assertEqual(server.call("GET", "/readyz")[0], 200)
+                self.assertIn(
+                    b'martlet_attempts_total{function="slow",queue="default"} 1\n',
+                    server.call("GET", "/metrics")[2])
+
+    def test_the_first_python_file_of_a_folder_is_read_when_it_comes(self):
+        with tempfile.TemporaryDirectory() as folder, Server(BINARY, folder, processes=1) as server:
+            with open(folder + "/first.py", "w") as file:
+                file.write("import martlet\n@martlet.function\ndef first():\n    return 1\n")
+            self.until(lambda: server.call("GET", "/v1/functions/first")[0] == 200)
+            self.assertEqual(server.run(function="first", args=[]), 1)
+
     def test_a_square_beyond_all_numbers_is_a_failure(self):
         for x in b"1e400", b"-1e200":
             _, _, body = self.server.call(

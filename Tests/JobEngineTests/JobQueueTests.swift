@@ -17,6 +17,8 @@ private final class HinderedStore: JobStore {
     let onQueued = Mutex<(@Sendable () async -> Void)?>(nil)
     /// What one reading of the queue finds instead of what is there.
     let staleReading = Mutex<(@Sendable () async -> [Job])?>(nil)
+    /// Whether jobs cannot be looked at.
+    let isUnreadable = Mutex(false)
 
     init(refusals: Int = 0) { self.refusals = Mutex(refusals) }
 
@@ -69,7 +71,8 @@ private final class HinderedStore: JobStore {
     func delete(_ id: JobID) async throws(StoreError) -> Bool { try await inner.delete(id) }
     func job(_ id: JobID) async throws(StoreError) -> Job? { try await inner.job(id) }
     func summary(of id: JobID, resultUpTo maxBytes: Int) async throws(StoreError) -> Job? {
-        try await inner.summary(of: id, resultUpTo: maxBytes)
+        if isUnreadable.withLock({ $0 }) { throw .failed("unreadable") }
+        return try await inner.summary(of: id, resultUpTo: maxBytes)
     }
     func result(
         of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
@@ -107,6 +110,7 @@ private final class HinderedStore: JobStore {
     func list(_ query: JobQuery) async throws(StoreError) -> [Job] { try await inner.list(query) }
     func queued(
         in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
+        leavingOutFunctions isAbsent: @escaping @Sendable (String) -> Bool,
         leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
     ) async throws(StoreError) -> [Job] {
         let stale = staleReading.withLock { reading in
@@ -115,7 +119,8 @@ private final class HinderedStore: JobStore {
         }
         if let stale { return await stale() }
         return try await inner.queued(
-            in: pool, dueAt: time, limit: limit, maxBytes: maxBytes, leavingOut: isKnown)
+            in: pool, dueAt: time, limit: limit, maxBytes: maxBytes, leavingOutFunctions: isAbsent,
+            leavingOut: isKnown)
     }
     func nextDue(after time: Timestamp) async throws(StoreError) -> Timestamp? {
         try await inner.nextDue(after: time)
@@ -131,28 +136,11 @@ private final class HinderedStore: JobStore {
     }
 }
 
-/// A pool that returns its items as they came.
-private struct EchoPool: JobPool {
-    let kind = PoolKind.thread
-    func reserve(for function: Function, cpus: Int) -> Bool { true }
-    func giveBack(for function: Function, cpus: Int) {}
-    func whenRoom(_ body: @escaping @Sendable () -> Void) async {}
-    func run(_ call: Call) async -> CallOutcome {
-        switch call.payload {
-        case .arguments(let arguments): CallOutcome(.result(arguments))
-        case .items(let items, let count, _, _):
-            CallOutcome(.items(results: items, count: count, failures: []))
-        }
-    }
-    func status() async -> PoolStatus { PoolStatus(kind: kind, slots: 2, running: 0, workers: 0) }
-    func stop() async {}
-}
-
 @Suite struct JobQueueTests {
     private func queue(
         _ store: any JobStore, openJobs: Int = 100, perQueue: Int = .max, loop: EventLoop? = nil,
+        catalogue: FunctionCatalogue = FunctionCatalogue(),
     ) async throws -> JobQueue {
-        let catalogue = FunctionCatalogue()
         catalogue.replace(
             .native,
             functions: [Function(name: "echo", runtime: .native, pool: .thread, pools: [.thread])])
@@ -225,6 +213,21 @@ private struct EchoPool: JobPool {
         let ranges = try await store.itemRanges(ended.id)
         #expect(ranges.reduce(0) { $0 + $1.count } == 2000)
         #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
+    }
+
+    @Test func `a job that is kept is no failure to its client when the store cannot be read`()
+        async throws
+    {
+        let store = HinderedStore()
+        let queue = try await queue(store)
+        store.isUnreadable.withLock { $0 = true }
+        let later = try job(queue, "\"args\":[1],\"delay\":3600")
+        #expect(try await queue.submit(later, waiting: 0.01).job.state == .queued)
+        #expect(try await store.job(later.id) != nil)
+        let large = String(repeating: "x", count: JobStoreDefaults.wholeResultBytes)
+        let ended = try await queue.submit(try job(queue, "\"args\":[\"\(large)\"]"), waiting: 30)
+        #expect(ended.job.state == .succeeded)
+        #expect(ended.job.result != nil)
     }
 
     @Test func `a job that ends while the queue is read does not run again`() async throws {

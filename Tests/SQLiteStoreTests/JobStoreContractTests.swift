@@ -232,6 +232,31 @@ import Testing
     }
 
     @Test(arguments: StoreKind.allCases)
+    func `jobs of functions that are absent do not count, whatever their queue and priority`(
+        kind: StoreKind,
+    ) async throws {
+        try await kind.withStore { store in
+            let due = make.start.adding(seconds: 10)
+            let jobs = [
+                try make.job(#"{"function":"gone","priority":5}"#), try make.job(),
+                try make.job(#"{"function":"gone","queue":"q"}"#, notBefore: due),
+                try make.job(#"{"function":"gone"}"#), try make.job(),
+            ]
+            _ = try await store.insert(jobs)
+            func waiting(_ absent: String, _ limit: Int) async throws -> [JobID] {
+                try await store.queued(
+                    in: .process, dueAt: due, limit: limit, maxBytes: 9999,
+                    leavingOutFunctions: { $0 == absent }, leavingOut: { _ in false }
+                ).map(\.id)
+            }
+            #expect(try await waiting("gone", 2) == [jobs[1].id, jobs[4].id])
+            #expect(try await waiting("gone", 9) == [jobs[1].id, jobs[4].id])
+            let other = jobs[1].functionName
+            #expect(try await waiting(other, 9) == [jobs[0].id, jobs[2].id, jobs[3].id])
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
     func `a job that was due and failed waits for its next attempt`(kind: StoreKind) async throws {
         try await kind.withStore { store in
             let (due, later) = (make.start.adding(seconds: 10), make.start.adding(seconds: 20))

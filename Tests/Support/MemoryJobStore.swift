@@ -330,11 +330,12 @@ package final class MemoryJobStore: JobStore {
 
     package func queued(
         in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
+        leavingOutFunctions isAbsent: @escaping @Sendable (String) -> Bool,
         leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
     ) async throws(StoreError) -> [Job] {
         contents.withLock { contents in
             let waiting = contents.jobs.values
-                .filter { !isKnown($0.id) }
+                .filter { !isKnown($0.id) && !isAbsent($0.submission.function) }
                 .filter { $0.state == .queued && $0.pool == pool && $0.notBefore ?? time <= time }
                 .sorted {
                     ($1.submission.priority, $0.id) < ($0.submission.priority, $1.id)
