@@ -249,7 +249,7 @@ void clinux_name_thread(const char *name) {
     prctl(PR_SET_NAME, name);  // the kernel cuts it
 }
 
-void clinux_return_large_memory(void) {
+void clinux_tune_allocator(void) {
 #ifdef M_MMAP_THRESHOLD
     // Set once, it is not raised to the size of what was freed last.
     mallopt(M_MMAP_THRESHOLD, 1 << 20);

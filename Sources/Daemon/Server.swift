@@ -26,7 +26,7 @@ struct Refusal: Error, CustomStringConvertible {
 enum Server {
     static func run(_ configuration: Configuration, warnings: [String]) async throws {
         signal(SIGPIPE, SIG_IGN)
-        clinux_return_large_memory()
+        clinux_tune_allocator()
         let logger = configuration.logFormat.logger
         for warning in warnings { logger.warning("\(warning)") }
         let store = try openStore(configuration, logger)
