@@ -128,10 +128,10 @@ final class WorkerCrew {
 
     /// Goes on when nothing is left of what a worker that has ended had started.
     private func swept(_ body: @escaping (WorkerCrew) -> Void) {
-        let (loop, children) = (loop, children)
+        let (loop, spawner, children) = (loop, spawner, children)
         let box = LoopConfined((crew: self, body: body))
         spawner.execute {
-            children.sweep()
+            children.sweep(on: spawner)
             loop.execute { box.value.body(box.value.crew) }
         }
     }
