@@ -165,11 +165,15 @@ class MemoryTests(BranchTestCase):
             self.assertIsInstance(self.server.result(job), int)
 
     def test_a_worker_that_others_have_filled_is_replaced_not_the_call_blamed(self):
-        kept = [self.server.submit(function="keep", args=[200]) for _ in range(4)]
+        kept = [self.server.submit(function="keep", args=[200, 2]) for _ in range(2)]
         full = {self.server.result(job) for job in kept}
+        self.assertEqual(len(full), 2)
         worker = self.outcome("work", 0, max_memory_bytes=LIMIT)
         self.assertIsInstance(worker, int)
         self.assertNotIn(worker, full)
+        # The one whose place it has, and no other.
+        self.until(lambda: sum(map(alive, full)) < 2)
+        self.assertEqual(sum(map(alive, full)), 1)
 
     def test_an_item_that_wants_too_much_fails_alone(self):
         job = self.server.submit(

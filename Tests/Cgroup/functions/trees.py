@@ -43,9 +43,10 @@ def hold_in_shared_memory(megabytes):
 
 
 @martlet.function
-def keep(megabytes):
-    """Leaks so much; tells the worker."""
+def keep(megabytes, seconds=0):
+    """Leaks so much, and stays for so long; tells the worker."""
     kept.append(b"x" * (megabytes << 20))
+    time.sleep(seconds)
     return os.getpid()
 
 
