@@ -348,6 +348,16 @@ def _tags(called, tags):
         return None
     if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
         raise TypeError("%s: tags must be a list of strings, not %r" % (called, tags))
-    if len(tags) > 32 or not all(1 <= len(tag.encode()) <= 100 for tag in tags):
-        raise ValueError("%s: at most 32 tags of 1 to 100 bytes, not %r" % (called, tags))
+    if len(tags) > 32:
+        raise ValueError("%s: at most 32 tags, not %d" % (called, len(tags)))
+    for tag in tags:
+        if not _is_tag(tag):
+            raise ValueError("%s: a tag is a string of 1 to 100 bytes without control characters, "
+                             "not %r" % (called, tag))
     return list(tags)
+
+
+def _is_tag(text):
+    # What is no text alone, half of a surrogate pair, could not be sent.
+    return (1 <= len(text.encode(errors="replace")) <= 100
+            and all(c >= " " and c != "\x7f" and not "\ud800" <= c <= "\udfff" for c in text))

@@ -148,14 +148,25 @@ final class Runtimes: Sendable {
     }
 }
 
-/// Puts the functions of a worker's greeting into the catalogue; returns the broken files.
+/// Puts the functions of a worker's greeting into the catalogue; returns the broken files, those of
+/// functions that there cannot be among them.
 @discardableResult
 private func read(_ hello: RawJSON, into catalogue: FunctionCatalogue) -> [BrokenFile] {
-    let functions = (hello.member("functions")?.elements() ?? []).compactMap(Function.init(hello:))
-    let broken = (hello.member("broken")?.elements() ?? []).map { file in
+    var broken = (hello.member("broken")?.elements() ?? []).map { file in
         BrokenFile(
             file: file.member("file")?.string ?? "", error: file.member("error")?.string ?? "",
             traceback: file.member("traceback")?.string)
+    }
+    var functions: [Function] = []
+    for member in hello.member("functions")?.elements() ?? [] {
+        do throws(SubmissionError) {
+            functions.append(try Function(hello: member))
+        } catch {
+            let name = member.member("name")?.string ?? "a function without a name"
+            broken.append(
+                BrokenFile(
+                    file: member.member("file")?.string ?? "", error: "\(name): \(error.detail)"))
+        }
     }
     catalogue.replace(.python, functions: functions, broken: broken)
     return broken
@@ -177,32 +188,6 @@ extension ServerHome {
             let address = ListenAddress.internet(host: near, port: port)
             self.init(url: address.url(isSecure: false), token: token)
         }
-    }
-}
-
-extension Function {
-    /// Reads a function of a Python worker's greeting; nil when it is malformed.
-    fileprivate convenience init?(hello: RawJSON) {
-        guard let name = hello.member("name")?.string,
-            let pool = hello.member("pool")?.string.flatMap(PoolKind.init(rawValue:))
-        else { return nil }
-        let pools = hello.member("pools")?.elements().compactMap {
-            $0.string.flatMap(PoolKind.init(rawValue:))
-        }
-        self.init(
-            name: name, runtime: .python, pool: pool, pools: pools ?? [pool],
-            documentation: hello.member("doc")?.string ?? "",
-            parameters: hello.member("parameters") ?? .emptyObject,
-            timeout: hello.member("timeout")?.double,
-            retry: hello.member("retry").flatMap {
-                try? RetryPolicy(parsing: $0, at: JSONPointer())
-            },
-            limits: CallLimits(hello: hello), cpus: hello.member("cpus")?.int,
-            queue: hello.member("queue")?.string,
-            tags: hello.member("tags")?.elements().compactMap(\.string) ?? [],
-            isUnique: hello.member("unique")?.bool ?? false,
-            cache: hello.member("cache")?.double, source: hello.member("file")?.string,
-            version: hello.member("version")?.string)
     }
 }
 
