@@ -45,15 +45,18 @@ final class Runtimes: Sendable {
         allowsPickle = configuration.allowsPickle
         let spawner = ThreadExecutor(name: "spawner", threads: 1)
         let children = ChildProcesses()
-        let cgroups = try CgroupFolder(configuration.workerCgroups, logger: logger)
-        self.cgroups = cgroups
         let kills = KernelKills()
+        let runsPython = try wantsPython(configuration, folder, logger)
+        // Commands are shut in, too, where there is no Python.
         let package =
-            try wantsPython(configuration, folder, logger)
+            try folder != nil || allowsPickle
             ? EmbeddedFiles.installPython(below: configuration.data) : nil
         let shut = try package.flatMap { package in
             try SandboxedPrograms(configuration, package: package, children: children)
         }
+        // After all that may refuse the start: what it changes must be put back (`abandon`).
+        let cgroups = try CgroupFolder(configuration.workerCgroups, logger: logger)
+        self.cgroups = cgroups
         let sandbox = shut?.sandbox
         self.sandbox = sandbox
         let slots: [PoolKind: Int] = [
@@ -67,7 +70,7 @@ final class Runtimes: Sendable {
                 kind: kind, slots: slots[kind] ?? 1, loop: loop, spawner: spawner,
                 children: children,
                 natives: natives.functions,
-                python: package.map { package in
+                python: (runsPython ? package : nil).map { package in
                     .python(
                         settings, kind: kind, slots: slots[kind] ?? 1, package: package,
                         program: shut?.python ?? executable(settings.python))
@@ -125,7 +128,24 @@ final class Runtimes: Sendable {
     }
 
     /// Removes the workers' cgroups, when the pools are stopped.
-    func releaseCgroups() { cgroups?.release() }
+    func releaseCgroups() async {
+        guard let cgroups else { return }
+        // It waits for what is killed.
+        let thread = ThreadExecutor(name: "cgroups", threads: 1)
+        await withCheckedContinuation { continuation in
+            thread.execute {
+                cgroups.release()
+                continuation.resume()
+            }
+        }
+        thread.stop()
+    }
+
+    /// Ends the workers of a start that is refused, and leaves the cgroups as they were before it.
+    func abandon() async {
+        for pool in all { await pool.stop() }
+        await releaseCgroups()
+    }
 
     /// Looks once a second whether a file of functions has changed, until the task is cancelled.
     ///

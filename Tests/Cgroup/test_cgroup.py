@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -293,11 +294,11 @@ class StartTests(PatientTestCase):
         self.server = self.enterContext(PatientServer(launcher, FUNCTIONS, more=more))
         return self.server
 
-    def refused(self, **how):
+    def refused(self, *more, **how):
         """What a server says that must have cgroups, and cannot."""
         ran = subprocess.run(
             [self.branch.launcher(self.outside, **how), "serve", "--worker-cgroups", "on",
-             "--listen", "127.0.0.1:0", "--data", self.outside + "/refused"],
+             "--listen", "127.0.0.1:0", "--data", self.outside + "/refused", *more],
             capture_output=True, text=True, timeout=120)
         self.assertEqual(ran.returncode, 1, ran)
         return ran.stderr
@@ -328,6 +329,14 @@ class StartTests(PatientTestCase):
             self.assertEqual(server.stop(), 0)
             self.assertEqual((self.branch.below(), self.branch.read("cgroup.subtree_control")),
                              ([], ""))
+
+    def test_a_refused_start_leaves_all_as_it_was(self):
+        taken = self.enterContext(socket.create_server(("127.0.0.1", 0)))
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        said = self.refused("--functions", FUNCTIONS, "--listen", address)
+        self.assertIn("limits hold for all that a worker starts", said)
+        self.assertIn("Address already in use", said)
+        self.assertEqual((self.branch.below(), self.branch.read("cgroup.subtree_control")), ([], ""))
 
     def test_others_in_its_cgroup_are_let_alone(self):
         other = subprocess.Popen(["sleep", "1000"])
