@@ -3,12 +3,11 @@ import RawJSON
 import WebServer
 
 extension JobDocument {
-    /// Of a job's document: another one whenever anything in it is another, progress too.
+    /// Of a job's document, which is `body`: another one whenever anything in it is another, progress
+    /// too.
     ///
     /// Of a long document the result and the failed attempts are not read: they come with a new state
     /// or attempt, and a result that is gone is told apart.
-    ///
-    /// - Parameter body: the document.
     static func entityTag(of job: Job, as body: HTTPResponse.Body) -> String {
         if case .bytes(let bytes) = body, bytes.count <= 2 << 10 { return tag(bytes) }
         var writer = JSONWriter(capacity: 512)
