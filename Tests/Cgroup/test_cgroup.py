@@ -227,7 +227,7 @@ class PlaceTests(BranchTestCase):
 
     def test_a_cancel_ends_also_what_made_a_session_of_its_own(self):
         path = self.outside + "/cancelled"
-        job = self.server.submit(function="leave_behind", args=[path, 60])
+        job = self.server.submit(function="leave_a_daemon", args=[path, 60])
         self.until(lambda: os.path.exists(path))
         with open(path) as file:
             left = int(file.read())
@@ -306,7 +306,7 @@ class StartTests(PatientTestCase):
     def test_what_a_killed_server_leaves_the_next_one_ends(self):
         server = self.serve()
         path = self.outside + "/left"
-        server.submit(function="leave_behind", args=[path, 60], retry={"max_attempts": 1})
+        server.submit(function="leave_a_daemon", args=[path, 60], retry={"max_attempts": 1})
         self.until(lambda: os.path.exists(path))
         with open(path) as file:
             left = int(file.read())

@@ -76,13 +76,3 @@ def start_many(count):
 @martlet.function
 def be_killed():
     os.kill(os.getpid(), 9)
-
-
-@martlet.function
-def leave_behind(path, seconds):
-    """Starts a process in a session of its own, tells of it by a file, and works on."""
-    child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-    with open(path + ".part", "w") as file:
-        file.write(str(child.pid))
-    os.rename(path + ".part", path)
-    time.sleep(seconds)
