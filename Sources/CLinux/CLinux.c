@@ -276,6 +276,26 @@ static int drop_code_pages(struct dl_phdr_info *object, size_t size, void *unuse
 
 void clinux_drop_code_pages(void) { dl_iterate_phdr(drop_code_pages, NULL); }
 
+static _Atomic(const char *) said_at_interrupt;
+
+static void say_and_end(int number) {
+    const char *text = said_at_interrupt;
+    // Where nobody reads it the process ends all the same.
+    if (text != NULL && write(STDERR_FILENO, text, strlen(text)) < 0) text = NULL;
+    raise(number);  // as it was before the handler, once this returns: the shell sees a Ctrl-C
+}
+
+void clinux_say_at_interrupt(const char *text) {
+    // The old text is not freed: the handler may be reading it.
+    said_at_interrupt = text == NULL ? NULL : strdup(text);
+    struct sigaction action;
+    if (text == NULL || sigaction(SIGINT, NULL, &action) != 0 || action.sa_handler != SIG_DFL) return;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = say_and_end;
+    action.sa_flags = (int)SA_RESETHAND;
+    sigaction(SIGINT, &action, NULL);
+}
+
 int clinux_affinity_cpus(void) {
     cpu_set_t set;
     CPU_ZERO(&set);
