@@ -263,8 +263,9 @@ final class HTTP1Connection: @unchecked Sendable {
         let next = input.isEmpty ? Awaited.request : .restOfHead
         guard awaited != next else { return }
         awaited = next
-        stream.readDeadline =
-            home.loop.now + (next == .request ? home.idleTime : home.headTime)
+        // Of one that has begun while the server drains, a request may be on its way.
+        let idleTime = home.isDraining ? LoopTime(.seconds(1)) : home.idleTime
+        stream.readDeadline = home.loop.now + (next == .request ? idleTime : home.headTime)
     }
 
     // MARK: HTTP/2
