@@ -80,7 +80,9 @@ private func received(_ frame: nghttp2_frame, _ events: any HTTP2SessionEvents) 
     }
 }
 
-/// Whether nothing follows on the stream. The flag's bit means something else in SETTINGS and PING.
+/// Whether nothing follows on the stream.
+///
+/// In SETTINGS and PING the flag's bit means something else.
 private func endsStream(_ header: nghttp2_frame_hd) -> Bool {
     let type = UInt32(header.type)
     return (type == NGHTTP2_HEADERS.rawValue || type == NGHTTP2_DATA.rawValue)
