@@ -142,7 +142,8 @@ final class HTTP1Connection: @unchecked Sendable {
             return false
         case .handle(let endpoint):
             let isWhole = takeBody(of: &request, for: endpoint)
-            if isWhole, let response = home.service.quickAnswer(request, by: endpoint.route) {
+            let quick = isWhole ? endpoint.route.quickHandler : nil
+            if let response = home.service.quickAnswer(request, by: quick) {
                 return try answer(request, response, closing: closes(after: head))
             }
             inTask { [self, request] in

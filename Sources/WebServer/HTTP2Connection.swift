@@ -233,7 +233,7 @@ final class HTTP2Connection: @unchecked Sendable {
             bodyBytes -= request.body.count
         }
         // The stream does not keep it: a body that is read from the stream holds that.
-        let quick = home.service.quickAnswer(request, by: route)
+        let quick = home.service.quickAnswer(request, by: route.quickHandler)
         if let quick, home.service.isPlain(quick) { return answer(quick, on: open) }
         // A task for each other request, cancelled when the client resets its stream.
         open.task = Task(executorPreference: home.loop) { [self] in

@@ -558,6 +558,9 @@ class MethodTests(ServiceTestCase):
         problem = self.problem("GET", "/v1/jobs/%s/result" % job, 409, "job-cancelled")
         self.assertEqual(problem["error"]["reason"], "cancelled")
         self.problem("GET", "/v1/jobs/%s/items" % job, 409, "not-a-map")
+        # It has no failed items: it must not run again whole.
+        self.problem("POST", "/v1/jobs/%s/retry?items=failed" % job, 409, "not-a-map")
+        self.assertEqual(self.server.wait(job, 0)["state"], "cancelled")
         self.assertEqual(self.server.call("POST", "/v1/jobs/%s/retry" % job)[0], 202)
         self.assertEqual(self.server.result(job), 1)
 

@@ -83,6 +83,10 @@ void clinux_tune_allocator(void);
 /// needed come back from the page cache when they are next touched.
 void clinux_drop_code_pages(void);
 
+/// What SIGINT has the process write to stderr before it ends it, as it does anyway; NULL for nothing. Where
+/// SIGINT is ignored it stays so. Of a longer text the first 512 bytes are kept.
+void clinux_say_at_interrupt(const char *text);
+
 /// Number of CPUs in this process's affinity mask, at least 1.
 int clinux_affinity_cpus(void);
 
