@@ -67,7 +67,9 @@ final class HTTP2Connection: @unchecked Sendable {
         stream.socket.close()
         isOver = true
         for open in streams.values { open.close() }
+        // They hold the connection.
         streams = [:]
+        ready = []
     }
 
     /// Readings of one client after which others have their turn: it may never stop sending.
