@@ -193,8 +193,7 @@ class TLSTests(unittest.TestCase):
         with Service(*of("server"), "--drain-seconds", "60") as server:
             plain = socket.create_connection(("127.0.0.1", server.port), 10)
             busy = connect(server, client_context())  # answered after the other was accepted
-            busy.sendall(LAST)
-            read_to_end(busy)
+            self.assertTrue(serves(busy))
             began = time.monotonic()
             server.process.terminate()
             with client_context().wrap_socket(plain, server_hostname="localhost") as late:
