@@ -103,7 +103,7 @@ let package = Package(
         module(
             "CommandClient",
             [
-                "WebClient", "Sockets", "Threads", "RawJSON",
+                "WebClient", "Sockets", "Threads", "RawJSON", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         module(

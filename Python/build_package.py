@@ -1,17 +1,20 @@
 """Builds the package for pip (PEP 517, PEP 660) with the standard library alone: no network is needed.
 
-pyproject.toml has the same name, version and extras; a test compares them.
+pyproject.toml has the same name and extras; a test compares them. The version is the package's own.
 """
 
 import base64
 import hashlib
 import io
 import os
+import re
 import tarfile
 import zipfile
 
-NAME, VERSION = "martlet", "0.1.0"
+NAME = "martlet"
 HERE = os.path.dirname(os.path.abspath(__file__))
+with open(os.path.join(HERE, NAME, "__init__.py"), encoding="utf-8") as package:
+    VERSION = re.search(r'(?m)^__version__ = "(.*)"$', package.read())[1]
 INFO = "%s-%s.dist-info" % (NAME, VERSION)
 METADATA = """Metadata-Version: 2.1
 Name: martlet

@@ -7,6 +7,8 @@ places of concurrent.futures, multiprocessing.Pool and joblib's own backends.
 
 from .functions import Cancelled, Permanent, Retry, function, progress, traceparent
 
+__version__ = "0.1.0"
+
 # Read when first asked for, so that a worker does not pay for the client.
 _ELSEWHERE = {
     "Client": "client", "Job": "client", "AsyncClient": "async_client", "AsyncJob": "async_client",

@@ -11,6 +11,8 @@ from .operations import END, PULL, Item, Patience, Read
 from .uploads import Upload
 from .wire import Address, AnswerReader, Request
 
+# Connections that are open at once at most.
+CONNECTIONS = 256
 # Bytes of a streamed answer that wait for their reader before the server is held back.
 STREAM_BYTES = 1 << 20
 
@@ -52,9 +54,14 @@ class AsyncClient:
     `connections` bounds how many are open at once; a request past it waits for one.
     """
 
-    def __init__(self, url=None, token=None, *, timeout=30.0, retry_for=60.0, connections=256):
-        self.address = Address(url, token)
-        self._secure = secure_context(self.address)
+    def __init__(self, url=None, token=None, *, timeout=30.0, retry_for=60.0,
+                 connections=CONNECTIONS):
+        address = Address(url, token)
+        self._begin(address, secure_context(address), timeout, retry_for, connections)
+
+    def _begin(self, address, secure, timeout, retry_for, connections):
+        self.address = address
+        self._secure = secure
         self.timeout = timeout
         self.retry_for = retry_for
         self.connections = connections
@@ -69,8 +76,9 @@ class AsyncClient:
     @classmethod
     def like(cls, client):
         """One that speaks to the same server as a `Client`, as patiently."""
-        twin = cls(client.address.url, timeout=client.timeout, retry_for=client.retry_for)
-        twin.address, twin._secure = client.address, client._secure
+        twin = cls.__new__(cls)  # the environment may have changed since the client read it
+        twin._begin(client.address, client._secure, client.timeout, client.retry_for,
+                    CONNECTIONS)
         twin._has_reached = client._has_reached
         return twin
 
@@ -243,9 +251,10 @@ class AsyncClient:
             self._places = asyncio.Semaphore(self.connections)
         while True:
             await self._places.acquire()
-            connection, is_kept, began = None, False, time.monotonic()
+            connection, is_kept, began = None, False, None
             try:
                 connection = await self._connection()
+                began = time.monotonic()
                 with functions.lend_slots() if request.may_last else NOTHING:
                     reader = await connection.exchange(
                         request, data, self.timeout + request.wait)

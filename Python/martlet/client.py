@@ -300,9 +300,10 @@ class Client:
         data = request.encoded(self.address)
         patience = None
         while True:
-            connection, began = None, time.monotonic()
+            connection = began = None
             try:
                 connection = self._connection()
+                began = time.monotonic()
                 with functions.lend_slots() if request.may_last else NOTHING:
                     reader = connection.exchange(request, data)
                 self._has_reached = True

@@ -30,8 +30,8 @@ class Permanent(Exception):
 class Retry(Exception):
     """Raised by a function that wants its next attempt, if there is one, `after` some seconds.
 
-    They are a number or a timedelta; less than none is none. Anything else is a TypeError or, if it
-    is infinite or not a number, a ValueError.
+    They are a timedelta or a number of any library; less than none is none. Anything else is a
+    TypeError or, if it is infinite or not a number, a ValueError.
     """
 
     def __init__(self, message="", after=None):
@@ -41,11 +41,29 @@ class Retry(Exception):
 
 def delay_seconds(after):
     seconds = after.total_seconds() if hasattr(after, "total_seconds") else after
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+    number = plain_number(seconds)
+    if number is None:
         raise TypeError("martlet.Retry: after must be seconds or a timedelta, not %r" % (after,))
-    if not seconds - seconds == 0:
-        raise ValueError("martlet.Retry: after must be finite, not %r" % (after,))
-    return float(max(0, seconds))
+    if not abs(number) < 1e300:  # also of an int that is beyond any float
+        raise ValueError("martlet.Retry: after must be finite, not %.200r" % (after,))
+    return float(max(0, number))
+
+
+def plain_number(value):
+    """A number of any library (NumPy's, a Decimal, a Fraction) as an int or a float, else None.
+
+    A text is no number though `float` would read it, nor is a bool.
+    """
+    if isinstance(value, (bool, int, float)):
+        return None if isinstance(value, bool) else value
+    try:
+        if hasattr(value, "__index__"):
+            return value.__index__()
+        return float(value) if hasattr(value, "__float__") else None
+    except TypeError:  # an array of several
+        return None
+    except (ValueError, OverflowError):  # Decimal("sNaN"), Fraction(10 ** 400)
+        return float("nan")
 
 
 class Cancelled(BaseException):
@@ -108,16 +126,15 @@ def progress(done, total=None, message=None):
     the progress, and outside of a job there is nobody to be told: there it does nothing.
     """
     for name, value in (("done", done), ("total", total)):
-        if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
+        number = plain_number(value)
+        if number is None and not (value is None and name == "total"):
             raise TypeError("martlet.progress: %s must be a number, not %r" % (name, value))
-        if value is not None and not 0 <= value < 1e15:
+        if number is not None and not 0 <= number < 1e15:
             raise ValueError("martlet.progress: %s must be from 0 to 1e15, not %r" % (name, value))
-    if done is None:
-        raise TypeError("martlet.progress: done must be a number, not None")
     if message is not None and not isinstance(message, str):
         raise TypeError("martlet.progress: message must be a string, not %r" % (message,))
     if report_progress is not None:
-        report_progress(done, total, message and message[:1000])
+        report_progress(plain_number(done), plain_number(total), message and message[:1000])
 
 
 class Nothing:
@@ -348,6 +365,16 @@ def _tags(called, tags):
         return None
     if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
         raise TypeError("%s: tags must be a list of strings, not %r" % (called, tags))
-    if len(tags) > 32 or not all(1 <= len(tag.encode()) <= 100 for tag in tags):
-        raise ValueError("%s: at most 32 tags of 1 to 100 bytes, not %r" % (called, tags))
+    if len(tags) > 32:
+        raise ValueError("%s: at most 32 tags, not %d" % (called, len(tags)))
+    for tag in tags:
+        if not _is_tag(tag):
+            raise ValueError("%s: a tag is a string of 1 to 100 bytes without control characters, "
+                             "not %r" % (called, tag))
     return list(tags)
+
+
+def _is_tag(text):
+    # What is no text alone, half of a surrogate pair, could not be sent.
+    return (1 <= len(text.encode(errors="replace")) <= 100
+            and all(c >= " " and c != "\x7f" and not "\ud800" <= c <= "\udfff" for c in text))

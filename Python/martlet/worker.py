@@ -290,7 +290,10 @@ class Worker:
         """Messages as they come; returns at the end of the stream."""
         lines = Lines()
         while True:
-            data = self.channel.recv(262144)
+            try:
+                data = self.channel.recv(262144)
+            except ConnectionResetError:  # the server has ended, and had not read all of it
+                return
             if not data:
                 return
             for line in lines.take(data):

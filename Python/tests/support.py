@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+import struct
 import sys
 import threading
 import time
@@ -115,6 +116,35 @@ class Proxy:
 
     def __exit__(self, *unused):
         self.close()
+
+
+class Resetter:
+    """Takes connections and resets them, as a forwarded port does with nothing behind it."""
+
+    def __init__(self):
+        self.connections = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        # By a name, so that it is looked up.
+        self.url = "http://localhost:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            client.recv(65536)  # the request, or else its sending would fail
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes who accepts
+        self.listener.close()
 
 
 class GatheringProxy(Proxy):

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import itertools
 import os
+import socket
 import subprocess
 import tempfile
 import threading
@@ -296,6 +297,26 @@ class LossTests(unittest.TestCase):
                         proxy.cut()
                 self.assertEqual(sorted(found), list(range(100)))
 
+    def test_a_slow_way_to_what_is_no_server_is_not_taken_for_a_server(self):
+        addresses = socket.getaddrinfo
+
+        def slow(*question, **options):  # longer than a request is held by what is no server
+            time.sleep(0.6)
+            return addresses(*question, **options)
+
+        async def ask(url):
+            async with martlet.AsyncClient(url, retry_for=20) as twin:
+                await twin.pools()
+
+        with support.Resetter() as wrong, mock.patch("socket.getaddrinfo", slow):
+            for ask_it in (martlet.Client(wrong.url, retry_for=20).pools,
+                           lambda: asyncio.run(ask(wrong.url))):
+                before, start = wrong.connections, time.monotonic()
+                with self.assertRaises(Unreachable):
+                    ask_it()
+                self.assertLess(time.monotonic() - start, 12)
+                self.assertGreater(wrong.connections - before, 1)
+
     def test_connections_are_kept_and_reused(self):
         with support.Proxy(server.port) as proxy, martlet.Client(proxy.url) as through:
             for x in range(20):
@@ -410,6 +431,9 @@ class SecureTests(unittest.TestCase):
                     with martlet.Client(address) as trusting:
                         self.assertEqual(trusting.run("square", args=[4]), 16)
                         self.assertEqual(list(trusting.map("square", [5])), [25])
+                        # A map's own connection is to the server that the client has.
+                        with mock.patch.dict(os.environ, MARTLET_CA=folder + "/none"):
+                            self.assertEqual(list(trusting.map("square", [6])), [36])
                     self.assertEqual(asyncio.run(ask()), [4, 9])
                 with mock.patch.dict(os.environ, MARTLET_CA=folder + "/none"):
                     with self.assertRaises(ValueError) as raised:

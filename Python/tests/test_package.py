@@ -30,18 +30,30 @@ class PackageTests(unittest.TestCase):
                  PYTHON], capture_output=True, text=True, timeout=120)
             self.assertEqual(done.returncode, 0, done.stderr)
             code = ("import martlet, martlet.errors; martlet.Client; martlet.AsyncClient;"
-                    "martlet.Executor; martlet.Pool; print(martlet.__file__)")
+                    "martlet.Executor; martlet.Pool; print(martlet.__file__);"
+                    "from importlib.metadata import version;"
+                    "assert martlet.__version__ == version('martlet'), martlet.__version__")
             done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True,
                                   timeout=60, cwd=folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
             self.assertTrue(done.stdout.startswith(os.path.realpath(folder)), done)
 
     def test_the_metadata_are_those_of_pyproject(self):
         build, project = read("Python/build_package.py"), read("Python/pyproject.toml")
-        version = re.search(r'^version = "(.*)"', project, re.M)[1]
-        self.assertIn('"martlet", "%s"' % version, build)
+        self.assertIn('dynamic = ["version"]', project)
         for extra, needs in re.findall(r"^(pickle|joblib) = \[(.*)\]", project, re.M):
             for need in re.findall('"(.*?)"', needs):
                 self.assertIn('Requires-Dist: %s; extra == "%s"' % (need, extra), build)
+
+    def test_the_version_is_that_of_the_server_and_its_images(self):
+        import martlet
+        for path, pattern in [
+                ("Sources/Functions/Release.swift", r'version = "(.*)"'),
+                ("Docker/Dockerfile", r"(?m)^ARG VERSION=(.*)$"),
+                ("Docker/kubernetes.yaml", r"image: martlet:(.*)")]:
+            with self.subTest(path):
+                found = re.findall(pattern, read(path))
+                self.assertEqual(set(found), {martlet.__version__})
 
     def test_every_module_is_python_3_9_and_is_in_the_server(self):
         embedded = read("Sources/CEmbedded/CEmbedded.c")

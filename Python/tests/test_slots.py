@@ -77,6 +77,17 @@ class OptionTests(unittest.TestCase):
             with self.assertRaisesRegex(error, "wide: cpus must be"):
                 martlet.function(name="wide", cpus=wrong)(len)
 
+    def test_tags_are_texts_that_a_job_can_bear(self):
+        good = ["a", "ä" * 50, "with space", "x" * 100]
+        martlet.function(name="marked", tags=good)(len)
+        self.assertEqual(functions.registered.pop().tags, good)
+        for wrong in ("a\0b", "\n", "\x7f", "", "ä" * 51, "caf\udce9"):
+            with self.assertRaisesRegex(ValueError, "marked: a tag is .* not ") as raised:
+                martlet.function(name="marked", tags=["good", wrong])(len)
+            self.assertIn(repr(wrong), str(raised.exception))
+        with self.assertRaisesRegex(ValueError, "marked: at most 32 tags, not 33"):
+            martlet.function(name="marked", tags=["a"] * 33)(len)
+
 
 if __name__ == "__main__":
     unittest.main()

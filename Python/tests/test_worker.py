@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -236,6 +237,13 @@ class WorkerTests(unittest.TestCase):
         for kind, function in [("async", "later"), ("thread", "square")]:
             with self.subTest(kind=kind), Worker(kind) as worker:
                 worker.send({"call": 1, "function": function, "args": [2]})
+            self.assertEqual(worker.status, 0)
+
+    def test_a_server_that_goes_without_reading_an_answer_is_no_error(self):
+        for kind in ("process", "thread"):
+            with self.subTest(kind=kind), Worker(kind) as worker:
+                worker.send({"call": 1, "function": "square", "args": [2]})
+                self.assertTrue(select.select([worker.channel], [], [], 15)[0])
             self.assertEqual(worker.status, 0)
 
 

@@ -249,7 +249,7 @@ void clinux_name_thread(const char *name) {
     prctl(PR_SET_NAME, name);  // the kernel cuts it
 }
 
-void clinux_return_large_memory(void) {
+void clinux_tune_allocator(void) {
 #ifdef M_MMAP_THRESHOLD
     // Set once, it is not raised to the size of what was freed last.
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
@@ -275,6 +275,31 @@ static int drop_code_pages(struct dl_phdr_info *object, size_t size, void *unuse
 }
 
 void clinux_drop_code_pages(void) { dl_iterate_phdr(drop_code_pages, NULL); }
+
+// A place of its own: a handler must not read what another thread may free.
+static char said_at_interrupt[512];
+static _Atomic(size_t) said_bytes;
+
+static void say_and_end(int number) {
+    const size_t bytes = said_bytes;
+    // Where nobody reads it the process ends all the same.
+    if (bytes > 0 && write(STDERR_FILENO, said_at_interrupt, bytes) < 0) said_bytes = 0;
+    raise(number);  // once this returns, and by default: the shell sees that it was a Ctrl-C
+}
+
+void clinux_say_at_interrupt(const char *text) {
+    said_bytes = 0;
+    if (text == NULL) return;
+    const size_t bytes = strnlen(text, sizeof said_at_interrupt);
+    memcpy(said_at_interrupt, text, bytes);
+    said_bytes = bytes;
+    struct sigaction action;
+    if (sigaction(SIGINT, NULL, &action) != 0 || action.sa_handler != SIG_DFL) return;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = say_and_end;
+    action.sa_flags = (int)SA_RESETHAND;
+    sigaction(SIGINT, &action, NULL);
+}
 
 int clinux_affinity_cpus(void) {
     cpu_set_t set;

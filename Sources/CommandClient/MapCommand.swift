@@ -66,6 +66,7 @@ struct MapCommand: ClientCommand {
                 try await upload(input, api, bar)
             }
         bar.end()
+        Interrupt.tell(of: nil)
         guard let ended else { return }
         if server.json { Terminal.say(ended.json.line) }
         if let failure = ended.failure { throw failure }
@@ -94,6 +95,7 @@ struct MapCommand: ClientCommand {
             Terminal.say(server.json ? answer.json.line : submitted.id)
             return nil
         }
+        Interrupt.tell(of: submitted.id)
         return try await watch(submitted.id, api, bar)
     }
 
@@ -121,7 +123,11 @@ struct MapCommand: ClientCommand {
                 }
                 let id = JobView(answer.json).id
                 started.yield(id)
-                if noWait { Terminal.say(server.json ? answer.json.line : id) }
+                if noWait {
+                    Terminal.say(server.json ? answer.json.line : id)
+                } else {
+                    Interrupt.tell(of: id)  // before all items are there, its end is the job's
+                }
                 return nil
             }
             group.addTask {

@@ -50,7 +50,9 @@ struct SubmitCommand: ClientCommand {
         guard wait || within != nil else {
             return Terminal.say(server.json ? answer.json.line : submitted.id)
         }
+        Interrupt.tell(of: submitted.id)
         let ended = try await api.wait(submitted.id, seconds: within)
+        Interrupt.tell(of: nil)
         if server.json {
             Terminal.say(ended.json.line)
         } else if let result = ended.result {

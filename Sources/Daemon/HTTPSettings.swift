@@ -11,7 +11,9 @@ extension HTTPServerConfiguration {
         workerToken: String?,
     ) throws {
         self.init { status, detail in
-            Problem(status, "http-\(status)", HTTPStatus.reason(status), detail).response
+            var problem = Problem(status, "http-\(status)", HTTPStatus.reason(status), detail)
+            if status == 503 { problem.retryAfter = 1 }
+            return problem.response
         }
         self.tls = tls
         self.tracer = tracer

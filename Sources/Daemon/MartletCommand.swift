@@ -59,7 +59,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let sources = try flags.resolve()
-        try await Server.run(sources.configuration, warnings: sources.warnings)
+        try await Server(sources.configuration, warnings: sources.warnings).run()
     }
 }
 

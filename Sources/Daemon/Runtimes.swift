@@ -47,16 +47,19 @@ final class Runtimes: Sendable {
         allowsPickle = configuration.allowsPickle
         let spawner = ThreadExecutor(name: "spawner", threads: 1)
         let children = ChildProcesses()
-        let cgroups = try CgroupFolder(configuration.workerCgroups, logger: logger)
-        self.cgroups = cgroups
         let kills = KernelKills()
+        let runsPython = try wantsPython(configuration, folder, logger)
+        // Commands are shut in, too, where there is no Python.
         let package =
-            try wantsPython(configuration, folder, logger)
+            try folder != nil || allowsPickle
             ? EmbeddedFiles.installPython(below: configuration.data) : nil
         hasPython = package != nil
         let shut = try package.flatMap { package in
             try SandboxedPrograms(configuration, package: package, children: children)
         }
+        // After all that may refuse the start: what it changes must be put back (`abandon`).
+        let cgroups = try CgroupFolder(configuration.workerCgroups, logger: logger)
+        self.cgroups = cgroups
         let sandbox = shut?.sandbox
         self.sandbox = sandbox
         let slots: [PoolKind: Int] = [
@@ -70,7 +73,7 @@ final class Runtimes: Sendable {
                 kind: kind, slots: slots[kind] ?? 1, loop: loop, spawner: spawner,
                 children: children,
                 natives: natives.functions,
-                python: package.map { package in
+                python: (runsPython ? package : nil).map { package in
                     .python(
                         settings, kind: kind, slots: slots[kind] ?? 1, package: package,
                         program: shut?.python ?? executable(settings.python))
@@ -142,7 +145,24 @@ final class Runtimes: Sendable {
     }
 
     /// Removes the workers' cgroups, when the pools are stopped.
-    func releaseCgroups() { cgroups?.release() }
+    func releaseCgroups() async {
+        guard let cgroups else { return }
+        // It waits for what is killed.
+        let thread = ThreadExecutor(name: "cgroups", threads: 1)
+        await withCheckedContinuation { continuation in
+            thread.execute {
+                cgroups.release()
+                continuation.resume()
+            }
+        }
+        thread.stop()
+    }
+
+    /// Ends the workers of a start that is refused, and leaves the cgroups as they were before it.
+    func abandon() async {
+        for pool in all { await pool.stop() }
+        await releaseCgroups()
+    }
 
     /// Looks once a second whether a file of functions has changed, until the task is cancelled.
     ///
@@ -167,14 +187,25 @@ final class Runtimes: Sendable {
     }
 }
 
-/// Puts the functions of a worker's greeting into the catalogue; returns the broken files.
+/// Puts the functions of a worker's greeting into the catalogue; returns the broken files, those of
+/// functions that there cannot be among them.
 @discardableResult
 private func read(_ hello: RawJSON, into catalogue: FunctionCatalogue) -> [BrokenFile] {
-    let functions = (hello.member("functions")?.elements() ?? []).compactMap(Function.init(hello:))
-    let broken = (hello.member("broken")?.elements() ?? []).map { file in
+    var broken = (hello.member("broken")?.elements() ?? []).map { file in
         BrokenFile(
             file: file.member("file")?.string ?? "", error: file.member("error")?.string ?? "",
             traceback: file.member("traceback")?.string)
+    }
+    var functions: [Function] = []
+    for member in hello.member("functions")?.elements() ?? [] {
+        do throws(SubmissionError) {
+            functions.append(try Function(hello: member))
+        } catch {
+            let name = member.member("name")?.string ?? "a function without a name"
+            broken.append(
+                BrokenFile(
+                    file: member.member("file")?.string ?? "", error: "\(name): \(error.detail)"))
+        }
     }
     catalogue.replace(.python, functions: functions, broken: broken)
     return broken
@@ -196,32 +227,6 @@ extension ServerHome {
             let address = ListenAddress.internet(host: near, port: port)
             self.init(url: address.url(isSecure: false), token: token)
         }
-    }
-}
-
-extension Function {
-    /// Reads a function of a Python worker's greeting; nil when it is malformed.
-    fileprivate convenience init?(hello: RawJSON) {
-        guard let name = hello.member("name")?.string,
-            let pool = hello.member("pool")?.string.flatMap(PoolKind.init(rawValue:))
-        else { return nil }
-        let pools = hello.member("pools")?.elements().compactMap {
-            $0.string.flatMap(PoolKind.init(rawValue:))
-        }
-        self.init(
-            name: name, runtime: .python, pool: pool, pools: pools ?? [pool],
-            documentation: hello.member("doc")?.string ?? "",
-            parameters: hello.member("parameters") ?? .emptyObject,
-            timeout: hello.member("timeout")?.double,
-            retry: hello.member("retry").flatMap {
-                try? RetryPolicy(parsing: $0, at: JSONPointer())
-            },
-            limits: CallLimits(hello: hello), cpus: hello.member("cpus")?.int,
-            queue: hello.member("queue")?.string,
-            tags: hello.member("tags")?.elements().compactMap(\.string) ?? [],
-            isUnique: hello.member("unique")?.bool ?? false,
-            cache: hello.member("cache")?.double, source: hello.member("file")?.string,
-            version: hello.member("version")?.string)
     }
 }
 

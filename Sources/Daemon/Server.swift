@@ -23,22 +23,36 @@ struct Refusal: Error, CustomStringConvertible {
 }
 
 /// The life of the program: builds the parts, runs them, stops them in order.
-enum Server {
-    static func run(_ configuration: Configuration, warnings: [String]) async throws {
+struct Server {
+    private let configuration: Configuration
+    private let logger: Logger
+    private let store: SQLiteJobStore
+    private let blobs: BlobFolder
+    private let engineLoop: EventLoop
+    private let catalogue = FunctionCatalogue()
+    private let web: WebClient
+    private let exporter: SpanExporter?
+    private let runtimes: Runtimes
+
+    /// Builds what runs jobs; blocks.
+    ///
+    /// - Throws: why there can be no such server.
+    init(_ configuration: Configuration, warnings: [String]) throws {
+        self.configuration = configuration
         signal(SIGPIPE, SIG_IGN)
-        clinux_return_large_memory()
+        clinux_tune_allocator()
         let logger = configuration.logFormat.logger
+        self.logger = logger
         for warning in warnings { logger.warning("\(warning)") }
-        let store = try openStore(configuration, logger)
-        let blobs = try BlobFolder(
+        store = try Self.openStore(configuration, logger)
+        blobs = try BlobFolder(
             at: configuration.blobs, mostBytes: configuration.maxBlobBytes)
-        let engineLoop = try EventLoop(name: "engine")
-        let catalogue = FunctionCatalogue()
+        engineLoop = try EventLoop(name: "engine")
         let webLoop = try EventLoop(name: "web")
-        let web = WebClient(
+        web = WebClient(
             on: webLoop, access: try configuration.fetch.access,
             limits: configuration.fetch.limits)
-        let exporter = configuration.tracing.target.map { target in
+        exporter = configuration.tracing.target.map { target in
             SpanExporter(
                 Tracer(ratio: configuration.tracing.ratio), to: target,
                 client: WebClient(on: webLoop, access: WebAccess(.everything)), logger: logger)
@@ -46,8 +60,23 @@ enum Server {
         let natives = NativeCatalogue(web: web, readsFiles: !configuration.isSandboxed)
         catalogue.replace(.native, functions: natives.functions.map(\.function))
 
-        let runtimes = try Runtimes(
+        runtimes = try Runtimes(
             configuration, natives: natives, catalogue: catalogue, loop: engineLoop, logger: logger)
+    }
+
+    /// Serves until a signal says that it is enough.
+    ///
+    /// - Throws: why it cannot begin to; its workers are gone then, and the cgroups as they were.
+    func run() async throws {
+        do {
+            try await serve()
+        } catch {
+            await runtimes.abandon()
+            throw error
+        }
+    }
+
+    private func serve() async throws {
         await runtimes.start()
         var settings = EngineSettings()
         settings.openJobs = configuration.maxQueued
@@ -64,7 +93,7 @@ enum Server {
         let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
         let watch = HTTPServerWatch()
         let dashboard = DashboardRoutes()
-        let workerToken = configuration.token.map { _ in randomToken() }
+        let workerToken = configuration.token.map { _ in Self.randomToken() }
         let door = try WorkerDoor(configuration)
         let server = try HTTPServer(
             listen: configuration.listen + (door.map { [$0.address] } ?? []), loops: loops,
@@ -87,15 +116,15 @@ enum Server {
         let files = ThreadExecutor(name: "function-files", threads: 1)
         let care = Task {
             await withTaskGroup { group in
-                group.addTask { await prune(queue, logger) }
+                group.addTask { await Self.prune(queue, logger) }
                 group.addTask(executorPreference: files) { await runtimes.watchFiles() }
-                group.addTask(executorPreference: files) { await giveBackStart() }
+                group.addTask(executorPreference: files) { await Self.giveBackStart() }
                 group.addTask { await exporter?.run() }
             }
         }
 
         let grace = StopGrace()
-        await firstSignal(on: engineLoop, onSecond: grace.hurry) { reload(tls, logger) }
+        await Self.firstSignal(on: engineLoop, onSecond: grace.hurry) { Self.reload(tls, logger) }
         logger.notice("stopping")
         grace.begin(seconds: configuration.drainSeconds)
         care.cancel()
@@ -105,7 +134,7 @@ enum Server {
         async let requests: Void = server.stop(whenOver: grace.isOver)
         async let jobs: Void = queue.stop(whenOver: grace.isOver)
         _ = await (requests, jobs)
-        runtimes.releaseCgroups()
+        await runtimes.releaseCgroups()
         door?.remove()
         await exporter?.finish()
         web.close()

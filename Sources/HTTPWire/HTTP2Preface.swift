@@ -2,6 +2,8 @@
 package enum HTTP2Preface {
     private static let octets: StaticString = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
+    package static let count = octets.utf8CodeUnitCount
+
     package enum Match: Sendable { case whole, beginning, none }
 
     /// Whether `bytes` begin with the preface, or are its beginning.

@@ -45,6 +45,12 @@ package struct RequestHead: Sendable {
         isAsterisk ? "*" : bytes.span.extracting(pathRange).text
     }
 
+    /// Whether the path has octets that are percent-encoded.
+    package var hasEscapesInPath: Bool {
+        let path = bytes.span.extracting(pathRange)
+        return path.index(of: UInt8(ascii: "%"), from: 0) < path.count
+    }
+
     /// After the `?`, as sent; empty when there is none.
     package var query: String { bytes.span.extracting(queryRange).text }
 

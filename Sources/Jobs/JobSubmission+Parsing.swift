@@ -122,7 +122,7 @@ private struct SubmissionReader {
         case .timeout: submission.timeout = try seconds(value, name, atLeast: 0.001)
         case .retry: submission.retry = try retryPolicy(value)
         case .keep: submission.keep = try seconds(value, name, atLeast: 0)
-        case .tags: submission.tags = try tagList(value)
+        case .tags: submission.tags = try JobTags.read(value, at: pointer.appending(name))
         case .unique: submission.isUnique = try bool(value, name)
         case .cache: submission.cache = try seconds(value, name, atLeast: 0)
         case .maxMemoryBytes:
@@ -211,26 +211,6 @@ private struct SubmissionReader {
         }
     }
 
-    private func tagList(_ value: RawJSON) throws(SubmissionError) -> [String] {
-        guard value.kind == .array else { throw wrong("tags", "an array of strings", value) }
-        let elements = value.elements()
-        guard elements.count <= 32 else { throw wrong("tags", "at most 32 tags", value) }
-        var tags: [String] = []
-        for (index, element) in elements.enumerated() {
-            // SQLite's JSON functions take U+0000 for the end of a text.
-            guard let tag = element.string, (1...100).contains(tag.utf8.count),
-                tag.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f })
-            else {
-                throw SubmissionError(
-                    .invalidMember, at: pointer.appending("tags").appending(index),
-                    "A tag is a string of 1 to 100 bytes without control characters, not "
-                        + "\(excerpt(element)).")
-            }
-            if !tags.contains(tag) { tags.append(tag) }
-        }
-        return tags
-    }
-
     private func retryPolicy(_ value: RawJSON) throws(SubmissionError) -> RetryPolicy {
         let place = pointer.appending("retry")
         return try RetryPolicy(parsing: value, at: place)
@@ -283,7 +263,7 @@ private func unknown(
 }
 
 /// The value as sent, cut to what fits a sentence.
-private func excerpt(_ value: RawJSON) -> String {
+func excerpt(_ value: RawJSON) -> String {
     let text = String(decoding: value.bytes.prefix(60), as: UTF8.self)
     return value.bytes.count > 60 ? text + "…" : text
 }

@@ -13,11 +13,7 @@ extension JobRoutes {
         let onlyFailed = try wantsOnlyFailed(request)
         let wait = try number(request, "wait", 0...3600)
         guard let job = try await queue.job(id) else { throw Problem.noJob(id.description) }
-        guard job.isMap else {
-            throw Problem(
-                409, "not-a-map", "The job has no items",
-                "Job \(id) is a single call; its result is at /v1/jobs/\(id)/result.")
-        }
+        guard job.isMap else { throw Problem.notAMap(id) }
         if let expires = job.expiresAt, expires < .now() { throw Problem.expired(id) }
         let stream = ItemStream(
             job: id, first: cursor, onlyFailed: onlyFailed, wait: wait, queue: queue)

@@ -19,7 +19,7 @@ extension JobRoutes {
     func status(_ request: HTTPRequest) async throws -> HTTPResponse {
         let job = try await waited(request)
         var response = document(of: job, status: 200)
-        response.fields.append(("ETag", JobDocument.entityTag(of: job)))
+        response.fields.append(("ETag", JobDocument.entityTag(of: job, as: response.body)))
         return response
     }
 

@@ -267,6 +267,9 @@ package struct JobRoutes: Sendable {
         guard items == nil || items == "failed" || items == "all" else {
             throw badQuery("items", "failed or all")
         }
+        if items == "failed", let job = try await queue.job(id), !job.isMap {
+            throw Problem.notAMap(id)
+        }
         guard let (job, isQueuedAgain) = try await queue.retry(id, onlyFailed: items == "failed")
         else {
             throw Problem.noJob(id.description)

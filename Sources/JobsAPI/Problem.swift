@@ -99,6 +99,12 @@ package struct Problem: Error, Sendable {
         Problem(404, "no-such-job", "No such job", "There is no job \(id); it may have expired.")
     }
 
+    static func notAMap(_ id: JobID) -> Problem {
+        Problem(
+            409, "not-a-map", "The job has no items",
+            "Job \(id) is a single call; its result is at /v1/jobs/\(id)/result.")
+    }
+
     /// Of a job whose result has had its time.
     static func expired(_ id: JobID) -> Problem {
         Problem(

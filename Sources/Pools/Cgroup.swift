@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// A cgroup of version 2: a folder whose files the kernel answers (cgroups(7), and
@@ -62,14 +63,41 @@ struct Cgroup: Sendable, Equatable {
 
     /// Kills all that is in it and removes it; blocks until what was killed has ended, 2 s at most.
     ///
-    /// One that cannot be removed, for a process that no signal ends, is left to the next start of a
-    /// server (`CgroupFolder`).
+    /// For the start and the end of a server. One that cannot be removed, for a process that no signal
+    /// ends, is left to the next start (`CgroupFolder`).
     func remove() {
         kill()
         for _ in 0..<2000 {
-            if rmdir(path) == 0 || errno != EBUSY { return }
+            if removeIfEmpty() { return }
             usleep(1000)
         }
+    }
+
+    /// Removes it, and before it the cgroups that its processes have made in it.
+    ///
+    /// - Returns: false while there is something in one of them that has not ended.
+    func removeIfEmpty() -> Bool {
+        if removeAlone() { return true }
+        let below = children
+        return !below.isEmpty && below.allSatisfy { $0.removeIfEmpty() } && removeAlone()
+    }
+
+    /// - Returns: false while there is something in it; true also when it may not be removed.
+    private func removeAlone() -> Bool {
+        rmdir(path) == 0 || errno != EBUSY && errno != ENOTEMPTY
+    }
+
+    /// The cgroups in it.
+    var children: [Cgroup] {
+        guard let folder = opendir(path) else { return [] }
+        defer { closedir(folder) }
+        var found: [Cgroup] = []
+        while let entry = readdir(folder) {
+            let name = String(cString: clinux_entry_name(entry))
+            guard entry.pointee.d_type == DT_DIR, name != ".", name != ".." else { continue }
+            found.append(Cgroup(path: "\(path)/\(name)"))
+        }
+        return found
     }
 
     // MARK: Files
@@ -116,22 +144,5 @@ struct CgroupError: Error, CustomStringConvertible {
     init(_ description: String) {
         self.description = description
         code = 0
-    }
-}
-
-/// Up to 64 KiB of a file of the kernel's; nil when it cannot be read.
-func contents(of path: String) -> String? {
-    let fd = open(path, O_RDONLY | O_CLOEXEC)
-    guard fd >= 0 else { return nil }
-    defer { close(fd) }
-    return withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) { buffer in
-        var filled = 0
-        while filled < buffer.count {
-            let count = read(fd, buffer.baseAddress.map { $0 + filled }, buffer.count - filled)
-            if count < 0 { return nil }
-            if count == 0 { break }
-            filled += count
-        }
-        return String(decoding: buffer[..<filled], as: UTF8.self)
     }
 }

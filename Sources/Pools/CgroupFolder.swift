@@ -122,15 +122,8 @@ package final class CgroupFolder: Sendable {
     }
 
     private var workers: [Cgroup] {
-        guard let folder = opendir(base.path) else { return [] }
-        defer { closedir(folder) }
-        var found: [Cgroup] = []
-        while let entry = readdir(folder) {
-            let name = String(cString: clinux_entry_name(entry))
-            guard name.hasPrefix(Self.workerPrefix) else { continue }
-            found.append(Cgroup(path: base.path + "/" + name))
-        }
-        return found
+        let start = base.path + "/" + Self.workerPrefix
+        return base.children.filter { $0.path.hasPrefix(start) }
     }
 
     // MARK: Where we are

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Synchronization
+import Threads
 
 /// The processes that this server has started, and what they leave behind.
 ///
@@ -11,13 +12,19 @@ import Synchronization
 /// is not in the list yet.
 package final class ChildProcesses: Sendable {
     private let known = Mutex<[pid_t: Child]>([:])
-    /// Cgroups of those that have been reaped.
-    private let left = Mutex<[Cgroup]>([])
+    private let left = Mutex(Left())
 
     private struct Child {
         /// Whether it is bubblewrap, which tells by its status how what it runs has ended.
         let isSandboxed: Bool
         let cgroup: Cgroup?
+    }
+
+    /// What there is of those that have been reaped.
+    private struct Left {
+        var cgroups: [Cgroup] = []
+        /// Whether a task looks at them from time to time.
+        var isWatched = false
     }
 
     package init() { clinux_become_subreaper() }
@@ -31,34 +38,64 @@ package final class ChildProcesses: Sendable {
 
     /// Reaps a process of the list that has ended, and kills what is left in its cgroup.
     func reap(_ pid: pid_t) -> ProcessEnd {
-        let cgroup = cgroup(of: pid)
-        var end = known.withLock { known in
-            var status: Int32 = 0
-            var usage = rusage()
+        var status: Int32 = 0
+        var usage = rusage()
+        // At once, for its number may be another's as soon as it is reaped.
+        let child = known.withLock { known in
             wait4(pid, &status, 0, &usage)
-            let isSandboxed = known.removeValue(forKey: pid)?.isSandboxed ?? false
-            return ProcessEnd(status: status, usage: usage, isSandboxed: isSandboxed)
+            return known.removeValue(forKey: pid)
         }
-        if let cgroup {
+        var end = ProcessEnd(
+            status: status, usage: usage, isSandboxed: child?.isSandboxed ?? false)
+        if let cgroup = child?.cgroup {
             end.note(cgroup.memoryVerdict, peakBytes: cgroup.peakBytes)
             cgroup.kill()
-            left.withLock { $0.append(cgroup) }
+            left.withLock { $0.cgroups.append(cgroup) }
         }
         return end
     }
 
-    /// Kills and reaps what processes that have ended left behind, and removes their cgroups; on the
-    /// thread of the starts.
-    func sweep() {
+    /// Kills and reaps what processes that have ended left behind, and removes their cgroups.
+    ///
+    /// It waits for no cgroup in which something is still ending: that is removed later.
+    ///
+    /// - Parameter starts: the thread of the starts, on which this is called.
+    func sweep(on starts: ThreadExecutor) {
         killStrangers()
-        let cgroups = left.withLock { left in
-            defer { left = [] }
-            return left
+        guard !removeCgroups() else { return }
+        let isWatched = left.withLock { left in
+            defer { left.isWatched = true }
+            return left.isWatched
         }
-        for cgroup in cgroups { cgroup.remove() }
+        guard !isWatched else { return }
+        // Nobody waits for it, and it ends with what it waits for: what no signal ends, as in a sleep
+        // that cannot be interrupted, at some time.
+        Task(executorPreference: starts) {
+            var pause = Duration.milliseconds(20)
+            repeat {
+                try? await Task.sleep(for: pause)
+                pause = min(pause * 2, .seconds(5))
+            } while !self.removeCgroups()
+        }
     }
 
-    private func killStrangers() {
+    /// Removes the cgroups of those that have been reaped; false when there is still something in one.
+    private func removeCgroups() -> Bool {
+        let found = left.withLock { left in
+            defer { left.cgroups = [] }
+            return left.cgroups
+        }
+        let busy = found.filter { !$0.removeIfEmpty() }
+        left.withLock { left in
+            left.cgroups += busy
+            // The sweep that goes with what has been reaped meanwhile is still to come.
+            if busy.isEmpty { left.isWatched = false }
+        }
+        return busy.isEmpty
+    }
+
+    /// Kills and reaps what processes that have ended left behind.
+    func killStrangers() {
         // Each that is killed may leave children of its own.
         for _ in 0..<100 {
             let strangers = known.withLock { known in
@@ -79,11 +116,7 @@ package final class ChildProcesses: Sendable {
         var found: [pid_t] = []
         while let entry = readdir(tasks) {
             let name = String(cString: clinux_entry_name(entry))
-            guard let file = fopen("/proc/self/task/\(name)/children", "r") else { continue }
-            defer { fclose(file) }
-            var bytes = [UInt8](repeating: 0, count: 64 << 10)
-            let count = fread(&bytes, 1, bytes.count, file)
-            let text = String(decoding: bytes.prefix(count), as: UTF8.self)
+            let text = contents(of: "/proc/self/task/\(name)/children") ?? ""
             found += text.split(separator: " ").compactMap { pid_t($0) }
         }
         return found

@@ -73,7 +73,7 @@ struct CommandLane: Sendable {
                 let outcome = converse(
                     pid, bytes, to: stdin[1], from: stdout[0], &errors, path, limits)
                 spawner.execute {
-                    children.sweep()
+                    children.sweep(on: spawner)
                     continuation.resume(returning: outcome)
                 }
             }
@@ -103,7 +103,7 @@ struct CommandLane: Sendable {
             if watched[1].revents != 0 {
                 // What it has left behind may hold the pipe open: it goes with it.
                 kill(-pid, SIGKILL)
-                spawner.execute { children.sweep() }
+                spawner.execute { children.sweep(on: spawner) }
                 close(pidfd)
                 pidfd = -1
             }

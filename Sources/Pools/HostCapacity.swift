@@ -1,5 +1,4 @@
 import CLinux
-import Glibc
 
 /// How many CPUs this server may use.
 package enum HostCapacity {
@@ -25,11 +24,8 @@ package enum HostCapacity {
         return quota / period
     }
 
+    /// The first line of a file.
     private static func read(_ path: String) -> String? {
-        guard let file = fopen(path, "r") else { return nil }
-        defer { fclose(file) }
-        var line = [UInt8](repeating: 0, count: 256)
-        let count = fread(&line, 1, line.count, file)
-        return String(decoding: line.prefix(count).prefix { $0 != 10 }, as: UTF8.self)
+        contents(of: path).map { String($0.prefix { $0 != "\n" }) }
     }
 }

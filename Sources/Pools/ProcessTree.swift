@@ -15,11 +15,7 @@ enum ProcessTree {
 
     /// What the first thread of a process has started, eldest first.
     private static func children(of pid: pid_t) -> [pid_t] {
-        guard let file = fopen("/proc/\(pid)/task/\(pid)/children", "r") else { return [] }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = fread(&bytes, 1, bytes.count, file)
-        return String(decoding: bytes.prefix(count), as: UTF8.self)
+        (contents(of: "/proc/\(pid)/task/\(pid)/children") ?? "")
             .split(separator: " ").compactMap { pid_t($0) }
     }
 }

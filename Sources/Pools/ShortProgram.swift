@@ -29,7 +29,9 @@ package enum ShortProgram {
         wait(for: pidfd, until: end)
         close(pidfd)
         kill(-pid, SIGKILL)  // unless it has ended, it is too slow
-        return (children.reap(pid).status, String(decoding: output, as: UTF8.self))
+        let status = children.reap(pid).status
+        children.killStrangers()  // else they would be in the way of `CgroupFolder`
+        return (status, String(decoding: output, as: UTF8.self))
     }
 
     private static func read(_ fd: Int32, until end: ContinuousClock.Instant) -> [UInt8] {

@@ -17,6 +17,7 @@ final class WorkerCrew {
     private let spawner: ThreadExecutor
     private let children: ChildProcesses
     private let logger: Logger
+    private let start: Start
     /// Those that take calls, when they are ready.
     private(set) var workers: [WorkerProcess] = []
     /// Those that finish the calls they have.
@@ -43,6 +44,10 @@ final class WorkerCrew {
     /// For the third time in a row, or more, no worker could be started.
     var onFailure: ((_ why: String) -> Void)?
 
+    /// Starts a worker; it blocks, on the thread of the starts.
+    typealias Start =
+        @Sendable (WorkerLaunch, ChildProcesses) -> Result<StartedWorker, SocketError>
+
     /// - Parameters:
     ///   - size: workers; none is started before `fill`.
     ///   - runsOneCall: whether what a worker prints is of the first of its calls.
@@ -51,9 +56,11 @@ final class WorkerCrew {
     ///   - spawner: starts the processes.
     ///   - children: of the server, to which they are added.
     ///   - logger: told of workers that end or cannot be started.
+    ///   - start: how one is started.
     init(
         size: Int, runsOneCall: Bool, launch: WorkerLaunch, loop: EventLoop,
         spawner: ThreadExecutor, children: ChildProcesses, logger: Logger,
+        start: @escaping Start = spawnWorker,
     ) {
         self.size = size
         self.runsOneCall = runsOneCall
@@ -62,9 +69,13 @@ final class WorkerCrew {
         self.spawner = spawner
         self.children = children
         self.logger = logger
+        self.start = start
     }
 
     var rules: WorkerRules { launch.rules }
+
+    /// Workers that are on their way: being started, to be, or not ready yet.
+    var coming: Int { max(0, size - workers.count { $0.isReady && !$0.hasExited }) }
 
     /// With those that finish the calls they have.
     var all: [WorkerProcess] { workers + retiring }
@@ -80,10 +91,10 @@ final class WorkerCrew {
 
     private func startOne() {
         starting += 1
-        let (launch, children) = (launch, children)
+        let (launch, children, start) = (launch, children, start)
         let box = LoopConfined(self)
         spawner.execute {
-            let started = spawnWorker(launch, children)
+            let started = start(launch, children)
             box.value.loop.execute { box.value.adopt(started) }
         }
     }
@@ -128,10 +139,10 @@ final class WorkerCrew {
 
     /// Goes on when nothing is left of what a worker that has ended had started.
     private func swept(_ body: @escaping (WorkerCrew) -> Void) {
-        let (loop, children) = (loop, children)
+        let (loop, spawner, children) = (loop, spawner, children)
         let box = LoopConfined((crew: self, body: body))
         spawner.execute {
-            children.sweep()
+            children.sweep(on: spawner)
             loop.execute { box.value.body(box.value.crew) }
         }
     }

@@ -160,32 +160,56 @@ final class WorkerFleet {
         placeWaiting()
     }
 
-    /// Gives the calls that wait to the workers that have room.
+    /// Gives the calls that wait to the workers that have room, in their order.
+    ///
+    /// A call for which a new worker is on its way is passed over: those behind it may have the workers
+    /// that it cannot use. The new one is its own, for it is asked first again when that is ready.
     private func placeWaiting() {
-        while let next = waiting.first, give(next) { waiting.removeFirst() }
+        if waiting.isEmpty { return }
+        var coming = crew.coming
+        var index = 0
+        while index < waiting.count {
+            let ticket = waiting[index]
+            switch place(for: ticket) {
+            case .worker(let worker):
+                waiting.remove(at: index)
+                give(ticket, to: worker)
+            case .nowhere: return
+            case .full(let worker):
+                if coming == 0 { crew.renew(worker) } else { coming -= 1 }
+                index += 1
+            }
+        }
     }
 
-    /// Gives the call to the worker with the fewest; false when none has room.
-    private func give(_ ticket: CallTicket) -> Bool {
-        var chosen: WorkerProcess?
+    /// Where a call can go now.
+    private enum Place {
+        case worker(WorkerProcess)
+        /// Only to workers, this one among them, that hold more memory than it may have.
+        case full(WorkerProcess)
+        case nowhere
+    }
+
+    /// The worker with the fewest calls of those that can take this one.
+    private func place(for ticket: CallTicket) -> Place {
+        let limits = ticket.call.limits
+        var (chosen, full) = (WorkerProcess?.none, WorkerProcess?.none)
         // A worker started for a call that waits is no slot more when that goes on.
         let active = crew.workers.count { !$0.tickets.isEmpty && $0.waits == 0 }
-        for worker in crew.workers where takesAnother(worker) {
-            guard worker.canBound(ticket.call.limits) else { continue }
+        for worker in crew.workers where takesAnother(worker) && worker.canBound(limits) {
             if isSerial, worker.tickets.isEmpty, active >= size { continue }
-            if chosen.map({ worker.tickets.count < $0.tickets.count }) ?? true { chosen = worker }
+            if let chosen, chosen.tickets.count <= worker.tickets.count { continue }
+            // Its bound would end it, and the call be blamed for what others have left behind.
+            if worker.holdsMore(than: limits) { full = worker } else { chosen = worker }
         }
-        guard let chosen else { return false }
-        // Its bound would end it, and the call be blamed for what others have left behind.
-        if chosen.holdsMore(than: ticket.call.limits) {
-            crew.renew(chosen)
-            return false
-        }
+        return chosen.map(Place.worker) ?? full.map(Place.full) ?? .nowhere
+    }
+
+    private func give(_ ticket: CallTicket, to worker: WorkerProcess) {
         ticket.isLong = (estimates[ticket.call.function.name] ?? 1) >= Self.short
-        chosen.send(ticket, number: nextNumber)
+        worker.send(ticket, number: nextNumber)
         nextNumber += 1
-        startClock(isSerial ? chosen.first : ticket)
-        return true
+        startClock(isSerial ? worker.first : ticket)
     }
 
     /// Starts the clock of a call that now runs.

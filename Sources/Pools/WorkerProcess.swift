@@ -55,6 +55,9 @@ final class WorkerProcess: EventHandler {
     /// The memory that its calls may have, where it has a cgroup; nil for no bound.
     private(set) var memoryBytes: Int?
 
+    /// What it held when it was last looked at, after so many answers.
+    private var held: (after: Int, bytes: Int)?
+
     /// How many of its calls wait for other jobs.
     private(set) var waits = 0
 
@@ -134,7 +137,12 @@ final class WorkerProcess: EventHandler {
             return false
         }
         // One that has just been started has what it must have.
-        return answered > 0 && cgroup.anonymousBytes > most
+        guard answered > 0 else { return false }
+        // It is asked again and again while calls wait, and the kernel's answer may take long.
+        if let held, held.after == answered, held.bytes > most { return true }
+        let bytes = cgroup.anonymousBytes
+        held = (answered, bytes)
+        return bytes > most
     }
 
     func send(_ ticket: CallTicket, number: Int) {

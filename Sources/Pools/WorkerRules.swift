@@ -1,5 +1,3 @@
-import Glibc
-
 /// What holds for every worker process, and for how long one stays.
 package struct WorkerRules: Sendable {
     /// Calls, a map's chunks among them, after which a worker is replaced; nil for no bound.
@@ -15,30 +13,4 @@ package struct WorkerRules: Sendable {
     package var processes: Int?
 
     package init() {}
-}
-
-/// How much memory a process has.
-enum ProcessMemory {
-    /// Bytes in memory at present (`/proc/PID/statm`, proc(5)); 0 when the process is gone.
-    static func residentBytes(of pid: pid_t) -> Int {
-        guard let file = fopen("/proc/\(pid)/statm", "r") else { return 0 }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 128)
-        let count = fread(&bytes, 1, bytes.count, file)
-        let fields = String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: " ")
-        return fields.count > 1 ? (Int(fields[1]) ?? 0) * sysconf(Int32(_SC_PAGESIZE)) : 0
-    }
-
-    /// The most bytes that this process ever had in memory (`VmHWM`, proc(5)); getrusage(2) would
-    /// count what had started it, too.
-    static func ownPeakBytes() -> Int {
-        guard let file = fopen("/proc/self/status", "r") else { return 0 }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = fread(&bytes, 1, bytes.count, file)
-        let line = String(decoding: bytes.prefix(count), as: UTF8.self)
-            .split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
-        let kibibytes = line?.split(separator: " ").compactMap { Int($0) }.first
-        return (kibibytes ?? 0) << 10
-    }
 }

@@ -4,8 +4,8 @@ import Glibc
 /// A connected stream socket whose reads and writes suspend the task instead of the thread.
 ///
 /// The descriptor is registered, edge-triggered, when first something must be waited for, which a
-/// connection of one request never sees, and once more when it first has no room for what is to be
-/// written, which most never see. A read that fills less than its buffer has drained the socket
+/// connection of one request that is answered at once never sees, and once more when it first has no
+/// room for what is to be written, which most never see. A read that fills less than its buffer has drained the socket
 /// (epoll(7)), so that a request costs one `recv` and no second one that only says "nothing more".
 /// One task may read while another writes; not two at once of either.
 /// All methods are for the loop's thread.

@@ -142,7 +142,8 @@ final class HTTP1Connection: @unchecked Sendable {
             return false
         case .handle(let endpoint):
             let isWhole = takeBody(of: &request, for: endpoint)
-            if isWhole, let response = home.service.quickAnswer(request, by: endpoint.route) {
+            let quick = isWhole ? endpoint.route.quickHandler : nil
+            if let response = home.service.quickAnswer(request, by: quick) {
                 return try answer(request, response, closing: closes(after: head))
             }
             inTask { [self, request] in
@@ -263,8 +264,9 @@ final class HTTP1Connection: @unchecked Sendable {
         let next = input.isEmpty ? Awaited.request : .restOfHead
         guard awaited != next else { return }
         awaited = next
-        stream.readDeadline =
-            home.loop.now + (next == .request ? home.idleTime : home.headTime)
+        // Of one that has begun while the server drains, a request may be on its way.
+        let idleTime = home.isDraining ? LoopTime(.seconds(1)) : home.idleTime
+        stream.readDeadline = home.loop.now + (next == .request ? idleTime : home.headTime)
     }
 
     // MARK: HTTP/2

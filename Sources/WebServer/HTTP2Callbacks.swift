@@ -47,7 +47,6 @@ func setHTTP2Callbacks(_ callbacks: OpaquePointer?) {
     }
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
         guard let frame else { return 0 }
-        events(user).frameEnds()
         received(frame.pointee, events(user))
         return 0
     }
@@ -60,6 +59,11 @@ func setHTTP2Callbacks(_ callbacks: OpaquePointer?) {
         events(user).streamClosed(stream)
         return 0
     }
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
+        guard let frame, endsStream(frame.pointee.hd) else { return 0 }
+        events(user).answerLeft(frame.pointee.hd.stream_id)
+        return 0
+    }
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) { _, _, _, user in
         events(user).frameWasInvalid()
         return 0
@@ -67,12 +71,20 @@ func setHTTP2Callbacks(_ callbacks: OpaquePointer?) {
 }
 
 private func received(_ frame: nghttp2_frame, _ events: any HTTP2SessionEvents) {
-    let endsStream = UInt32(frame.hd.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
     switch UInt32(frame.hd.type) {
     case NGHTTP2_HEADERS.rawValue where frame.headers.cat == NGHTTP2_HCAT_REQUEST:
-        events.headIsComplete(frame.hd.stream_id, endsStream: endsStream)
+        events.headIsComplete(frame.hd.stream_id, endsStream: endsStream(frame.hd))
     case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
-        if endsStream { events.bodyIsComplete(frame.hd.stream_id) }
+        if endsStream(frame.hd) { events.bodyIsComplete(frame.hd.stream_id) }
     default: break
     }
+}
+
+/// Whether nothing follows on the stream.
+///
+/// In SETTINGS and PING the flag's bit means something else.
+private func endsStream(_ header: nghttp2_frame_hd) -> Bool {
+    let type = UInt32(header.type)
+    return (type == NGHTTP2_HEADERS.rawValue || type == NGHTTP2_DATA.rawValue)
+        && UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
 }

@@ -5,8 +5,6 @@ import Sockets
 /// What comes: frames, which become requests and their bodies.
 extension HTTP2Connection: HTTP2SessionEvents {
     func frameBegins(type: UInt8, stream id: Int32) -> UInt32? {
-        // Data have a clock of their own.
-        if UInt32(type) != NGHTTP2_DATA.rawValue, frameStart == nil { frameStart = home.loop.now }
         guard UInt32(type) == NGHTTP2_HEADERS.rawValue, id & 1 == 1 else { return nil }
         guard id < highestID, streams[id] == nil, !recentlyReset.contains(id) else { return nil }
         // RFC 9113, section 5.1.1: a new stream's number is higher than all before; nghttp2 would
@@ -34,18 +32,23 @@ extension HTTP2Connection: HTTP2SessionEvents {
     }
 
     func data(_ bytes: UnsafeBufferPointer<UInt8>, _ id: Int32) {
-        guard let open = streams[id], let route = open.route, open.lastProgress == nil else {
-            // Nobody will read it: answered already.
+        guard let open = streams[id], let route = open.route, !open.isBodyComplete,
+            open.bodyFailure == nil
+        else {
+            // Nobody will read it: answered, or about to be.
             return session.consume(bytes.count, id)
         }
         let limit = home.service.bodyLimit(of: route)
-        let mostHeld = home.settings.limits.bodyBytes
-        guard open.received + bytes.count <= limit, bodyBytes + bytes.count <= mostHeld else {
+        guard open.received + bytes.count <= limit else {
             session.consume(bytes.count, id)
-            open.endBody()
-            ready.removeAll { $0 === open }
-            return refuse(
-                HTTPRefusal(413, "The body is over \(min(limit, mostHeld)) bytes."), open)
+            return refuseBody(413, "The body is over \(limit) bytes.", of: open)
+        }
+        let mostHeld = home.settings.limits.bodyBytes
+        guard bodyBytes + bytes.count <= mostHeld else {
+            session.consume(bytes.count, id)
+            return refuseBody(
+                503, "The bodies that the connection sends at once are over \(mostHeld) bytes.",
+                of: open)
         }
         bodyBytes += bytes.count
         open.add(bytes)
@@ -73,7 +76,11 @@ extension HTTP2Connection: HTTP2SessionEvents {
         if streams.isEmpty { startIdleClock() }
     }
 
-    func frameEnds() { frameStart = nil }
+    func answerLeft(_ id: Int32) {
+        guard let open = streams[id], open.isBodyUnwanted else { return }
+        // RFC 9113, section 8.1: the client may stop sending, and has its answer all the same.
+        reset(id, NGHTTP2_NO_ERROR)
+    }
 
     func frameWasInvalid() { home.counters.add(.http2Errors) }
 
@@ -87,9 +94,19 @@ extension HTTP2Connection: HTTP2SessionEvents {
         pumpSoon()
     }
 
+    /// Drops what has come of a body, and what may follow of it, since the request is answered.
     func abandonBody(of open: HTTP2Stream) {
+        open.abandonBody()
         let rest = open.takeBody()
         bodyBytes -= rest.count
-        session.consume(rest.count, open.id)
+        if open.route?.takesBodyAsStream == true { session.consume(rest.count, open.id) }
+    }
+
+    /// Refuses a request for its body; where a handler is at work already, it is told.
+    private func refuseBody(_ status: Int, _ detail: String, of open: HTTP2Stream) {
+        let refusal = HTTPRefusal(status, detail)
+        guard open.task == nil else { return open.failBody(refusal) }
+        ready.removeAll { $0 === open }
+        refuse(refusal, open)
     }
 }

@@ -18,8 +18,9 @@ final class HTTP2Connection: @unchecked Sendable {
     var streams: [Int32: HTTP2Stream] = [:]
     /// Requests that are complete and wait for a handler, oldest first.
     var ready: [HTTP2Stream] = []
+    private var bounds = HTTP2FrameBounds()
     /// Since when the client owes the rest of a frame or block, its first SETTINGS before all.
-    var frameStart: LoopInstant?
+    private var frameStart: LoopInstant?
     var highestID: Int32 = 0
     /// Streams that this side has reset, whose frames may still be on their way.
     var recentlyReset: [Int32] = []
@@ -27,6 +28,8 @@ final class HTTP2Connection: @unchecked Sendable {
     /// Goes on sending while the client takes less than there is.
     private var writer: Task<Void, Never>?
     private var isEnding = false
+    /// Whether the streams are gone, of which the session still holds pointers.
+    private var isOver = false
     private var drainStart: LoopInstant?
     /// Bytes of bodies that have come and of answers that are not sent, of all streams.
     var bodyBytes = 0
@@ -53,28 +56,38 @@ final class HTTP2Connection: @unchecked Sendable {
     func run(first: [UInt8]) async {
         stream.onDrain = { [unowned self] in drain() }
         stream.onSweep = { [unowned self] now in sweep(now) }
+        if home.isDraining { drain() }
         await read(first)
         // What the session has to say at last is said, and heard.
-        await writer?.value
+        while let writer { await writer.value }
         if session.isOver, (try? await stream.flush()) != nil { await stream.linger() }
         isEnding = true
         stream.onDrain = nil
         stream.onSweep = nil
         stream.socket.close()
+        isOver = true
         for open in streams.values { open.close() }
+        // They hold the connection.
         streams = [:]
+        ready = []
     }
 
+    /// Readings of one client after which others have their turn: it may never stop sending.
+    private static let turn = 16
+
     private func read(_ first: [UInt8]) async {
-        var goesOn = first.withUnsafeBufferPointer { session.receive($0) }
+        var goesOn = first.withUnsafeBufferPointer { take($0) }
         startIdleClock()
         pump()
         do {
+            var readings = 0
             while goesOn, !session.isOver, !isEnding {
                 let count = try await stream.receive()
                 guard count > 0 else { return stream.socket.close() }
-                goesOn = session.receive(stream.received(count))
+                goesOn = take(stream.received(count))
                 pump()
+                readings += 1
+                if readings.isMultiple(of: Self.turn) { await Task.yield() }
             }
         } catch SocketError.timedOut where !isEnding {
             home.counters.add(.limitIdleTime)
@@ -84,6 +97,18 @@ final class HTTP2Connection: @unchecked Sendable {
         }
         if !goesOn { session.terminate(NGHTTP2_PROTOCOL_ERROR) }
         pump()
+    }
+
+    /// Reads what the client has sent; false when the session cannot go on.
+    private func take(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        let before = bounds.whole
+        bounds.follow(bytes.span)
+        if !bounds.isRestOwed {
+            frameStart = nil
+        } else if frameStart == nil || bounds.whole != before {
+            frameStart = home.loop.now
+        }
+        return session.receive(bytes)
     }
 
     /// Serves a request that came by HTTP/1.1 and asked for HTTP/2, then what follows.
@@ -107,12 +132,16 @@ final class HTTP2Connection: @unchecked Sendable {
     }
 
     private func pump() {
-        isPumpPlanned = false
+        guard !isOver else { return }
         startReady()
+        // Not before: what is answered at once goes out here.
+        isPumpPlanned = false
         guard writer == nil else { return }
         do {
             while fillOutput() {
                 guard try stream.flushNow() else { return writeOn() }
+                // The client has taken what kept them waiting.
+                if !ready.isEmpty { pumpSoon() }
             }
         } catch {
             return end()
@@ -206,14 +235,16 @@ final class HTTP2Connection: @unchecked Sendable {
             bodyBytes -= request.body.count
         }
         // The stream does not keep it: a body that is read from the stream holds that.
-        if let response = home.service.quickAnswer(request, by: route),
-            home.service.isPlain(response)
-        {
-            return answer(response, on: open)
-        }
+        let quick = home.service.quickAnswer(request, by: route.quickHandler)
+        if let quick, home.service.isPlain(quick) { return answer(quick, on: open) }
         // A task for each other request, cancelled when the client resets its stream.
         open.task = Task(executorPreference: home.loop) { [self] in
-            let response = await home.service.answer(request, by: route)
+            let response =
+                if let quick {
+                    await home.service.finished(quick, for: request.head)
+                } else {
+                    await home.service.answer(request, by: route)
+                }
             guard !open.isClosed else { return }
             if let failure = open.bodyFailure {
                 refuse(failure, open)
@@ -242,7 +273,6 @@ final class HTTP2Connection: @unchecked Sendable {
         }
         for open in streams.values {
             if let deadline = open.bodyDeadline(home.settings), deadline <= now, open.task == nil {
-                open.endBody()
                 home.counters.add(.limitBodyRate)
                 answer(home.settings.refusal(408, "The request's body took too long."), on: open)
             }

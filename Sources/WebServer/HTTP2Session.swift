@@ -10,8 +10,9 @@ protocol HTTP2SessionEvents: AnyObject {
     func data(_ bytes: UnsafeBufferPointer<UInt8>, _ stream: Int32)
     func bodyIsComplete(_ stream: Int32)
     func streamClosed(_ stream: Int32)
-    func frameEnds()
     func frameWasInvalid()
+    /// The last frame of an answer has been given out to be sent.
+    func answerLeft(_ stream: Int32)
 }
 
 /// Where the body of an answer comes from.
@@ -38,7 +39,6 @@ final class HTTP2Session {
 
     /// Makes ready to serve a client; to be called once, before anything else.
     func open(events: any HTTP2SessionEvents, streams: Int, headBytes: Int) {
-        self.events = events
         self.events = events
         var callbacks: OpaquePointer?
         nghttp2_session_callbacks_new(&callbacks)

@@ -43,6 +43,15 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
         wakeBodyWaiter()
     }
 
+    /// Whether the request was answered before its body was complete.
+    private(set) var isBodyUnwanted = false
+
+    /// The rest of the body is passed over.
+    func abandonBody() {
+        isBodyUnwanted = true
+        endBody()
+    }
+
     func takeBody() -> [UInt8] {
         defer { incoming = [] }
         return incoming

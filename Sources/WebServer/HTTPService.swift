@@ -74,8 +74,8 @@ final class HTTPService: Sendable {
 
     /// The answer of a handler that needs no waiting, as small and plain as it is; nil when the
     /// handler cannot answer so.
-    func quickAnswer(_ request: HTTPRequest, by route: Route) -> HTTPResponse? {
-        route.quickHandler?(request).map { conditioned($0, for: request.head) }
+    func quickAnswer(_ request: HTTPRequest, by handler: HTTPQuickHandler?) -> HTTPResponse? {
+        handler?(request).map { conditioned($0, for: request.head) }
     }
 
     /// Whether nothing is left to be done with an answer but to copy it.

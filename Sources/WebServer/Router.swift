@@ -105,11 +105,16 @@ package struct Router: Sendable {
     private var nodes = [Node()]
 
     private struct Node: Sendable {
-        var literals: [(name: [UInt8], node: Int)] = []
+        var literals: [Literal] = []
         var place: Int?
         var endpoints: [Endpoint] = []
         /// For `Allow` (RFC 9110, section 10.2.1); empty when no route ends here.
         var allowed = ""
+    }
+
+    private struct Literal: Sendable {
+        let name: [UInt8]
+        let node: Int
     }
 
     package init(_ routes: [Route]) {
@@ -159,7 +164,7 @@ package struct Router: Sendable {
     private mutating func literalNode(_ name: [UInt8], below node: Int) -> Int {
         if let known = nodes[node].literals.first(where: { $0.name == name }) { return known.node }
         nodes.append(Node())
-        nodes[node].literals.append((name, nodes.count - 1))
+        nodes[node].literals.append(Literal(name: name, node: nodes.count - 1))
         return nodes.count - 1
     }
 
@@ -177,7 +182,7 @@ package struct Router: Sendable {
     func find(_ head: RequestHead) -> Finding {
         var places = PathPlaces()
         let path = head.pathRange
-        let hasEscapes = head.bytes[path].contains(UInt8(ascii: "%"))
+        let hasEscapes = head.hasEscapesInPath
         if hasEscapes {
             guard let decoded = PercentEncoding.decode(head.bytes[path]),
                 String(validating: decoded, as: UTF8.self) != nil
@@ -208,8 +213,8 @@ package struct Router: Sendable {
     ) -> Int? {
         var end = start
         while end < search.end, search.bytes[end] != UInt8(ascii: "/") { end += 1 }
-        for (name, child) in nodes[node].literals where matches(name, start..<end, search) {
-            if let found = follow(child, end, search, &places) { return found }
+        for literal in nodes[node].literals where matches(literal.name, start..<end, search) {
+            if let found = follow(literal.node, end, search, &places) { return found }
         }
         guard let place = nodes[node].place, places.count < PathPlaces.most else {
             return nil

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -165,11 +166,15 @@ class MemoryTests(BranchTestCase):
             self.assertIsInstance(self.server.result(job), int)
 
     def test_a_worker_that_others_have_filled_is_replaced_not_the_call_blamed(self):
-        kept = [self.server.submit(function="keep", args=[200]) for _ in range(4)]
+        kept = [self.server.submit(function="keep", args=[200, 2]) for _ in range(2)]
         full = {self.server.result(job) for job in kept}
+        self.assertEqual(len(full), 2)
         worker = self.outcome("work", 0, max_memory_bytes=LIMIT)
         self.assertIsInstance(worker, int)
         self.assertNotIn(worker, full)
+        # The one whose place it has, and no other.
+        self.until(lambda: sum(map(alive, full)) < 2)
+        self.assertEqual(sum(map(alive, full)), 1)
 
     def test_an_item_that_wants_too_much_fails_alone(self):
         job = self.server.submit(
@@ -222,7 +227,7 @@ class PlaceTests(BranchTestCase):
 
     def test_a_cancel_ends_also_what_made_a_session_of_its_own(self):
         path = self.outside + "/cancelled"
-        job = self.server.submit(function="leave_behind", args=[path, 60])
+        job = self.server.submit(function="leave_a_daemon", args=[path, 60])
         self.until(lambda: os.path.exists(path))
         with open(path) as file:
             left = int(file.read())
@@ -289,11 +294,11 @@ class StartTests(PatientTestCase):
         self.server = self.enterContext(PatientServer(launcher, FUNCTIONS, more=more))
         return self.server
 
-    def refused(self, **how):
+    def refused(self, *more, **how):
         """What a server says that must have cgroups, and cannot."""
         ran = subprocess.run(
             [self.branch.launcher(self.outside, **how), "serve", "--worker-cgroups", "on",
-             "--listen", "127.0.0.1:0", "--data", self.outside + "/refused"],
+             "--listen", "127.0.0.1:0", "--data", self.outside + "/refused", *more],
             capture_output=True, text=True, timeout=120)
         self.assertEqual(ran.returncode, 1, ran)
         return ran.stderr
@@ -301,7 +306,7 @@ class StartTests(PatientTestCase):
     def test_what_a_killed_server_leaves_the_next_one_ends(self):
         server = self.serve()
         path = self.outside + "/left"
-        server.submit(function="leave_behind", args=[path, 60], retry={"max_attempts": 1})
+        server.submit(function="leave_a_daemon", args=[path, 60], retry={"max_attempts": 1})
         self.until(lambda: os.path.exists(path))
         with open(path) as file:
             left = int(file.read())
@@ -324,6 +329,14 @@ class StartTests(PatientTestCase):
             self.assertEqual(server.stop(), 0)
             self.assertEqual((self.branch.below(), self.branch.read("cgroup.subtree_control")),
                              ([], ""))
+
+    def test_a_refused_start_leaves_all_as_it_was(self):
+        taken = self.enterContext(socket.create_server(("127.0.0.1", 0)))
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        said = self.refused("--functions", FUNCTIONS, "--listen", address)
+        self.assertIn("limits hold for all that a worker starts", said)
+        self.assertIn("Address already in use", said)
+        self.assertEqual((self.branch.below(), self.branch.read("cgroup.subtree_control")), ([], ""))
 
     def test_others_in_its_cgroup_are_let_alone(self):
         other = subprocess.Popen(["sleep", "1000"])

@@ -416,6 +416,29 @@ class LikenessTests(ServiceTestCase):
                 self.until(lambda: run() == 22)
 
 
+    def test_a_function_whose_tags_no_job_may_bear_is_told_of(self):
+        with tempfile.TemporaryDirectory() as folder:
+            # A worker of somebody else's, which does not look at them itself.
+            worker = folder + "/worker"
+            functions = [{"name": "good", "pool": "process", "tags": ["fine"]},
+                         {"name": "bad", "pool": "process", "tags": ["fine", "a\0b"],
+                          "file": "/srv/bad.py"}]
+            hello = json.dumps({"hello": {"protocol": 1, "functions": functions, "broken": []}})
+            with open(worker, "w") as file:
+                file.write("#!/bin/sh\nprintf '%%s\\n' '%s' >&3\nread -r line <&3\n" % hello)
+            os.chmod(worker, 0o755)
+            os.mkdir(folder + "/functions")
+            with open(folder + "/functions/some.py", "w"):
+                pass
+            with Server(BINARY, folder + "/functions", more=["--python", worker]) as server:
+                listed = json.loads(server.call("GET", "/v1/functions")[2])
+                self.assertEqual(
+                    [(broken["file"], broken["error"]) for broken in listed["broken"]],
+                    [("/srv/bad.py", "bad: A tag is a string of 1 to 100 bytes without control"
+                      ' characters, not "a\\u0000b".')])
+                self.assertEqual(server.call("GET", "/v1/functions/bad")[0], 404)
+                self.assertEqual(server.call("GET", "/v1/functions/good")[0], 200)
+
     def test_a_function_may_say_so_for_its_jobs(self):
         with tempfile.TemporaryDirectory() as folder:
             with open(folder + "/f.py", "w") as file:
@@ -535,6 +558,9 @@ class MethodTests(ServiceTestCase):
         problem = self.problem("GET", "/v1/jobs/%s/result" % job, 409, "job-cancelled")
         self.assertEqual(problem["error"]["reason"], "cancelled")
         self.problem("GET", "/v1/jobs/%s/items" % job, 409, "not-a-map")
+        # It has no failed items: it must not run again whole.
+        self.problem("POST", "/v1/jobs/%s/retry?items=failed" % job, 409, "not-a-map")
+        self.assertEqual(self.server.wait(job, 0)["state"], "cancelled")
         self.assertEqual(self.server.call("POST", "/v1/jobs/%s/retry" % job)[0], 202)
         self.assertEqual(self.server.result(job), 1)
 

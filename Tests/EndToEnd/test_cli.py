@@ -22,6 +22,13 @@ FAILED, REFUSED, UNREACHABLE, UNAUTHORIZED, NOT_FOUND, CANCELLED, UNFINISHED, US
     1, 2, 3, 4, 5, 6, 7, 64)
 
 
+def catches(pid, number):
+    """Whether a process handles a signal itself."""
+    with open("/proc/%d/status" % pid) as file:
+        caught = next(line.split()[1] for line in file if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 class CommandTests(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -90,6 +97,48 @@ class CommandTests(unittest.TestCase):
         self.assertEqual(self.out("submit", "py_square", "12", "--wait"), "144\n")
         self.assertIn("succeeded", self.out("show", job))
         self.assertEqual(json.loads(self.out("show", job, "--json"))["result"], 144)
+
+    def interrupt(self, *arguments, stdin=b""):
+        """Interrupts a command that waits for its job; the job's id, stderr and the status."""
+        with tempfile.TemporaryFile() as file:
+            file.write(stdin)
+            file.seek(0)
+            command = subprocess.Popen(
+                [MARTLET, *arguments, "--queue", "interrupted", "--server", self.url],
+                stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(command.kill)
+        deadline = time.time() + 20
+        while not catches(command.pid, signal.SIGINT):
+            self.assertIsNone(command.poll())
+            self.assertLess(time.time(), deadline)
+            time.sleep(0.01)
+        command.send_signal(signal.SIGINT)
+        out, error = command.communicate(timeout=10)
+        self.assertEqual(out, b"")
+        job = self.out("list", "--queue", "interrupted", "-n", "1", "--quiet").strip()
+        return job, error.decode(), command.returncode
+
+    def test_who_interrupts_a_wait_is_told_where_the_job_is_found(self):
+        for command, stdin in [
+                (["submit", "sleep", "30", "--wait"], b""),
+                (["submit", "sleep", "30", "--within", "60"], b""),
+                (["map", "sleep"], b"[30, 30]"), (["map", "sleep"], b"30\n30\n")]:
+            with self.subTest(command=command, stdin=stdin):
+                job, error, status = self.interrupt(*command, stdin=stdin)
+                self.assertEqual(status, -signal.SIGINT)  # a shell makes 130 of it
+                self.assertEqual(
+                    error, "martlet: job %s goes on; martlet result --wait %s prints its result, "
+                    "martlet cancel %s stops it\n" % (job, job, job))
+                self.assertIn(json.loads(self.out("show", "--json", job))["state"],
+                              ("queued", "running"))
+                self.out("cancel", job)
+
+    def test_a_wait_in_the_background_of_a_script_is_not_interrupted(self):
+        done = subprocess.run(
+            ["sh", "-c", 'trap "" INT; "$0" submit sleep 1 --wait --server "$1" & '
+             'sleep 0.5; kill -INT $!; wait $!', MARTLET, self.url],
+            capture_output=True, text=True, timeout=30)
+        self.assertEqual((done.returncode, done.stdout), (0, "1\n"), done)
 
     def test_arguments_are_json_or_else_strings(self):
         for given, wanted in [
@@ -227,7 +276,8 @@ class CommandTests(unittest.TestCase):
         with subprocess.Popen(
                 [MARTLET, "map", "sleep", "--concurrency", "1", "--chunk", "1",
                  "--server", self.url],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE) as command:
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL) as command:
             command.stdin.write(b"0.01\n30\n")
             command.stdin.close()
             self.assertEqual(command.stdout.readline(), b"0.01\n")

@@ -54,8 +54,9 @@ class LimitTests(ServiceTestCase):
                     "limit", function=function, args=[60], max_cpu_seconds=1,
                     retry={"max_attempts": 1})
                 self.assertEqual((error["type"], error["signal"]), ("CPULimit", signal.SIGXCPU))
-                # Of 60; how long that takes on the clock, other programs decide.
-                self.assertTrue(0.8 <= error["cpu_seconds"] < 10, error["cpu_seconds"])
+                # Of 60. The kernel ends it by its ticks, each of which is the whole of who runs just
+                # then: on a busy machine 0.77 s of true time have been taken for 1.
+                self.assertTrue(0.5 <= error["cpu_seconds"] < 10, error["cpu_seconds"])
         self.assertIsInstance(self.server.run(function="burn", args=[1.5]), int)
 
     def test_a_result_that_is_too_large_is_refused(self):

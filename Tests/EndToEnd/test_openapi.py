@@ -156,6 +156,7 @@ class DescriptionTests(ServiceTestCase):
         self.ask("GET", "/v1/jobs", 200)
         self.ask("GET", "/v1/jobs", 200, query="?limit=2&state=succeeded")
         self.ask("POST", "/v1/jobs/{id}/retry", 409, running)
+        self.ask("POST", "/v1/jobs/{id}/retry", 409, failed, query="?items=failed")
         self.ask("POST", "/v1/jobs/{id}/retry", 202, failed)
         self.ask("GET", "/v1/queues", 200)
         self.ask("GET", "/v1/pools", 200)

@@ -282,10 +282,26 @@ class ServerEndTests(SandboxTestCase):
             path = {"PATH": folder + ":" + os.environ["PATH"]}
             self.assertIn("No permissions to create a new namespace", self.refused(folder, path))
 
-    def refused(self, folder, variables):
+    def test_commands_are_shut_in_where_there_is_no_python(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(folder + "/functions")
+            shutil.copy(FUNCTIONS + "/attempt", folder + "/functions")
+            without = ["--python", "python-7"]
+            with Server(BINARY, folder + "/functions", more=["--sandbox", *without]) as server:
+                def attempt(what):
+                    return server.run(function="attempt", args=[what])
+                for path in (server.data + "/martlet.sqlite", ROOT + "/README.md", "/etc/shadow"):
+                    self.assertRegex(attempt("ls " + path), "No such file|nonexistent")
+                network = attempt("readlink /proc/self/ns/net")
+                self.assertRegex(network, "^net:")
+                self.assertNotIn(os.readlink("/proc/self/ns/net"), network)
+            said = self.refused(folder, {"PATH": folder}, folder + "/functions", *without)
+            self.assertIn("there is no bwrap on PATH", said)
+
+    def refused(self, folder, variables, functions=FUNCTIONS, *more):
         run = subprocess.run(
             [os.path.join(ROOT, BINARY), "serve", "--sandbox", "--listen", "127.0.0.1:0", "--data",
-             folder + "/data", "--functions", FUNCTIONS], env={**os.environ, **variables},
+             folder + "/data", "--functions", functions, *more], env={**os.environ, **variables},
             capture_output=True, text=True, timeout=30)
         self.assertNotEqual(run.returncode, 0)
         self.assertIn("--sandbox", run.stderr)

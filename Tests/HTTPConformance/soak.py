@@ -17,6 +17,7 @@ import threading
 import time
 
 import service
+import frames
 from cases import CASES
 from service import Service
 from test_http1 import judge, sent
@@ -168,12 +169,26 @@ class Soak:
             client.sendall(whole[:self.random.randrange(len(whole) - 1)])
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
+    def cut_http2(self):
+        """Gone, by an end or a reset, in the middle of answers and of a body by HTTP/2."""
+        path = self.random.choice((b"/openapi.yaml", b"/v1/jobs/%s/result" % self.large.encode()))
+        wide = frames.setting((4, 1 << 30)) + frames.window_update(0, 1 << 30)
+        with frames.Peer(self.server.port, settings=wide, buffer=16_384) as peer:
+            peer.send(b"".join(frames.headers(2 * n + 1, frames.request(path)) for n in range(4))
+                      + frames.headers(9, frames.request(b"/v1/jobs", b"POST"), frames.END_HEADERS)
+                      + frames.frame(frames.DATA, 0, 9, b"{" * self.random.randrange(1, 30_000)))
+            peer.frames(lambda got: got.type == frames.DATA)
+            time.sleep(0.01 * self.random.random())
+            if self.random.random() < 0.5:
+                peer.socket.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
     # --- Watching ---------------------------------------------------------------------------
 
     def run(self):
         kinds = [self.good_jobs, self.good_pipelines, self.good_http2, self.large_bodies,
                  self.bad_requests, self.noise, self.slow_heads, self.slow_bodies,
-                 self.slow_readers, self.cut_clients]
+                 self.slow_readers, self.cut_clients, self.cut_http2]
         threads = [self.client(kind) for kind in kinds]
         began = time.monotonic()
         idle = self.server.descriptors()

@@ -189,6 +189,19 @@ class TLSTests(unittest.TestCase):
         self.assertLess(time.monotonic() - began, 16)
 
 
+    def test_a_handshake_that_ends_after_the_stop_does_not_hold_it_up(self):
+        with Service(*of("server"), "--drain-seconds", "60") as server:
+            plain = socket.create_connection(("127.0.0.1", server.port), 10)
+            busy = connect(server, client_context())  # answered after the other was accepted
+            self.assertTrue(serves(busy))
+            began = time.monotonic()
+            server.process.terminate()
+            with client_context().wrap_socket(plain, server_hostname="localhost") as late:
+                self.assertEqual(read_to_end(late), b"")
+            self.assertEqual(server.process.wait(30), 0)
+            self.assertLess(time.monotonic() - began, 15)
+
+
 class ReloadTests(unittest.TestCase):
     def test_a_hangup_brings_the_new_certificate_and_cuts_no_one(self):
         for kind in ("pem", "key"):

@@ -1,5 +1,5 @@
 #!/bin/bash
-# All tests under a sanitizer, `thread` or `address`: Swift's, then those end to end. A report of the
+# All tests under a sanitizer, `thread` or `address`: Swift's, those end to end, HTTP's. A report of the
 # sanitizer fails it, in whichever process. Bounds of memory are not looked at.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -29,6 +29,7 @@ export ASAN_OPTIONS="$ASAN_OPTIONS log_path=$reports/server"
 export MARTLET_BINARY=$build/debug/martlet MARTLET_SANITIZER=$kind
 status=0
 python3 -m unittest discover -s Tests/EndToEnd || status=$?
+python3 -m unittest discover -s Tests/HTTPConformance || status=$?
 if [ -n "$(ls -A "$reports")" ]; then
   cat "$reports"/*
   status=1

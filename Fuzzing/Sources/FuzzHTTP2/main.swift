@@ -31,7 +31,7 @@ final class Answering: HTTP2SessionEvents {
     }
     func bodyIsComplete(_ stream: Int32) { session.reset(stream, NGHTTP2_NO_ERROR) }
     func streamClosed(_ stream: Int32) {}
-    func frameEnds() {}
+    func answerLeft(_ stream: Int32) {}
     func frameWasInvalid() {}
 }
 

@@ -74,13 +74,18 @@ int clinux_pipe(int ends[2]);
 /// Names the calling thread; longer than 15 bytes is cut.
 void clinux_name_thread(const char *name);
 
-/// Has allocations over a mebibyte go back to the system when they are freed; the C library would
-/// soon keep some tens of megabytes of them for each thread.
-void clinux_return_large_memory(void);
+/// Has allocations over a mebibyte go back to the system when they are freed, of which the C library would
+/// soon keep some tens of megabytes for each thread; and has each thread keep 256 KiB of what is free below
+/// that, which it would give back and fetch again every dozen jobs.
+void clinux_tune_allocator(void);
 
 /// Unmaps the pages of the program's and its libraries' files that cannot be written to; those that are still
 /// needed come back from the page cache when they are next touched.
 void clinux_drop_code_pages(void);
+
+/// What SIGINT has the process write to stderr before it ends it, as it does anyway; NULL for nothing. Where
+/// SIGINT is ignored it stays so. Of a longer text the first 512 bytes are kept.
+void clinux_say_at_interrupt(const char *text);
 
 /// Number of CPUs in this process's affinity mask, at least 1.
 int clinux_affinity_cpus(void);

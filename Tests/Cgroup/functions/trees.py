@@ -43,9 +43,10 @@ def hold_in_shared_memory(megabytes):
 
 
 @martlet.function
-def keep(megabytes):
-    """Leaks so much; tells the worker."""
+def keep(megabytes, seconds=0):
+    """Leaks so much, and stays for so long; tells the worker."""
     kept.append(b"x" * (megabytes << 20))
+    time.sleep(seconds)
     return os.getpid()
 
 
@@ -75,13 +76,3 @@ def start_many(count):
 @martlet.function
 def be_killed():
     os.kill(os.getpid(), 9)
-
-
-@martlet.function
-def leave_behind(path, seconds):
-    """Starts a process in a session of its own, tells of it by a file, and works on."""
-    child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-    with open(path + ".part", "w") as file:
-        file.write(str(child.pid))
-    os.rename(path + ".part", path)
-    time.sleep(seconds)

@@ -1,6 +1,5 @@
 """Functions for the tests of faults."""
 import os
-import subprocess
 import time
 
 import martlet
@@ -20,16 +19,6 @@ def asks_for_time(path, seconds):
         open(path, "w").close()
         raise martlet.Retry("not yet", after=seconds)
     return "now"
-
-
-@martlet.function
-def leave_a_daemon(path, seconds):
-    """Starts a process in a session of its own, as daemons do, and works on."""
-    child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-    with open(path + ".part", "w") as file:
-        file.write(str(child.pid))
-    os.rename(path + ".part", path)
-    time.sleep(seconds)
 
 
 @martlet.function
