@@ -53,7 +53,7 @@ final class Runtimes: Sendable {
         let package =
             try folder != nil || allowsPickle
             ? EmbeddedFiles.installPython(below: configuration.data) : nil
-        hasPython = package != nil
+        hasPython = runsPython
         let shut = try package.flatMap { package in
             try SandboxedPrograms(configuration, package: package, children: children)
         }
