@@ -48,17 +48,15 @@ def until(condition, seconds=20):
         time.sleep(0.01)
 
 
-class Proxy:
-    """Hands bytes on between clients and a server, which may change; can lose answers."""
+class Door:
+    """Counts the connections that it takes and has `carry` treat each, in a thread of its own."""
 
-    def __init__(self, port):
-        self.port_behind = port
+    host = "127.0.0.1"
+
+    def __init__(self):
         self.connections = 0
-        # Answers to lose: the connection is cut when the server's first bytes have come.
-        self.losses = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.open = set()
+        self.url = "http://%s:%d" % (self.host, self.listener.getsockname()[1])
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -69,6 +67,26 @@ class Proxy:
                 return
             self.connections += 1
             threading.Thread(target=self.carry, args=(client,), daemon=True).start()
+
+    def close(self):
+        self.listener.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()
+
+
+class Proxy(Door):
+    """Hands bytes on between clients and a server, which may change; can lose answers."""
+
+    def __init__(self, port):
+        self.port_behind = port
+        # Answers to lose: the connection is cut when the server's first bytes have come.
+        self.losses = 0
+        self.open = set()
+        super().__init__()
 
     def carry(self, client):
         try:
@@ -100,7 +118,7 @@ class Proxy:
         behind.sendall(data)
 
     def close(self):
-        self.listener.close()
+        super().close()
         self.cut()
 
     def cut(self):
@@ -111,40 +129,20 @@ class Proxy:
             except OSError:
                 pass
 
-    def __enter__(self):
-        return self
 
-    def __exit__(self, *unused):
-        self.close()
-
-
-class Resetter:
+class Resetter(Door):
     """Takes connections and resets them, as a forwarded port does with nothing behind it."""
 
-    def __init__(self):
-        self.connections = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        # By a name, so that it is looked up.
-        self.url = "http://localhost:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+    host = "localhost"  # a name, so that it is looked up
 
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            client.recv(65536)  # the request, or else its sending would fail
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.close()
+    def carry(self, client):
+        client.recv(65536)  # the request, or else its sending would fail
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *unused):
+    def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)  # wakes who accepts
-        self.listener.close()
+        super().close()
 
 
 class GatheringProxy(Proxy):

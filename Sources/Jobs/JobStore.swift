@@ -106,15 +106,6 @@ extension JobStore {
     ) async throws(StoreError) -> [InsertOutcome] {
         try await insert(jobs, batch: batch, leavingOut: { _ in false }, durable: { _ in })
     }
-
-    package func queued(
-        in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
-        leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
-    ) async throws(StoreError) -> [Job] {
-        try await queued(
-            in: pool, dueAt: time, limit: limit, maxBytes: maxBytes,
-            leavingOutFunctions: { _ in false }, leavingOut: isKnown)
-    }
 }
 
 /// What became of a job given to `insert`.

@@ -178,6 +178,14 @@ extension Failure {
             message: "The call ran longer than its timeout of \(seconds) s.")
     }
 
+    static func tooManyWaits(_ limit: Int) -> Failure {
+        Failure(
+            .limit, type: "TooManyWaits",
+            message: "\(limit) calls of the pool wait for other jobs already, which is the most.")
+    }
+
+    static let lost = Failure(.lost, type: "Lost", message: "The server stopped during the call.")
+
     /// Reads the `error` of a worker's answer.
     init(worker error: RawJSON) {
         let code = error.member("code")?.string ?? error.member("reason")?.string

@@ -391,13 +391,3 @@ final class WorkerFleet {
         await crew.stop()
     }
 }
-
-extension Failure {
-    static func tooManyWaits(_ limit: Int) -> Failure {
-        Failure(
-            .limit, type: "TooManyWaits",
-            message: "\(limit) calls of the pool wait for other jobs already, which is the most.")
-    }
-
-    static let lost = Failure(.lost, type: "Lost", message: "The server stopped during the call.")
-}

@@ -265,7 +265,7 @@ final class HTTP1Connection: @unchecked Sendable {
         guard awaited != next else { return }
         awaited = next
         // Of one that has begun while the server drains, a request may be on its way.
-        let idleTime = home.isDraining ? LoopTime(.seconds(1)) : home.idleTime
+        let idleTime = home.isDraining ? ServerLoop.lastRequestTime : home.idleTime
         stream.readDeadline = home.loop.now + (next == .request ? idleTime : home.headTime)
     }
 

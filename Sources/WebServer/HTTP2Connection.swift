@@ -290,7 +290,7 @@ final class HTTP2Connection: @unchecked Sendable {
             }
         }
         if stream.socket.isBroken { end() }
-        if let drainStart, drainStart + .seconds(1) <= now {
+        if let drainStart, drainStart + ServerLoop.lastRequestTime <= now {
             self.drainStart = .never
             session.refuseMore()
             pumpSoon()

@@ -48,6 +48,9 @@ final class ServerLoop: @unchecked Sendable {
 
     deinit { scratch.deallocate() }
 
+    /// How long a request that is on its way at the stop is still taken.
+    static let lastRequestTime = LoopTime(.seconds(1))
+
     // MARK: Connections
 
     func open(_ listeners: [LoopListener]) {

@@ -65,3 +65,15 @@ extension Job {
     /// Of the result, read or not; nil when there is none.
     var resultBytes: Int? { result?.bytes.count ?? unreadResultBytes }
 }
+
+extension JobStore {
+    /// With every function there.
+    func queued(
+        in pool: PoolKind, dueAt time: Timestamp, limit: Int, maxBytes: Int,
+        leavingOut isKnown: @escaping @Sendable (JobID) -> Bool,
+    ) async throws(StoreError) -> [Job] {
+        try await queued(
+            in: pool, dueAt: time, limit: limit, maxBytes: maxBytes,
+            leavingOutFunctions: { _ in false }, leavingOut: isKnown)
+    }
+}
