@@ -171,7 +171,7 @@ package struct Router: Sendable {
     // MARK: Finding
 
     enum Finding {
-        case route(Endpoint, PathPlaces)
+        case route(Endpoint)
         /// The path is known, the method is not: those that are.
         case methods(String)
         case nothing
@@ -179,8 +179,8 @@ package struct Router: Sendable {
         case malformed
     }
 
-    func find(_ head: RequestHead) -> Finding {
-        var places = PathPlaces()
+    /// Finds who answers, and notes in `places`, which are empty before, what stands in its places.
+    func find(_ head: RequestHead, _ places: inout PathPlaces) -> Finding {
         let path = head.pathRange
         let hasEscapes = head.hasEscapesInPath
         if hasEscapes {
@@ -196,7 +196,7 @@ package struct Router: Sendable {
         // HEAD is GET without the content (RFC 9110, section 9.3.2).
         let method = head.method == .head ? .get : head.method
         for endpoint in nodes[found].endpoints where endpoint.method == method {
-            return .route(endpoint, places)
+            return .route(endpoint)
         }
         return .methods(nodes[found].allowed)
     }
