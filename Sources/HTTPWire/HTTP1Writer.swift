@@ -63,13 +63,15 @@ package struct HTTP1Writer: ~Copyable {
 
     @inline(__always) package mutating func append(_ text: StaticString) { bytes.append(text) }
 
+    /// A number that is not negative; the last digit is found first.
     private mutating func append(decimal value: Int) {
-        guard value >= 10 else { return bytes.append(0x30 + UInt8(truncatingIfNeeded: value)) }
-        var divisor = 10
-        while value / divisor >= 10 { divisor *= 10 }
-        while divisor > 0 {
-            bytes.append(0x30 + UInt8(truncatingIfNeeded: value / divisor % 10))
-            divisor /= 10
-        }
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var (first, rest) = (20, UInt(value))
+        repeat {
+            first -= 1
+            digits[first] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
+        digits.span.extracting(first...).withUnsafeBufferPointer { bytes.append($0) }
     }
 }
