@@ -2,7 +2,7 @@
 struct FieldNotes {
     /// How many they are.
     private(set) var count = 0
-    private(set) var nameLengths: UInt64 = 0
+    private(set) var nameMarks: UInt64 = 0
     private var hosts = 0
     private var isHostValid = true
     private var lengths = 0
@@ -34,7 +34,7 @@ struct FieldNotes {
             throw HTTPRefusal(400, "A header field is malformed.")
         }
         count += 1
-        nameLengths |= RequestHead.lengthBit(colon)
+        nameMarks |= RequestHead.mark(line[0], colon)
         note(
             line.extracting(..<colon), line.extracting(line.trimmed(colon + 1..<line.count)))
     }

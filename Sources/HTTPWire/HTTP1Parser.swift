@@ -134,7 +134,7 @@ package struct HTTP1Parser: Sendable {
         return RequestHead(
             bytes: bytes.withUnsafeBufferPointer { Array($0) }, method: line.methodKind,
             version: line.version, pathRange: line.path, queryRange: line.query,
-            methodRange: line.method, fieldsStart: line.count + 2, nameLengths: notes.nameLengths,
+            methodRange: line.method, fieldsStart: line.count + 2, nameMarks: notes.nameMarks,
             body: try notes.bodyLength(line.version, limit: limits.bodyBytes),
             keepsAlive: notes.keepsAlive(line.version),
             expectation: try notes.expectation(line.version),

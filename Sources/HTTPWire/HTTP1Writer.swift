@@ -39,12 +39,14 @@ package struct HTTP1Writer: ~Copyable {
     /// One whose name is no token is left out; what may not stand in a value, CR and LF before all,
     /// becomes a blank (RFC 9110, section 5.5): no answer can be split in two.
     package mutating func field(_ name: String, _ value: String) {
-        guard !name.isEmpty, name.utf8.allSatisfy(\.isToken) else { return }
+        var (name, value) = (name, value)
+        guard !name.isEmpty, name.withUTF8({ $0.allSatisfy { $0.isToken } }) else { return }
         bytes.append(name)
         append(": ")
-        let start = bytes.count
-        bytes.append(value)
-        for index in start..<bytes.count where !bytes[index].isFieldContent { bytes[index] = 0x20 }
+        value.withUTF8 { octets in
+            if octets.span.endOfContent(from: 0) == octets.count { return bytes.append(octets) }
+            for octet in octets { bytes.append(octet.isFieldContent ? octet : 0x20) }
+        }
         append("\r\n")
     }
 

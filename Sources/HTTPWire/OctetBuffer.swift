@@ -17,17 +17,6 @@ package struct OctetBuffer: ~Copyable, @unchecked Sendable {
 
     package var capacity: Int { room.count }
 
-    /// Counted from the first octet that is held.
-    package subscript(index: Int) -> UInt8 {
-        get { room[place(index)] }
-        set { room[place(index)] = newValue }
-    }
-
-    private func place(_ index: Int) -> Int {
-        precondition((0..<count).contains(index), "there is no octet \(index)")
-        return start + index
-    }
-
     /// What is held; the pointer holds until the buffer is changed.
     package var unsafeBytes: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: room[start..<end]))

@@ -22,7 +22,6 @@ import Testing
             #expect(buffer.count == expected.count)
         }
         #expect(Array(buffer, from: 5) == Array(expected[5...]))
-        #expect(buffer[7] == expected[7])
         buffer.drop(buffer.count)
         #expect(buffer.count == 0)
     }
