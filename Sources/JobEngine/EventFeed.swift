@@ -4,8 +4,8 @@ import Synchronization
 
 /// Tells what happens to jobs to those who look on.
 ///
-///     Dispatcher, JobQueue ── publish ──► ring ──► for who was away
-///                                └──────► subscriptions, each with a bounded queue
+///     Dispatcher, JobQueue ── publish ──► rings ── take ──► readers, each from where it stands
+///                                └────── offer: something new for you ──┘
 ///
 /// While nobody has looked on for a minute nothing is recorded, and publishing is one atomic load.
 final class EventFeed: Sendable {
@@ -31,9 +31,11 @@ final class EventFeed: Sendable {
     static let beatSeconds = 15
     /// Beats without a reader after which nothing is recorded any more.
     private static let idleBeats = 4
-    /// Bytes of events that are kept for readers who come back.
+    /// Bytes of events that are kept, for all readers, until they take them or come back.
     private static let ringBytes = 8 << 20
     private static let logRingBytes = 4 << 20
+    /// Bytes of events that a reader is given at once.
+    fileprivate static let takenBytes = 64 << 10
 
     /// - Parameter limit: readers at once.
     init(limit: Int) {
@@ -115,6 +117,13 @@ final class EventFeed: Sendable {
         }
     }
 
+    /// What a reader has not taken yet, as far as it is still held; nil when nothing more will come.
+    func take(_ inbox: EventInbox) -> EventNews? {
+        state.withLock { state in
+            inbox.take { unread, gap in state.take(&unread, &gap, inbox.filter) }
+        }
+    }
+
     /// Readers at this moment.
     var readerCount: Int { state.withLock { $0.count } }
 
@@ -159,22 +168,59 @@ final class EventFeed: Sendable {
 extension EventFeed.State {
     fileprivate var everyone: [EventInbox] { readers + ofJob.values.joined() }
 
-    /// A reader's queue with what it has missed.
+    /// A reader who stands where it was when it saw `last`.
     fileprivate func inbox(_ filter: EventFilter, after last: Int64?) -> EventInbox {
-        guard let last else { return EventInbox(filter, first: [], gap: nil) }
+        guard let last else { return EventInbox(filter) }
         let latest = nextID - 1
         let wantsLog = filter.job != nil
         let lost = wantsLog ? max(ring.lostThrough, logRing.lostThrough) : ring.lostThrough
         guard last >= lost, last <= latest else {
-            return EventInbox(
-                filter, first: [], gap: EventGap(through: latest, isSlowReader: false))
+            return EventInbox(filter, gap: EventGap(through: latest, isSlowReader: false))
         }
-        var missed = ring.events(after: last, filter)
-        if wantsLog {
-            missed += logRing.events(after: last, filter)
-            missed.sort { $0.id < $1.id }
+        return EventInbox(
+            filter,
+            unread: EventInbox.Unread(
+                event: ring.first(after: last, filter),
+                line: wantsLog ? logRing.first(after: last, filter) : nil))
+    }
+
+    /// The next events for a reader of both rings in one order, and what is left for it then.
+    fileprivate func take(
+        _ unread: inout EventInbox.Unread, _ gap: inout EventGap?, _ filter: EventFilter,
+    ) -> [JobEvent] {
+        if let lost = lost(unread) { gap = EventGap(through: lost, isSlowReader: true) }
+        // Before the gap nothing is told any more.
+        let lost = gap.map(\.through) ?? .min
+        let most = EventFeed.takenBytes
+        var (taken, left): ([JobEvent], Int64?) = ([], nil)
+        var (lines, linesLeft): ([JobEvent], Int64?) = ([], nil)
+        if let first = unread.event {
+            (taken, left) = ring.events(after: max(lost, first - 1), filter, mostBytes: most)
         }
-        return EventInbox(filter, first: missed, gap: nil)
+        if let first = unread.line {
+            (lines, linesLeft) = logRing.events(
+                after: max(lost, first - 1), filter, mostBytes: most)
+        }
+        unread = EventInbox.Unread(event: left, line: linesLeft)
+        guard !lines.isEmpty else { return taken }
+        // Of one ring nothing is told that comes behind what is left in the other.
+        if let left, let early = lines.firstIndex(where: { $0.id > left }) {
+            unread.line = lines[early].id
+            lines.removeSubrange(early...)
+        }
+        if let linesLeft, let early = taken.firstIndex(where: { $0.id > linesLeft }) {
+            unread.event = taken[early].id
+            taken.removeSubrange(early...)
+        }
+        return (taken + lines).sorted { $0.id < $1.id }
+    }
+
+    /// The latest event of a ring that has lost some of what is unread.
+    private func lost(_ unread: EventInbox.Unread) -> Int64? {
+        let event = unread.event.flatMap { $0 <= ring.lostThrough ? ring.lostThrough : nil }
+        let line = unread.line.flatMap { $0 <= logRing.lostThrough ? logRing.lostThrough : nil }
+        guard let event, let line else { return event ?? line }
+        return max(event, line)
     }
 }
 

@@ -1,4 +1,3 @@
-import DequeModule
 import Jobs
 import Synchronization
 
@@ -23,7 +22,10 @@ package final class EventSubscription: Sendable {
     /// Waits for news; nil when nothing more will come.
     ///
     /// - Throws: `CancellationError` when the task is cancelled.
-    package func next() async throws -> EventNews? { try await inbox.next() }
+    package func next() async throws -> EventNews? {
+        try await inbox.untilNews()
+        return feed.take(inbox)
+    }
 }
 
 /// What is new since the last call; empty when it is only time for a sign of life.
@@ -41,38 +43,42 @@ package struct EventGap: Sendable, Equatable {
     package let isSlowReader: Bool
 }
 
-/// The bounded queue before a reader: who reads too slowly is told of a gap.
+/// Where a reader stands in the feed's rings, which hold the events for all: who reads too slowly is
+/// told of a gap, and costs no memory meanwhile.
 final class EventInbox: Sendable {
     let filter: EventFilter
     private let state: Mutex<State>
 
-    /// Bytes of events that wait for their reader; past it they are dropped.
-    private static let limitBytes = 1 << 20
+    /// The oldest events, of each ring, that the reader has not taken; nil where it has taken all.
+    struct Unread {
+        var event: Int64?
+        var line: Int64?
+
+        var isEmpty: Bool { event == nil && line == nil }
+    }
 
     private struct State {
-        var queue = Deque<JobEvent>()
-        var bytes = 0
+        var unread = Unread()
         var gap: EventGap?
         var isBeatDue = false
         var isOver = false
         var waiting: UnsafeContinuation<Void, Never>?
 
-        var hasNews: Bool { !queue.isEmpty || gap != nil || isBeatDue || isOver }
+        var hasNews: Bool { !unread.isEmpty || gap != nil || isBeatDue || isOver }
     }
 
-    init(_ filter: EventFilter, first: [JobEvent], gap: EventGap?) {
+    init(_ filter: EventFilter, unread: Unread = Unread(), gap: EventGap? = nil) {
         self.filter = filter
         var state = State()
-        state.queue = Deque(first)
-        state.bytes = first.reduce(0) { $0 + $1.cost }
+        state.unread = unread
         state.gap = gap
         self.state = Mutex(state)
     }
 
-    /// Waits for news; nil when nothing more will come.
+    /// Waits until there is something to take.
     ///
     /// - Throws: `CancellationError` when the task is cancelled.
-    func next() async throws -> EventNews? {
+    func untilNews() async throws {
         await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 let isReady = state.withLock { state in
@@ -86,29 +92,29 @@ final class EventInbox: Sendable {
             wake { _ in }
         }
         try Task.checkCancellation()
-        return state.withLock { state in
-            if state.isOver, state.queue.isEmpty, state.gap == nil { return nil }
-            defer {
-                state.queue = []
-                state.bytes = 0
-                state.gap = nil
-                state.isBeatDue = false
-            }
-            return EventNews(gap: state.gap, events: Array(state.queue))
+    }
+
+    /// What there is, nil when nothing more will come; `read` gives events and says what it left.
+    func take(_ read: (inout Unread, inout EventGap?) -> [JobEvent]) -> EventNews? {
+        state.withLock { state in
+            if state.isOver, state.unread.isEmpty, state.gap == nil { return nil }
+            state.isBeatDue = false
+            var gap = state.gap
+            state.gap = nil
+            let events = read(&state.unread, &gap)
+            return EventNews(gap: gap, events: events)
         }
     }
 
-    var isEmpty: Bool { state.withLock { $0.queue.isEmpty && $0.gap == nil } }
+    var isEmpty: Bool { state.withLock { $0.unread.isEmpty && $0.gap == nil } }
 
     func offer(_ event: JobEvent) {
         wake { state in
-            state.bytes += event.cost
-            if state.bytes > Self.limitBytes, let last = state.queue.last {
-                state.gap = EventGap(through: last.id, isSlowReader: true)
-                state.queue = []
-                state.bytes = event.cost
+            if case .log = event.content {
+                state.unread.line = state.unread.line ?? event.id
+            } else {
+                state.unread.event = state.unread.event ?? event.id
             }
-            state.queue.append(event)
         }
     }
 

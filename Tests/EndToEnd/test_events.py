@@ -126,7 +126,7 @@ class EventTests(ServiceTestCase):
     def test_a_slow_reader_is_told_of_a_gap_and_goes_on(self):
         source = self.events("/v1/events")
         batch = [{"function": "echo", "args": [1]}] * 5_000
-        for _ in range(4):
+        for _ in range(8):
             self.assertEqual(self.server.call("POST", "/v1/jobs/batch", batch)[0], 202)
         last = self.server.submit(function="echo", args=[1], priority=-1)
         self.server.wait(last)
