@@ -258,6 +258,20 @@ void clinux_tune_allocator(void) {
 #endif
 }
 
+size_t clinux_spare_bytes(void) {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+    return mallinfo2().fordblks;
+#else
+    return 0;
+#endif
+}
+
+void clinux_give_back_spare(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 static int drop_code_pages(struct dl_phdr_info *object, size_t size, void *unused) {
     (void)size;
     (void)unused;

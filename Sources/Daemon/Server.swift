@@ -119,6 +119,7 @@ struct Server {
                 group.addTask { await Self.prune(queue, logger) }
                 group.addTask(executorPreference: files) { await runtimes.watchFiles() }
                 group.addTask(executorPreference: files) { await Self.giveBackStart() }
+                group.addTask(executorPreference: files) { await SpareMemory.care() }
                 group.addTask { await exporter?.run() }
             }
         }

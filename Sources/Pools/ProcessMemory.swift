@@ -1,9 +1,9 @@
 import Glibc
 
 /// How much memory a process has.
-enum ProcessMemory {
+package enum ProcessMemory {
     /// Bytes in memory at present (`/proc/PID/statm`, proc(5)); 0 when the process is gone.
-    static func residentBytes(of pid: pid_t) -> Int {
+    package static func residentBytes(of pid: pid_t) -> Int {
         let fields = (contents(of: "/proc/\(pid)/statm") ?? "").split(separator: " ")
         return fields.count > 1 ? (Int(fields[1]) ?? 0) * sysconf(Int32(_SC_PAGESIZE)) : 0
     }

@@ -79,6 +79,12 @@ void clinux_name_thread(const char *name);
 /// that, which it would give back and fetch again every dozen jobs.
 void clinux_tune_allocator(void);
 
+/// Bytes that the allocator keeps of what was freed, given back to the system or not; 0 where it does not say.
+size_t clinux_spare_bytes(void);
+
+/// Gives all of them back. Takes the allocator's locks one by one, for some milliseconds a 100 MB each.
+void clinux_give_back_spare(void);
+
 /// Unmaps the pages of the program's and its libraries' files that cannot be written to; those that are still
 /// needed come back from the page cache when they are next touched.
 void clinux_drop_code_pages(void);
