@@ -83,6 +83,21 @@ struct Configuration {
         }
         var bodyBytes = 64 << 20
         var idleSeconds = 75.0
+        var headSeconds = 10.0
+        /// Without a byte of a body.
+        var bodySeconds = 60.0
+        /// Bytes a second of a body, on the whole.
+        var bodyRate = 500
+        /// Without a byte taken of an answer.
+        var writeSeconds = 20.0
+        /// Streams at once of an HTTP/2 connection.
+        var streams = 256
+        private var ownHeldBytes: Int?
+        /// Bytes held for clients by each loop; room for two of the largest bodies unless it was set.
+        var heldBytes: Int {
+            get { ownHeldBytes ?? max(128 << 20, bodyBytes > .max / 2 ? .max : 2 * bodyBytes) }
+            set { ownHeldBytes = newValue }
+        }
         /// 0 for no `Strict-Transport-Security`.
         var strictTransportSeconds = 0
     }

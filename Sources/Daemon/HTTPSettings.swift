@@ -28,6 +28,12 @@ extension HTTPServerConfiguration {
         connectionsPerAddress = configuration.http.connectionsPerAddress
         limits.bodyBytes = configuration.http.bodyBytes
         idleTimeout = .seconds(configuration.http.idleSeconds)
+        headTimeout = .seconds(configuration.http.headSeconds)
+        bodyTimeout = .seconds(configuration.http.bodySeconds)
+        bodyRate = configuration.http.bodyRate
+        writeTimeout = .seconds(configuration.http.writeSeconds)
+        streams = configuration.http.streams
+        heldBytes = configuration.http.heldBytes
         strictTransportSeconds = configuration.http.strictTransportSeconds
         let gate = RequestGate(configuration, openPaths: openPaths, workerToken: workerToken)
         authorize = { gate.refusal(of: $0) }

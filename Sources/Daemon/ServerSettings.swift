@@ -145,6 +145,26 @@ enum HTTPServerSettings: SettingTable {
         .seconds(
             "idle-seconds", \.http.idleSeconds, 0.001...86_400,
             "That a connection may wait for its next request."),
+        .seconds(
+            "head-seconds", \.http.headSeconds, 0.001...86_400,
+            "For a whole head from its first byte, and for the handshake of TLS; past it 408."),
+        .seconds(
+            "body-seconds", \.http.bodySeconds, 0.001...86_400,
+            "Without a byte of a body that is waited for; past it 408."),
+        .count(
+            "body-rate", \.http.bodyRate, 1...Int.max, unit: "bytes a second",
+            "That a body must come at on the whole, after 10 s; below it 408."),
+        .seconds(
+            "write-seconds", \.http.writeSeconds, 0.001...86_400,
+            "Without a byte taken of an answer; past it the connection is broken."),
+        .count(
+            "max-streams", \.http.streams, 1...100_000, unit: "streams",
+            "At once of an HTTP/2 connection."),
+        .count(
+            "max-held-bytes", \.http.heldBytes, (1 << 20)...Int.max, unit: "bytes",
+            "That each event loop holds for clients: answers not taken, bodies not whole, coders; past"
+                + " it whoever has moved nothing for longest is given up.",
+            standard: "134217728, or twice max-body-bytes"),
     ]
 
     /// Its token goes before that of the environment.

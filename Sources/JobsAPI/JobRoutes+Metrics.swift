@@ -113,9 +113,13 @@ extension JobRoutes {
             statistics[.bytesReceived])
         text.single(
             "martlet_http_sent_bytes_total", .counter, "Bytes sent.", statistics[.bytesSent])
+        text.single(
+            "martlet_http_held_bytes", .gauge,
+            "Held for clients: answers not taken, bodies not whole, coders.",
+            statistics[.heldBytes])
         text.begin(
             "martlet_http_limits_total", .counter,
-            "Requests and connections that a limit or an error ended, by which.")
+            "Requests and connections that a limit or an error ended or held up, by which.")
         for (name, counter) in Self.limits {
             text.value("martlet_http_limits_total", [("limit", name)], statistics[counter])
         }
@@ -127,8 +131,11 @@ extension JobRoutes {
         ("descriptors", .limitDescriptors), ("request_line", .limitRequestLine),
         ("head", .limitHead), ("body", .limitBody), ("malformed", .malformed),
         ("head_time", .limitHeadTime), ("body_rate", .limitBodyRate),
-        ("idle_time", .limitIdleTime), ("write_time", .limitWriteTime),
-        ("http2_error", .http2Errors), ("handshake", .handshakeFailures),
+        ("body_time", .limitBodyTime), ("idle_time", .limitIdleTime),
+        ("write_time", .limitWriteTime), ("held_bytes", .limitHeldBytes),
+        ("pipelined_bytes", .limitPipelinedBytes), ("streams", .limitStreams),
+        ("coders", .limitCoders), ("http2_error", .http2Errors),
+        ("handshake", .handshakeFailures), ("hang_up", .hangUps),
     ]
 
     /// Only of a server that makes spans.

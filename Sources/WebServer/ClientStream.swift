@@ -5,7 +5,7 @@ import Sockets
 ///
 /// Belongs to its loop's thread. Deadlines are points that the loop looks at now and then
 /// (`ServerLoop.sweep`), not timers: a request sets and clears several of them.
-final class ClientStream: @unchecked Sendable {
+final class ClientStream: MemoryHolder, @unchecked Sendable {
     // Unchecked: used on its loop's thread alone.
     let home: ServerLoop
     let socket: AsyncSocket
@@ -19,10 +19,14 @@ final class ClientStream: @unchecked Sendable {
 
     var readDeadline = LoopInstant.never
     private(set) var writeDeadline = LoopInstant.never
-    /// Since when the client has taken nothing of what waits; `never` when nothing waits.
+    /// Since when the client has taken nothing of what waits, or sent nothing of a body.
     private(set) var stalledSince = LoopInstant.never
-    /// Bytes of a large answer that is being sent.
-    private(set) var heldBytes = 0
+    /// What is held for it, in the account of its loop.
+    private(set) var held = HeldParts()
+    /// Whether its body was given up because too much was held.
+    private(set) var isGivenUp = false
+    /// Whether nothing more is sent, whoever tries.
+    private var isBrokenOff = false
     /// The task that serves the client where something must be waited for; cancelled when the client
     /// leaves during a handler.
     var task: Task<Void, Never>?
@@ -32,6 +36,10 @@ final class ClientStream: @unchecked Sendable {
     var onDrain: (() -> Void)?
     /// Called now and then, with the time.
     var onSweep: ((LoopInstant) -> Void)?
+    /// Called when the connection is broken off, to let go of what is held for it.
+    var onBreakOff: (() -> Void)?
+    /// Calls its argument with each stream of the connection, if it has any.
+    var streamHolders: (((any MemoryHolder) -> Void) -> Void)?
 
     init(socket: AsyncSocket, home: ServerLoop, client: HTTPClient, countedAddress: PeerAddress?) {
         self.socket = socket
@@ -58,6 +66,17 @@ final class ClientStream: @unchecked Sendable {
         return count
     }
 
+    /// Begins to wait for more of a body, until `deadline`.
+    func startReadClock(_ deadline: LoopInstant) {
+        readDeadline = deadline
+        stalledSince = home.loop.now
+    }
+
+    func stopReadClock() {
+        readDeadline = .never
+        stalledSince = .never
+    }
+
     /// The first `count` bytes of what was received.
     func received(_ count: Int) -> UnsafeBufferPointer<UInt8> {
         UnsafeRawBufferPointer(rebasing: home.scratch[..<count])
@@ -71,9 +90,11 @@ final class ClientStream: @unchecked Sendable {
     /// Sends what can be sent now; whether that was all.
     func flushNow() throws(SocketError) -> Bool {
         guard unsentBytes > 0 else { return true }
+        if isBrokenOff { throw .timedOut }
         let count = try socket.writeNow(output.bytes.unsafeBytes)
         home.counters.add(.bytesSent, count)
         output.bytes.drop(count)
+        if unsentBytes != held.output { hold(unsentBytes, as: \.output) }
         guard unsentBytes == 0 else {
             if count > 0 { startWriteClock() }
             return false
@@ -87,6 +108,7 @@ final class ClientStream: @unchecked Sendable {
         guard try !flushNow() else { return }
         startWriteClock()
         defer { stopWriteClock() }
+        home.makeRoom()
         repeat {
             await socket.untilWritable()
         } while try !flushNow()
@@ -96,19 +118,19 @@ final class ClientStream: @unchecked Sendable {
     func write(_ bytes: ArraySlice<UInt8>) async throws(SocketError) {
         try await flush()
         var position = bytes.startIndex
-        heldBytes = bytes.count
-        home.hold(heldBytes)
+        hold(bytes.count, as: \.piece)
         defer {
-            home.release(heldBytes)
-            heldBytes = 0
+            hold(0, as: \.piece)
             stopWriteClock()
         }
         while position < bytes.endIndex {
+            if isBrokenOff { throw .timedOut }
             let count = try socket.writeNow(bytes[position...])
             home.counters.add(.bytesSent, count)
             position += count
             if position < bytes.endIndex {
                 if count > 0 || writeDeadline == .never { startWriteClock() }
+                home.makeRoom()
                 await socket.untilWritable()
             }
         }
@@ -133,10 +155,38 @@ final class ClientStream: @unchecked Sendable {
         writeDeadline = .never
     }
 
-    /// Breaks the connection, since its client takes nothing.
+    // MARK: What is held
+
+    var heldBytes: Int { held.sum }
+
+    /// Notes how much is held for the client now, of one kind.
+    func hold(_ bytes: Int, as part: WritableKeyPath<HeldParts, Int>) {
+        home.hold(bytes - held[keyPath: part])
+        held[keyPath: part] = bytes
+    }
+
+    private func releaseAll() {
+        home.hold(-held.sum)
+        held = HeldParts()
+    }
+
+    /// Ends the wait for a client that takes nothing, which breaks the connection, or sends nothing
+    /// of a body, which is answered.
     func giveUp() {
-        home.release(heldBytes)
-        heldBytes = 0
+        releaseAll()
+        stalledSince = .never
+        guard writeDeadline != .never else {
+            isGivenUp = true
+            return socket.expireRead()
+        }
+        breakOff()
+    }
+
+    /// Breaks the connection, since its client takes nothing.
+    private func breakOff() {
+        isBrokenOff = true
+        releaseAll()
+        onBreakOff?()
         stopWriteClock()
         socket.abortOnClose()
         socket.expireWrite()
@@ -147,14 +197,17 @@ final class ClientStream: @unchecked Sendable {
     /// Called by the loop now and then.
     func sweep(_ now: LoopInstant) {
         onSweep?(now)
-        if isHandling, socket.hasHungUp { task?.cancel() }
+        if isHandling, socket.hasHungUp, let task, !task.isCancelled {
+            home.counters.add(.hangUps)
+            task.cancel()
+        }
         if readDeadline <= now {
             readDeadline = .never
             socket.expireRead()
         }
         if writeDeadline <= now {
             home.counters.add(.limitWriteTime)
-            giveUp()
+            breakOff()
         }
     }
 
@@ -172,9 +225,12 @@ final class ClientStream: @unchecked Sendable {
     func close() {
         readDeadline = .never
         stopWriteClock()
+        releaseAll()
         socket.onReadable = nil
         onDrain = nil
         onSweep = nil
+        onBreakOff = nil
+        streamHolders = nil
         task = nil
         socket.close()
     }

@@ -19,7 +19,11 @@ struct Compression: Sendable {
     /// Ends the thread when it has done what it was given.
     func stop() { threads.stop() }
 
-    func applied(to response: HTTPResponse, for head: RequestHead) async -> HTTPResponse {
+    /// The answer as its client takes it; as it is, if as many of the loop's answers are being
+    /// compressed as may be.
+    func applied(
+        to response: HTTPResponse, for head: RequestHead, on home: ServerLoop,
+    ) async -> HTTPResponse {
         guard concerns(response) else { return response }
         let isPart = response.status == 206
         var response = response
@@ -27,14 +31,20 @@ struct Compression: Sendable {
         // Ranges are of the plain content: its tag is the strong one.
         guard !isPart, let accepted = head.field("accept-encoding"),
             let name = AcceptEncoding.choice(accepted, offered: ContentCoders.names),
-            let coder = ContentCoders.all.first(where: { $0.name == name })?.init()
+            let kind = ContentCoders.all.first(where: { $0.name == name })
         else { return response }
+        guard let coder = home.coders.take(kind) else {
+            home.counters.add(.limitCoders)
+            return response
+        }
         response.fields.append(("Content-Encoding", name))
         weakenTag(&response)
         switch response.body {
         case .bytes(let bytes): response.body = .bytes(await code(bytes, isLast: true, coder))
         case .content, .stream:
-            if let next = response.body.pieces { response.body = .stream(coded(next, coder)) }
+            guard let next = response.body.pieces else { break }
+            response.body = .stream(coded(next, coder))
+            response.coderBytes = kind.heldBytes
         }
         return response
     }
@@ -69,39 +79,21 @@ struct Compression: Sendable {
     }
 
     private func code(
-        _ bytes: [UInt8], isLast: Bool, _ coder: any ContentCoder,
+        _ bytes: [UInt8], isLast: Bool, _ coder: LiveCoder,
     ) async -> [UInt8] {
         guard bytes.count > Self.mostOnLoop else { return coder.code(bytes, isLast: isLast) }
-        let box = CoderBox(coder)
         return await withTaskExecutorPreference(threads) {
-            await box.code(bytes, isLast: isLast)
+            await coder.codeElsewhere(bytes, isLast: isLast)
         }
     }
 
     private func coded(
-        _ next: @escaping @Sendable () async throws -> [UInt8]?, _ coder: any ContentCoder,
+        _ next: @escaping @Sendable () async throws -> [UInt8]?, _ coder: LiveCoder,
     ) -> @Sendable () async throws -> [UInt8]? {
-        let box = CoderBox(coder)
-        return {
-            guard !box.isOver else { return nil }
-            guard let piece = try await next() else {
-                box.isOver = true
-                return box.coder.code([], isLast: true)
-            }
-            return await code(piece, isLast: false, box.coder)
+        {
+            guard !coder.isOver else { return nil }
+            guard let piece = try await next() else { return coder.code([], isLast: true) }
+            return await code(piece, isLast: false, coder)
         }
-    }
-}
-
-/// A coder on its way between the loop and the thread; the answer's pieces come one after another.
-private final class CoderBox: @unchecked Sendable {
-    // Unchecked: each use is awaited before the next begins.
-    let coder: any ContentCoder
-    var isOver = false
-
-    init(_ coder: any ContentCoder) { self.coder = coder }
-
-    @concurrent func code(_ bytes: [UInt8], isLast: Bool) async -> [UInt8] {
-        coder.code(bytes, isLast: isLast)
     }
 }

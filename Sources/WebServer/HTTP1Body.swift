@@ -11,10 +11,7 @@ final class HTTP1Body: @unchecked Sendable {
     private let settings: HTTPServerConfiguration
     private var rest: Rest
     private var awaitsContinue: Bool
-    private var received = 0
-    private let start: LoopInstant
-    /// Whether it may come as slowly as whatever makes it.
-    private let isLive: Bool
+    private var clock: BodyClock
     /// Whether the client knows what `103` is, and no proxy is between that might not: it names
     /// `Prefer` in `Connection`, which goes no further than to the next hop (RFC 9110, section
     /// 7.6.1), and is not of HTTP/1.0 (section 15.2).
@@ -29,7 +26,7 @@ final class HTTP1Body: @unchecked Sendable {
     }
 
     init(of head: RequestHead, limit: Int, isLive: Bool, on connection: HTTP1Connection) {
-        self.isLive = isLive
+        clock = BodyClock(isLive: isLive)
         takesHints =
             !head.isHTTP10
             && head.field("connection")?.lowercased().split(separator: ",").contains {
@@ -45,7 +42,6 @@ final class HTTP1Body: @unchecked Sendable {
         stream = connection.stream
         // RFC 9110, section 10.1.1: not when the body is under way already.
         awaitsContinue = head.expectation == .continue && connection.input.isEmpty
-        start = stream.home.loop.now
     }
 
     /// Whether something of the body is left that nobody will read.
@@ -58,7 +54,11 @@ final class HTTP1Body: @unchecked Sendable {
         var body: [UInt8] = []
         // What a client announces is believed as far as a read goes, not as far as the limit.
         if case .bytes(let count) = rest { body.reserveCapacity(min(count, 256 << 10)) }
-        while try await more(into: &body) {}
+        defer { stream.hold(0, as: \.body) }
+        while try await more(into: &body) {
+            stream.hold(body.count, as: \.body)
+            stream.home.makeRoom()
+        }
         return body
     }
 
@@ -83,12 +83,18 @@ final class HTTP1Body: @unchecked Sendable {
         do {
             try await read(into: &body)
         } catch SocketError.timedOut {
-            stream.home.counters.add(.limitBodyRate)
-            throw fail(HTTPRefusal(408, "The request's body took too long."))
+            throw fail(refusal)
         } catch {
             throw fail(error)
         }
         return isUnread
+    }
+
+    /// Why nothing more is waited for.
+    private var refusal: HTTPRefusal {
+        if stream.isGivenUp { return .heldTooMuch }
+        if let bound = clock.bound(settings) { stream.home.counters.add(bound.counter) }
+        return HTTPRefusal(408, "The request's body took too long.")
     }
 
     private func fail(_ error: any Error) -> any Error {
@@ -103,11 +109,12 @@ final class HTTP1Body: @unchecked Sendable {
             return
         }
         try await sayContinue()
-        stream.readDeadline = deadline
-        defer { stream.readDeadline = .never }
+        clock.begin(stream.home.loop.now)
+        stream.startReadClock(clock.bound(settings)?.deadline ?? .never)
+        defer { stream.stopReadClock() }
         let count = try await stream.receive()
         guard count > 0 else { throw HTTP1Connection.End.quietly }
-        received += count
+        clock.end(stream.home.loop.now, bytes: count)
         let fresh = stream.received(count).span
         let used = try take(fresh, into: &body)
         connection.input.keep(fresh.extracting(used...))
@@ -144,13 +151,5 @@ final class HTTP1Body: @unchecked Sendable {
         for (name, value) in fields { stream.output.field(name, value) }
         stream.output.endHead()
         stream.flushSoon()
-    }
-
-    /// When the body is too slow if nothing more has come: a grace, then a rate on the whole; of a
-    /// live body, whose rate is that of whatever makes it, as long as a connection may be idle.
-    private var deadline: LoopInstant {
-        if isLive { return stream.home.loop.now + settings.idleTimeout }
-        let seconds = Double(received) / Double(max(1, settings.bodyRate))
-        return start + settings.bodyGrace + .seconds(seconds)
     }
 }

@@ -10,7 +10,7 @@ extension HTTP1Connection {
     ) throws -> Bool {
         guard home.service.isPlain(response), case .bytes(let bytes) = response.body else {
             inTask { [self] in
-                let finished = await home.service.finished(response, for: request.head)
+                let finished = await home.service.finished(response, for: request.head, on: home)
                 try await send(finished, to: request, closing: closing)
                 if closing { try await stream.flush() }
                 return !closing
@@ -64,7 +64,11 @@ extension HTTP1Connection {
             }
         case .stream(let next):
             begin(response, to: request, closing: closing)
-            defer { home.answered(request, status: response.status, bytes: sent) }
+            stream.hold(response.coderBytes, as: \.coder)
+            defer {
+                stream.hold(0, as: \.coder)
+                home.answered(request, status: response.status, bytes: sent)
+            }
             guard !isHead else { return }
             // The first piece may take its time; the client is to know at once what it will get.
             stream.flushSoon()
@@ -136,7 +140,7 @@ extension HTTP1Connection {
 
     /// Says why the connection ends, so that the client can read it.
     func refuse(_ refusal: HTTPRefusal) async {
-        home.counters.add(.limit(refusal.status))
+        home.counters.addRefusal(refusal.status)
         let response = home.settings.refusal(refusal.status, refusal.detail)
         home.answers.add(route: nil, status: refusal.status)
         home.beginHead(of: response, to: stream.client, &stream.output)

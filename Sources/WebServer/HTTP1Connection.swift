@@ -188,7 +188,7 @@ final class HTTP1Connection: @unchecked Sendable {
         }
         stream.flushSoon()
         stream.isHandling = true
-        let response = await home.service.answer(request, by: route)
+        let response = await home.service.answer(request, by: route, on: home)
         stream.isHandling = false
         // A body that broke a rule or off while the handler read it is treated as any such body.
         if let failure = body?.failure { throw failure }
@@ -226,7 +226,12 @@ final class HTTP1Connection: @unchecked Sendable {
         if stream.unsentBytes < home.settings.pipelinedBytes, let head = try keptHead() {
             return .request(head)
         }
-        guard try stream.flushNow() else { return .unsent }
+        guard try stream.flushNow() else {
+            if stream.unsentBytes >= home.settings.pipelinedBytes, !input.isEmpty {
+                home.counters.add(.limitPipelinedBytes)
+            }
+            return .unsent
+        }
         if let head = try keptHead() { return .request(head) }
         if home.isDraining, input.isEmpty, !isFirst { return .end }
         do {

@@ -1,5 +1,6 @@
 import CNghttp2
 import HTTPWire
+import Sockets
 
 /// How answers leave: heads at once, bodies as their stream's window lets them.
 extension HTTP2Connection {
@@ -28,7 +29,6 @@ extension HTTP2Connection {
             if isHead || bytes.isEmpty || !HTTPStatus.hasContent(response.status) {
                 session.submit(block, open.id, body: nil)
             } else {
-                pendingBytes += bytes.count
                 open.offer(bytes, isLast: true)
                 session.submit(block, open.id, body: open)
             }
@@ -45,12 +45,14 @@ extension HTTP2Connection {
 
     func sendPieces(of response: HTTPResponse, on open: HTTP2Stream) async {
         guard let next = response.body.pieces, open.request?.head.method != .head else { return }
+        open.coderBytes = response.coderBytes
+        defer { open.coderBytes = 0 }
         do {
             while let piece = try await next() {
                 guard !open.isClosed else { return }
                 guard !piece.isEmpty else { continue }
-                pendingBytes += piece.count
                 open.offer(piece, isLast: false)
+                home.makeRoom()
                 pumpSoon()
                 try await open.untilTaken()
             }
@@ -71,13 +73,32 @@ extension HTTP2Connection {
     }
 
     func refuse(_ refusal: HTTPRefusal, _ open: HTTP2Stream) {
-        home.counters.add(.limit(refusal.status))
+        home.counters.addRefusal(refusal.status)
         answer(home.settings.refusal(refusal.status, refusal.detail), on: open)
     }
 
     func resume(_ open: HTTP2Stream) {
         session.resume(open.id)
         pumpSoon()
+    }
+
+    /// Ends a stream whose client takes nothing of it, and lets go at once of what is held for it: its
+    /// frame may have to wait for the client, too.
+    func breakOff(_ open: HTTP2Stream) {
+        reset(open.id, NGHTTP2_CANCEL)
+        open.close()
+    }
+
+    /// Ends a stream because too much is held: of the clients' many it has moved nothing for longest.
+    func giveUp(_ open: HTTP2Stream) {
+        if open.unsent == 0 {
+            refuseBody(.heldTooMuch, of: open)
+        } else if stream.stalledSince != .never {
+            // Nothing can be said to the client: none of its streams will go on.
+            stream.giveUp()
+        } else {
+            breakOff(open)
+        }
     }
 
     func reset(_ id: Int32, _ code: nghttp2_error_code) {

@@ -6,6 +6,9 @@ import Sockets
 extension HTTP2Connection: HTTP2SessionEvents {
     func frameBegins(type: UInt8, stream id: Int32) -> UInt32? {
         guard UInt32(type) == NGHTTP2_HEADERS.rawValue, id & 1 == 1 else { return nil }
+        if id > highestID, streams.count >= home.settings.streams {
+            home.counters.add(.limitStreams)
+        }
         guard id < highestID, streams[id] == nil, !recentlyReset.contains(id) else { return nil }
         // RFC 9113, section 5.1.1: a new stream's number is higher than all before; nghttp2 would
         // pass over the frame.
@@ -33,7 +36,7 @@ extension HTTP2Connection: HTTP2SessionEvents {
 
     func data(_ bytes: UnsafeBufferPointer<UInt8>, _ id: Int32) {
         guard let open = streams[id], let route = open.route, !open.isBodyComplete,
-            open.bodyFailure == nil
+            open.bodyFailure == nil, !open.isClosed
         else {
             // Nobody will read it: answered, or about to be.
             return session.consume(bytes.count, id)
@@ -41,16 +44,15 @@ extension HTTP2Connection: HTTP2SessionEvents {
         let limit = home.service.bodyLimit(of: route)
         guard open.received + bytes.count <= limit else {
             session.consume(bytes.count, id)
-            return refuseBody(413, "The body is over \(limit) bytes.", of: open)
+            return refuseBody(HTTPRefusal(413, "The body is over \(limit) bytes."), of: open)
         }
         let mostHeld = home.settings.limits.bodyBytes
         guard bodyBytes + bytes.count <= mostHeld else {
             session.consume(bytes.count, id)
-            return refuseBody(
-                503, "The bodies that the connection sends at once are over \(mostHeld) bytes.",
-                of: open)
+            home.counters.add(.limitBody)
+            let detail = "The bodies that the connection sends at once are over \(mostHeld) bytes."
+            return refuseBody(HTTPRefusal(503, detail), of: open)
         }
-        bodyBytes += bytes.count
         open.add(bytes)
         // A body that is collected is taken as it comes; one that is streamed when the handler asks.
         if !route.takesBodyAsStream { session.consume(bytes.count, id) }
@@ -64,11 +66,6 @@ extension HTTP2Connection: HTTP2SessionEvents {
 
     func streamClosed(_ id: Int32) {
         guard let closed = streams.removeValue(forKey: id) else { return }
-        let rest = closed.takeBody()
-        bodyBytes -= rest.count
-        if !rest.isEmpty, closed.route?.takesBodyAsStream == true {
-            session.consumeConnection(rest.count)
-        }
         if let request = closed.request {
             home.answered(request, status: closed.status, bytes: closed.sent)
         }
@@ -88,23 +85,25 @@ extension HTTP2Connection: HTTP2SessionEvents {
 
     /// Lets the client send more, since a handler has taken what came.
     func consumed(_ count: Int, of open: HTTP2Stream) {
-        bodyBytes -= count
         guard !open.isClosed else { return session.consumeConnection(count) }
         session.consume(count, open.id)
         pumpSoon()
+    }
+
+    /// Lets the client send as much more on its other streams; what is collected was counted as it came.
+    func dropped(_ count: Int, of open: HTTP2Stream) {
+        if count > 0, open.route?.takesBodyAsStream == true { session.consumeConnection(count) }
     }
 
     /// Drops what has come of a body, and what may follow of it, since the request is answered.
     func abandonBody(of open: HTTP2Stream) {
         open.abandonBody()
         let rest = open.takeBody()
-        bodyBytes -= rest.count
         if open.route?.takesBodyAsStream == true { session.consume(rest.count, open.id) }
     }
 
     /// Refuses a request for its body; where a handler is at work already, it is told.
-    private func refuseBody(_ status: Int, _ detail: String, of open: HTTP2Stream) {
-        let refusal = HTTPRefusal(status, detail)
+    func refuseBody(_ refusal: HTTPRefusal, of open: HTTP2Stream) {
         guard open.task == nil else { return open.failBody(refusal) }
         ready.removeAll { $0 === open }
         refuse(refusal, open)

@@ -32,8 +32,8 @@ final class HTTP2Connection: @unchecked Sendable {
     private var isOver = false
     private var drainStart: LoopInstant?
     /// Bytes of bodies that have come and of answers that are not sent, of all streams.
-    var bodyBytes = 0
-    var pendingBytes = 0
+    var bodyBytes = 0 { didSet { home.hold(bodyBytes - oldValue) } }
+    var pendingBytes = 0 { didSet { home.hold(pendingBytes - oldValue) } }
 
     /// Bytes of answers that the client has not taken, past which no more requests are taken up.
     private static let mostPending = 8 << 20
@@ -56,6 +56,12 @@ final class HTTP2Connection: @unchecked Sendable {
     func run(first: [UInt8]) async {
         stream.onDrain = { [unowned self] in drain() }
         stream.onSweep = { [unowned self] now in sweep(now) }
+        stream.streamHolders = { [unowned self] body in
+            for open in streams.values { body(open) }
+        }
+        stream.onBreakOff = { [unowned self] in
+            for open in streams.values { open.close() }
+        }
         if home.isDraining { drain() }
         await read(first)
         // What the session has to say at last is said, and heard.
@@ -64,6 +70,8 @@ final class HTTP2Connection: @unchecked Sendable {
         isEnding = true
         stream.onDrain = nil
         stream.onSweep = nil
+        stream.streamHolders = nil
+        stream.onBreakOff = nil
         stream.socket.close()
         isOver = true
         for open in streams.values { open.close() }
@@ -108,6 +116,7 @@ final class HTTP2Connection: @unchecked Sendable {
         } else if frameStart == nil || bounds.whole != before {
             frameStart = home.loop.now
         }
+        defer { home.makeRoom() }
         return session.receive(bytes)
     }
 
@@ -162,6 +171,7 @@ final class HTTP2Connection: @unchecked Sendable {
 
     /// Goes on sending when the client takes more; frames wait in the session meanwhile.
     private func writeOn() {
+        home.makeRoom()
         // A task of its own: the connection's waits for the client's frames.
         writer = Task(executorPreference: home.loop) { [self] in
             do {
@@ -196,6 +206,7 @@ final class HTTP2Connection: @unchecked Sendable {
             let route = endpoint.route
             open.request = request
             open.route = route
+            open.expectBody(by: route)
             if open.isBodyComplete || route.takesBodyAsStream {
                 ready.append(open)
             }
@@ -232,7 +243,6 @@ final class HTTP2Connection: @unchecked Sendable {
             request.bodyStream = open.bodyStream
         } else {
             request.body = open.takeBody()
-            bodyBytes -= request.body.count
         }
         // The stream does not keep it: a body that is read from the stream holds that.
         let quick = home.service.quickAnswer(request, by: route.quickHandler)
@@ -241,9 +251,9 @@ final class HTTP2Connection: @unchecked Sendable {
         open.task = Task(executorPreference: home.loop) { [self] in
             let response =
                 if let quick {
-                    await home.service.finished(quick, for: request.head)
+                    await home.service.finished(quick, for: request.head, on: home)
                 } else {
-                    await home.service.answer(request, by: route)
+                    await home.service.answer(request, by: route, on: home)
                 }
             guard !open.isClosed else { return }
             if let failure = open.bodyFailure {
@@ -252,6 +262,7 @@ final class HTTP2Connection: @unchecked Sendable {
                 return
             }
             answer(response, on: open)
+            home.makeRoom()
             await sendPieces(of: response, on: open)
             open.task = nil
         }
@@ -271,25 +282,22 @@ final class HTTP2Connection: @unchecked Sendable {
             session.terminate(NGHTTP2_ENHANCE_YOUR_CALM)
             pumpSoon()
         }
-        for open in streams.values {
-            if let deadline = open.bodyDeadline(home.settings), deadline <= now, open.task == nil {
-                home.counters.add(.limitBodyRate)
-                answer(home.settings.refusal(408, "The request's body took too long."), on: open)
-            }
-            if open.route?.isLive == true, let since = open.waitsForBodySince,
-                since + home.settings.idleTimeout <= now
-            {
-                home.counters.add(.limitBodyRate)
-                open.failBody(HTTPRefusal(408, "The request's body took too long."))
+        for open in streams.values where !open.isClosed {
+            if let bound = open.bodyBound(home.settings), bound.deadline <= now {
+                home.counters.add(bound.counter)
+                refuseBody(HTTPRefusal(408, "The request's body took too long."), of: open)
             }
             if open.unsent > 0, let last = open.lastProgress,
                 last + home.settings.writeTimeout <= now
             {
                 home.counters.add(.limitWriteTime)
-                reset(open.id, NGHTTP2_CANCEL)
+                breakOff(open)
             }
         }
-        if stream.socket.isBroken { end() }
+        if stream.socket.isBroken, !isEnding {
+            home.counters.add(.hangUps, streams.count)
+            end()
+        }
         if let drainStart, drainStart + ServerLoop.lastRequestTime <= now {
             self.drainStart = .never
             session.refuseMore()

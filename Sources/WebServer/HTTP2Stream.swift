@@ -2,10 +2,9 @@ import HTTPWire
 import Sockets
 
 /// One request of an HTTP/2 connection and its answer.
-final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
+final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
     // Unchecked: used on the connection's loop's thread alone.
     let id: Int32
-    let start: LoopInstant
     private let connection: HTTP2Connection
     var request: HTTPRequest?
     var route: Route?
@@ -14,32 +13,47 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
     init(_ id: Int32, _ connection: HTTP2Connection) {
         self.id = id
         self.connection = connection
-        start = connection.home.loop.now
     }
 
     // MARK: The request's body
 
     /// What has come and was not handed over.
     private var incoming: [UInt8] = []
-    private(set) var received = 0
+    private var clock = BodyClock()
     private(set) var isBodyComplete = false
     private var bodyWaiter: UnsafeContinuation<Void, Never>?
-    /// Since when the handler waits for more of a body that is a stream.
-    private(set) var waitsForBodySince: LoopInstant?
     /// Why the rest of the body is not waited for; the answer to the request.
     private(set) var bodyFailure: HTTPRefusal?
     private(set) var isClosed = false
 
+    /// Bytes of the body that have come.
+    var received: Int { clock.received }
+
+    /// Begins to wait for a body that is collected; for another the handler does.
+    func expectBody(by route: Route) {
+        clock.isLive = route.isLive
+        if !isBodyComplete, !route.takesBodyAsStream { clock.begin(connection.home.loop.now) }
+    }
+
+    /// What the client meets if it sends nothing more; nil while it is not waited for.
+    func bodyBound(_ settings: HTTPServerConfiguration) -> BodyClock.Bound? {
+        clock.bound(settings)
+    }
+
     /// Adds data; they are kept until the handler takes them, and the client's window with them if
     /// the handler takes the body as a stream.
     func add(_ bytes: UnsafeBufferPointer<UInt8>) {
-        received += bytes.count
+        let now = connection.home.loop.now
+        clock.end(now, bytes: bytes.count)
+        if route?.takesBodyAsStream == false { clock.begin(now) }
+        connection.bodyBytes += bytes.count
         incoming.append(contentsOf: bytes)
         wakeBodyWaiter()
     }
 
     func endBody() {
         isBodyComplete = true
+        clock.end(connection.home.loop.now)
         wakeBodyWaiter()
     }
 
@@ -54,6 +68,7 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
 
     func takeBody() -> [UInt8] {
         defer { incoming = [] }
+        connection.bodyBytes -= incoming.count
         return incoming
     }
 
@@ -72,9 +87,8 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
             if isClosed { throw CancellationError() }
             if let bodyFailure { throw bodyFailure }
             if isBodyComplete { return nil }
-            waitsForBodySince = connection.home.loop.now
+            clock.begin(connection.home.loop.now)
             await withUnsafeContinuation { bodyWaiter = $0 }
-            waitsForBodySince = nil
         }
         let piece = takeBody()
         connection.consumed(piece.count, of: self)
@@ -84,19 +98,13 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
     /// Has the handler that waits for more fail.
     func failBody(_ refusal: HTTPRefusal) {
         bodyFailure = refusal
+        clock.end(connection.home.loop.now)
         wakeBodyWaiter()
     }
 
     private func wakeBodyWaiter() {
         bodyWaiter?.resume()
         bodyWaiter = nil
-    }
-
-    /// When the body is too slow if nothing more has come; nil when it is complete or held back.
-    func bodyDeadline(_ settings: HTTPServerConfiguration) -> LoopInstant? {
-        guard !isBodyComplete, route?.takesBodyAsStream != true else { return nil }
-        let seconds = Double(received) / Double(max(1, settings.bodyRate))
-        return start + settings.bodyGrace + .seconds(seconds)
     }
 
     // MARK: The answer's body
@@ -120,6 +128,7 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
     /// Gives the answer's next bytes, or all of them.
     func offer(_ bytes: [UInt8], isLast: Bool) {
         if lastProgress == nil || unsent == 0 { lastProgress = connection.home.loop.now }
+        connection.pendingBytes += bytes.count - unsent
         outgoing = bytes
         position = 0
         self.isLast = isLast
@@ -131,7 +140,7 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
 
     func read(into buffer: UnsafeMutableRawBufferPointer) -> HTTP2Reading {
         let count = min(buffer.count, unsent)
-        guard count > 0 || isLast else {
+        guard count > 0 || isLast, !isClosed else {
             isDeferred = true
             return .later
         }
@@ -168,6 +177,9 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
     /// The stream is gone, whoever ended it: what waits for it gives up.
     func close() {
         isClosed = true
+        clock.end(connection.home.loop.now)
+        connection.dropped(takeBody().count, of: self)
+        coderBytes = 0
         connection.pendingBytes -= unsent
         outgoing = []
         position = 0
@@ -176,4 +188,20 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
         wakeBodyWaiter()
         wakeRoomWaiter()
     }
+
+    // MARK: What is held
+
+    /// What compresses the answer takes of memory.
+    var coderBytes = 0 { didSet { connection.home.hold(coderBytes - oldValue) } }
+
+    var heldBytes: Int { isClosed ? 0 : unsent + incoming.count + coderBytes }
+
+    var stalledSince: LoopInstant {
+        if unsent > 0 { return lastProgress ?? .never }
+        // Of a body that is a stream it is the handler that has not taken it.
+        guard route?.takesBodyAsStream == false else { return .never }
+        return clock.waitsSince ?? .never
+    }
+
+    func giveUp() { connection.giveUp(self) }
 }

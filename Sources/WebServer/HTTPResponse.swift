@@ -36,6 +36,8 @@ package struct HTTPResponse: Sendable {
     package var type: String?
     package var fields: [(name: String, value: String)]
     package var body: Body
+    /// What codes its pieces takes of memory until the last is sent.
+    var coderBytes = 0
 
     package init(_ status: Int, fields: [(name: String, value: String)] = [], _ body: Body) {
         self.status = status

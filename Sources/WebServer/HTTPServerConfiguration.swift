@@ -20,6 +20,10 @@ package struct HTTPServerConfiguration: Sendable {
     package var bodyGrace = Duration.seconds(10)
     /// Bytes a second that a body must come at on the whole; below it 408.
     package var bodyRate = 500
+    /// Without a byte of a body that is waited for; past it 408.
+    ///
+    /// Of a live body it is `idleTimeout`.
+    package var bodyTimeout = Duration.seconds(60)
     /// Between two requests; past it the connection is closed.
     package var idleTimeout = Duration.seconds(75)
     /// Without a byte taken by a client that is being written to; past it the connection is broken.
@@ -30,10 +34,13 @@ package struct HTTPServerConfiguration: Sendable {
     package var lingerBytes = 256 << 10
     /// Bytes of answers to pipelined requests that may wait to be sent before no more are taken up.
     package var pipelinedBytes = 64 << 10
-    /// Bytes of large answers that each loop holds for slow clients.
+    /// Bytes that each loop holds for its clients: answers that they have not taken, bodies that are
+    /// still coming, coders of answers.
     ///
-    /// Past it the one who has taken nothing for longest is given up.
-    package var unsentBytes = 64 << 20
+    /// Past it whoever has taken or sent nothing for longest is given up.
+    package var heldBytes = 128 << 20
+    /// Answers of each loop that are compressed at once; past it they leave as they are.
+    package var coders = 32
     /// Streams at once of an HTTP/2 connection.
     package var streams = 256
     /// Bytes of an answer from which on it is compressed for a client that takes it so.

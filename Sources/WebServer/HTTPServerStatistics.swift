@@ -19,13 +19,21 @@ package struct HTTPServerStatistics: Sendable {
         /// Moments at which accepting paused, and connections closed at once.
         case limitConnections, limitConnectionsPerAddress, limitDescriptors
         case limitRequestLine, limitHead, limitBody, malformed
-        case limitHeadTime, limitBodyRate, limitIdleTime, limitWriteTime
-        case limitPipelinedBytes, limitUnsentBytes, limitStreams, http2Errors, handshakeFailures,
-            hangUps
+        case limitHeadTime, limitBodyRate, limitBodyTime, limitIdleTime, limitWriteTime
+        case limitPipelinedBytes, limitHeldBytes, limitStreams
+        /// Answers that were not compressed because as many were being compressed as may be.
+        case limitCoders
+        case http2Errors, handshakeFailures
+        /// Requests whose client left before their answer.
+        case hangUps
+        /// Bytes held for clients now; the one that also sinks.
+        case heldBytes
 
-        /// The limit that a refusal of this status has met.
-        static func limit(_ status: Int) -> Counter {
+        /// The limit that a refusal of this status has met; nil of those that are counted where they
+        /// are met.
+        static func limit(_ status: Int) -> Counter? {
             switch status {
+            case 408, 503: nil
             case 413: .limitBody
             case 414: .limitRequestLine
             case 431: .limitHead
@@ -44,6 +52,11 @@ final class LoopCounters: Sendable {
         let count = counts[counter.rawValue]
         count.pointee.store(
             count.pointee.load(ordering: .relaxed) &+ number, ordering: .relaxed)
+    }
+
+    /// Counts a refusal as what it met.
+    func addRefusal(_ status: Int) {
+        if let counter = HTTPServerStatistics.Counter.limit(status) { add(counter) }
     }
 
     func value(_ counter: HTTPServerStatistics.Counter) -> Int {

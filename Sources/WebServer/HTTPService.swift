@@ -85,14 +85,18 @@ final class HTTPService: Sendable {
     }
 
     /// Compresses an answer if its client has asked for that.
-    func finished(_ response: HTTPResponse, for head: RequestHead) async -> HTTPResponse {
-        await compression?.applied(to: response, for: head) ?? response
+    func finished(
+        _ response: HTTPResponse, for head: RequestHead, on home: ServerLoop,
+    ) async -> HTTPResponse {
+        await compression?.applied(to: response, for: head, on: home) ?? response
     }
 
     /// Calls the handler; then does to its answer what the client has asked for.
-    func answer(_ request: HTTPRequest, by route: Route) async -> HTTPResponse {
+    func answer(
+        _ request: HTTPRequest, by route: Route, on home: ServerLoop,
+    ) async -> HTTPResponse {
         var response = await route.handler(request)
         condition(&response, for: request.head)
-        return await finished(response, for: request.head)
+        return await finished(response, for: request.head, on: home)
     }
 }

@@ -19,12 +19,14 @@ final class ServerLoop: @unchecked Sendable {
     let answers: AnswerCounters
     let durations: RouteDurations
     let ledger: ConnectionLedger
+    let coders: LiveCoders
     /// Room for one read; what it holds is used or copied before the reader suspends.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 64)
     private(set) var isDraining = false
     private var clients: [ClientStream] = []
     private var isSweeping = false
-    private var heldBytes = 0
+    /// While `makeRoom` is at work.
+    var isMakingRoom = false
     private var requestNumber = RequestNumber.random()
     private var heads = PreparedHeads()
     private var room = OctetBuffer()
@@ -44,6 +46,7 @@ final class ServerLoop: @unchecked Sendable {
         idleTime = LoopTime(settings.idleTimeout)
         headTime = LoopTime(settings.headTimeout)
         self.ledger = ledger
+        coders = LiveCoders(limit: settings.coders)
     }
 
     deinit { scratch.deallocate() }
@@ -81,43 +84,26 @@ final class ServerLoop: @unchecked Sendable {
         for door in doors where door.isPaused { door.resume() }
     }
 
+    /// Calls `body` with all for whom memory may be held.
+    func forEachHolder(_ body: (any MemoryHolder) -> Void) {
+        for stream in clients {
+            body(stream)
+            stream.streamHolders?(body)
+        }
+    }
+
     /// Looks at all deadlines; often enough for the shortest of them.
     private func sweepLater() {
         let shortest = min(
             settings.headTimeout, settings.idleTimeout, settings.writeTimeout, settings.bodyGrace,
-            settings.lingerTimeout)
+            settings.bodyTimeout, settings.lingerTimeout)
         loop.schedule(after: min(.milliseconds(500), max(.milliseconds(10), shortest / 4))) {
             let now = self.loop.now
             for stream in self.clients { stream.sweep(now) }
-            self.relieve()
+            self.makeRoom()
             self.settings.accessLog?.flush()
             self.isSweeping = !self.clients.isEmpty
             if self.isSweeping { self.sweepLater() }
-        }
-    }
-
-    // MARK: Large answers
-
-    func hold(_ bytes: Int) {
-        heldBytes += bytes
-        relieve()
-    }
-
-    func release(_ bytes: Int) { heldBytes -= bytes }
-
-    /// Gives up those who have taken nothing for longest while too much is held for the slow.
-    private func relieve() {
-        while heldBytes > settings.unsentBytes {
-            let longest = clients.lazy.filter { $0.heldBytes > 0 }
-                .min { $0.stalledSince < $1.stalledSince }
-            // A client that has only just begun may be a good one, until there is twice too much. The
-            // clock is asked anew: a round that brings many answers takes its time.
-            let isFarOver = heldBytes > 2 * settings.unsentBytes
-            guard let longest, longest.stalledSince != .never,
-                isFarOver || longest.stalledSince + .milliseconds(100) < .current()
-            else { return }
-            counters.add(.limitUnsentBytes)
-            longest.giveUp()
         }
     }
 
