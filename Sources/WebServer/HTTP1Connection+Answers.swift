@@ -91,7 +91,8 @@ extension HTTP1Connection {
         if closing {
             stream.output.ownField("Connection: ", "close")
         } else if request.head.isHTTP10 {
-            stream.output.ownField("Connection: ", "keep-alive")
+            let hasEnd = response.body.length != nil
+            stream.output.ownField("Connection: ", hasEnd ? "keep-alive" : "close")
         }
         stream.output.endHead()
     }

@@ -224,6 +224,14 @@ class PipelineTests(Dialogue):  # RFC 9112, section 9.3.2
     def test_http_1_0_is_told_that_the_connection_stays(self):  # RFC 9112, appendix C.2.2
         answer = self.one(b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
         self.assertEqual(answer.value("connection").lower(), "keep-alive")
+        # Where the end of the connection is the end of the body, it does not.
+        job = self.server.finished(function="echo", args=["x" * 3_000_000])
+        connection = self.connect()
+        connection.sendall(b"GET /v1/jobs/%s/result HTTP/1.0\r\nConnection: keep-alive\r\n"
+                           b"Accept-Encoding: gzip\r\n\r\n" % job.encode())
+        head, _, body = self.read_to_end(connection).partition(b"\r\n\r\n")
+        self.assertIn(b"\r\nConnection: close", head)
+        self.assertEqual(len(gzip.decompress(body)), 3_000_002)
 
 
 class LastAnswerTests(Dialogue):  # RFC 9112, section 9.6
