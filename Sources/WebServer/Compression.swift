@@ -24,21 +24,13 @@ struct Compression: Sendable {
     func applied(
         to response: HTTPResponse, for head: RequestHead, on home: ServerLoop,
     ) async -> HTTPResponse {
-        guard concerns(response) else { return response }
-        let isPart = response.status == 206
         var response = response
-        response.fields.append(("Vary", "Accept-Encoding"))
-        // Ranges are of the plain content: its tag is the strong one.
-        guard !isPart, let accepted = head.field("accept-encoding"),
-            let name = AcceptEncoding.choice(accepted, offered: ContentCoders.names),
-            let kind = ContentCoders.all.first(where: { $0.name == name })
-        else { return response }
+        guard let kind = choose(for: &response, head) else { return response }
         guard let coder = home.coders.take(kind) else {
             home.counters.add(.limitCoders)
             return response
         }
-        response.fields.append(("Content-Encoding", name))
-        weakenTag(&response)
+        response.fields.append(("Content-Encoding", kind.name))
         switch response.body {
         case .bytes(let bytes): response.body = .bytes(await code(bytes, isLast: true, coder))
         case .content, .stream:
@@ -47,6 +39,20 @@ struct Compression: Sendable {
             response.coderBytes = kind.heldBytes
         }
         return response
+    }
+
+    /// What its client would have the answer's content coded by; nil for none.
+    ///
+    /// The fields then say that this differs from client to client.
+    func choose(for response: inout HTTPResponse, _ head: RequestHead) -> (any ContentCoder.Type)? {
+        guard concerns(response) else { return nil }
+        response.fields.append(("Vary", "Accept-Encoding"))
+        // Ranges are of the plain content: its tag is the strong one.
+        guard response.status != 206, let accepted = head.field("accept-encoding"),
+            let name = AcceptEncoding.choice(accepted, offered: ContentCoders.names)
+        else { return nil }
+        weakenTag(&response)
+        return ContentCoders.all.first { $0.name == name }
     }
 
     /// Whether the answer is one of those that are compressed for who takes them so.
