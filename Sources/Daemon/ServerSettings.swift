@@ -163,8 +163,8 @@ enum HTTPServerSettings: SettingTable {
         .count(
             "max-held-bytes", \.http.heldBytes, (1 << 20)...Int.max, unit: "bytes",
             "That each event loop holds for clients: answers not taken, bodies not whole, coders; past"
-                + " it whoever has moved nothing for longest is given up.",
-            standard: "134217728, or twice max-body-bytes"),
+                + " it whoever has moved nothing for longest is given up. Unless set, at least twice"
+                + " max-body-bytes."),
     ]
 
     /// Its token goes before that of the environment.

@@ -13,8 +13,9 @@ struct SpareMemory {
     private static let pause = Duration.seconds(10)
 
     private var before = 0
-    /// What was resident, and spare, when the last was given back: the allocator counts that as spare
-    /// still. Lower since if there was less.
+    /// What was resident, and spare, when the last was given back, or less if there was since.
+    ///
+    /// The allocator counts what it has given back as spare still.
     private var floor = Sizes(resident: 0, spare: 0)
 
     private struct Sizes {

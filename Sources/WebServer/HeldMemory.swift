@@ -41,29 +41,34 @@ extension ServerLoop {
     ///
     /// To be called when more has come to be held, by whoever can stand to be given up itself.
     func makeRoom() {
-        guard heldBytes > settings.heldBytes, !isMakingRoom else { return }
+        let limit = settings.heldBytes
+        guard heldBytes > limit, !isMakingRoom else { return }
+        // The clock is asked anew: a round that brings many answers takes its time.
+        let now = LoopInstant.current()
+        // A client that has only just begun may be a good one, until there is twice too much.
+        let isFarOver = heldBytes / 2 > limit
+        guard isFarOver || now >= nextLook else { return }
         isMakingRoom = true
         defer { isMakingRoom = false }
-        while heldBytes > settings.heldBytes, let longest = longestStalled() {
-            // A client that has only just begun may be a good one, until there is twice too much.
-            // The clock is asked anew: a round that brings many answers takes its time.
-            let isFarOver = heldBytes / 2 > settings.heldBytes
-            guard isFarOver || longest.stalledSince + .milliseconds(100) < .current() else {
-                return
-            }
+        // To look at all clients costs time: it makes room for more than the next one, or, where all
+        // have just begun, is not done again at once.
+        let enough = limit - limit / 8
+        for holder in longestStalledFirst() where holder.heldBytes > 0 {
+            guard heldBytes > enough else { return }
+            let isRipe = holder.stalledSince + .milliseconds(100) < now
+            guard isRipe || isFarOver && heldBytes / 2 > enough else { break }
             counters.add(.limitHeldBytes)
-            longest.giveUp()
+            holder.giveUp()
         }
+        nextLook = now + .milliseconds(10)
     }
 
-    private func longestStalled() -> (any MemoryHolder)? {
-        var longest: (any MemoryHolder)?
-        var since = LoopInstant.never
+    private func longestStalledFirst() -> [any MemoryHolder] {
+        var found: [any MemoryHolder] = []
         forEachHolder { holder in
-            guard holder.stalledSince < since, holder.heldBytes > 0 else { return }
-            (longest, since) = (holder, holder.stalledSince)
+            if holder.stalledSince != .never, holder.heldBytes > 0 { found.append(holder) }
         }
-        return longest
+        return found.sorted { $0.stalledSince < $1.stalledSince }
     }
 }
 

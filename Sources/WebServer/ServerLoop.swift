@@ -25,8 +25,9 @@ final class ServerLoop: @unchecked Sendable {
     private(set) var isDraining = false
     private var clients: [ClientStream] = []
     private var isSweeping = false
-    /// While `makeRoom` is at work.
+    /// Whether `makeRoom` is at work, and when it is to look again.
     var isMakingRoom = false
+    var nextLook = LoopInstant(nanoseconds: 0)
     private var requestNumber = RequestNumber.random()
     private var heads = PreparedHeads()
     private var room = OctetBuffer()
