@@ -77,12 +77,11 @@ enum JobDocument {
         var writer = JSONWriter(capacity: 512)
         writeHead(job, to: &writer)
         writer.key("result")
-        let end = writer.bytes.count
+        let end = writer.count
         writer.append(number: "0")  // in the place of the result, for the comma behind it
         writeTail(job, to: &writer, withAttempts: true)
-        return (
-            Array(writer.bytes[..<end]), Array(writer.line()[(end + 1)...])
-        )
+        let whole = writer.line()
+        return (Array(whole[..<end]), Array(whole[(end + 1)...]))
     }
 
     private static func time(_ name: StaticString, _ time: Timestamp?, _ writer: inout JSONWriter) {

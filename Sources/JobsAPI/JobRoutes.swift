@@ -108,7 +108,7 @@ package struct JobRoutes: Sendable {
     }
 
     /// The job of a submission that a request has brought.
-    func job(_ submission: JobSubmission, of request: HTTPRequest) throws -> Job {
+    func job(_ submission: consuming JobSubmission, of request: HTTPRequest) throws -> Job {
         var job = try queue.prepare(
             submission, idempotencyKey: try idempotencyKey(request),
             traceparent: request.traceparent)
@@ -144,7 +144,7 @@ package struct JobRoutes: Sendable {
 
     package func accepted(_ job: Job, status: Int) -> HTTPResponse {
         var response = document(of: job, status: status)
-        response.fields.append(("Location", "/v1/jobs/" + job.id.description))
+        response.fields = [("Location", job.id.text(after: "/v1/jobs/"))]
         return response
     }
 

@@ -6,6 +6,20 @@ enum JSONText {
 
     static func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") < 10 }
 
+    /// Calls `body` with the decimal digits of a number in ASCII, 20 at most.
+    @inline(__always)
+    static func forEachDigit(of number: UInt, _ body: (UInt8) -> Void) {
+        if number < 10 { return body(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number)) }
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var (first, rest) = (20, number)
+        repeat {
+            first -= 1
+            digits[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
+        for place in first..<20 { body(digits[place]) }
+    }
+
     static func hexValue(_ byte: UInt8) -> UInt32? {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(byte - UInt8(ascii: "0"))
