@@ -47,10 +47,14 @@ package struct Job: Sendable {
         attempt: Int = 0, createdAt: Timestamp, notBefore: Timestamp? = nil,
         startedAt: Timestamp? = nil, endedAt: Timestamp? = nil, expiresAt: Timestamp? = nil,
         itemsDone: Int = 0, itemsFailed: Int = 0, result: RawJSON? = nil,
-        failure: Failure? = nil, idempotencyKey: String? = nil,
+        failure: Failure? = nil, idempotencyKey: String? = nil, traceparent: String? = nil,
+        keys: CallKeys = CallKeys(), pieces: [ItemPiece] = [],
     ) {
         self.id = id
-        request = JobRequest(submission: submission, idempotencyKey: idempotencyKey)
+        latestFailure = failure.map(FailureBox.init)
+        request = JobRequest(
+            submission: submission, idempotencyKey: idempotencyKey, traceparent: traceparent,
+            keys: keys, pieces: pieces)
         self.pool = pool
         self.state = state
         self.attempt = attempt
@@ -62,7 +66,6 @@ package struct Job: Sendable {
         self.itemsDone = itemsDone
         self.itemsFailed = itemsFailed
         self.result = result
-        latestFailure = failure.map(FailureBox.init)
     }
 }
 
@@ -143,14 +146,20 @@ extension Job {
 private final class JobRequest: @unchecked Sendable {
     // Unchecked: changed by a job alone that holds the only reference to it.
     var submission: JobSubmission
-    var pieces: [ItemPiece] = []
+    var pieces: [ItemPiece]
     let idempotencyKey: String?
     var traceparent: String?
-    var keys = CallKeys()
+    var keys: CallKeys
 
-    init(submission: JobSubmission, idempotencyKey: String?) {
+    init(
+        submission: JobSubmission, idempotencyKey: String?, traceparent: String?, keys: CallKeys,
+        pieces: [ItemPiece],
+    ) {
         self.submission = submission
         self.idempotencyKey = idempotencyKey
+        self.traceparent = traceparent
+        self.keys = keys
+        self.pieces = pieces
     }
 
     init(copying other: JobRequest) {
