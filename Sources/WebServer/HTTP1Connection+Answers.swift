@@ -37,7 +37,7 @@ extension HTTP1Connection {
         begin(response, to: request, closing: closing)
         let isSent = request.head.method != .head && HTTPStatus.hasContent(response.status)
         home.answered(request, status: response.status, bytes: isSent ? bytes.count : 0)
-        if isSent { stream.output.bytes += bytes }
+        if isSent { stream.output.bytes.append(bytes) }
     }
 
     /// Sends an answer, waiting for its client where it is large.
@@ -90,7 +90,7 @@ extension HTTP1Connection {
             stream.output.ownField("Transfer-Encoding: ", "chunked")
         }
         stream.output.append("X-Request-Id: ")
-        request.appendID(to: &stream.output.bytes)
+        request.withID { stream.output.bytes.append($0) }
         stream.output.append("\r\n")
         if closing {
             stream.output.ownField("Connection: ", "close")
@@ -108,7 +108,7 @@ extension HTTP1Connection {
             if isChunked {
                 stream.output.chunk(piece)
             } else {
-                stream.output.bytes += piece
+                stream.output.bytes.append(piece)
             }
             try await stream.flush()
             sent += piece.count
@@ -146,7 +146,7 @@ extension HTTP1Connection {
         stream.output.ownField("Content-Length: ", decimal: content.count)
         stream.output.ownField("Connection: ", "close")
         stream.output.endHead()
-        stream.output.bytes += content
+        stream.output.bytes.append(content)
         guard (try? await stream.flush()) != nil else { return }
         await stream.linger()
     }

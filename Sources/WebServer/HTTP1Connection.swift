@@ -124,15 +124,16 @@ final class HTTP1Connection: @unchecked Sendable {
 
     /// Serves a request; true when that is done and another may follow, else a task has gone on, or
     /// the connection is over.
-    private func serve(_ head: RequestHead) throws -> Bool {
+    private func serve(_ head: consuming RequestHead) throws -> Bool {
         if let settings = settingsOfUpgrade(head) {
+            let head = head
             inTask { [self] in try await upgrade(head, settings) }
             return false
         }
         var request = home.request(head, stream.client)
         switch home.service.plan(&request) {
-        case .answer(let response) where head.body == .none:
-            return try answer(request, response, closing: closes(after: head))
+        case .answer(let response) where request.head.body == .none:
+            return try answer(request, response, closing: closes(after: request.head))
         case .answer(let response):
             // The body of a refused request is not read: the connection ends with the answer.
             inTask { [self, request] in
@@ -144,7 +145,7 @@ final class HTTP1Connection: @unchecked Sendable {
             let isWhole = takeBody(of: &request, for: endpoint)
             let quick = isWhole ? endpoint.route.quickHandler : nil
             if let response = home.service.quickAnswer(request, by: quick) {
-                return try answer(request, response, closing: closes(after: head))
+                return try answer(request, response, closing: closes(after: request.head))
             }
             inTask { [self, request] in
                 try await handle(request, endpoint.route, isWhole: isWhole)

@@ -14,7 +14,9 @@ extension HTTP2Connection {
         let date = home.dateText
         block.own("date") { $0.append(contentsOf: date.utf8) }
         if let request = open.request {
-            block.own("x-request-id", isIndexed: false) { request.appendID(to: &$0) }
+            block.own("x-request-id", isIndexed: false) { octets in
+                request.withID { octets.append(contentsOf: $0) }
+            }
         }
         let isHead = open.request?.head.method == .head
         open.status = response.status

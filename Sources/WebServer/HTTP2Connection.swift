@@ -151,11 +151,11 @@ final class HTTP2Connection: @unchecked Sendable {
 
     /// Takes frames from the session, but not without bound; whether there is anything to send.
     private func fillOutput() -> Bool {
-        home.lend(to: &stream.output)
+        home.lend(to: &stream.output.bytes)
         while stream.unsentBytes < home.settings.pipelinedBytes {
             let bytes = session.nextOutput()
             if bytes.isEmpty { break }
-            stream.output.bytes.append(contentsOf: bytes)
+            stream.output.bytes.append(bytes)
         }
         return stream.unsentBytes > 0
     }

@@ -81,6 +81,36 @@ import Testing
         #expect(refusal?.status == status, "\(section)")
     }
 
+    @Test(arguments: refused)
+    func `it is refused the same when it comes octet by octet`(
+        text: String, status: Int, section: String,
+    ) {
+        let bytes = Array(text.utf8)
+        var parser = HTTP1Parser(limits: HTTPLimits())
+        let refusal = #expect(throws: HTTPRefusal.self) {
+            for end in 1...bytes.count {
+                guard try parser.parse(bytes.span.extracting(..<end)) == nil else { return }
+            }
+        }
+        #expect(refusal?.status == status, "\(section)")
+    }
+
+    @Test func `a malformed line is refused without waiting for the head's end`() {
+        #expect(throws: HTTPRefusal.self) { try parse("GET / HTTP/1.1\r\nHost : a\r\n") }
+        #expect(throws: HTTPRefusal.self) { try parse("GET /  HTTP/1.1\r\n") }
+        #expect(throws: HTTPRefusal.self) { try parse("GET / HTTP/1.1\r\nHost: a\u{0}") }
+    }
+
+    @Test func `a field more than allowed is refused`() throws {
+        let most = HTTPLimits().fields
+        let head = { (count: Int) in
+            "GET / HTTP/1.1\r\nHost: a\r\n" + String(repeating: "X: 1\r\n", count: count - 1)
+        }
+        #expect(try parse(head(most) + "\r\n") != nil)
+        let refusal = #expect(throws: HTTPRefusal.self) { try parse(head(most + 1)) }
+        #expect(refusal?.status == 431)
+    }
+
     @Test func `a head is found whole however it comes`() throws {
         let text = "POST /v1/jobs?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
         let bytes = Array(text.utf8)
