@@ -41,7 +41,9 @@ package struct Job: Sendable {
     package var isResultInFile = false
     /// The attempts that have failed, the latest twenty at most.
     package var failedAttempts: [FailedAttempt] = []
+}
 
+extension Job {
     package init(
         id: JobID, submission: JobSubmission, pool: PoolKind, state: JobState = .queued,
         attempt: Int = 0, createdAt: Timestamp, notBefore: Timestamp? = nil,
@@ -50,22 +52,16 @@ package struct Job: Sendable {
         failure: Failure? = nil, idempotencyKey: String? = nil, traceparent: String? = nil,
         keys: CallKeys = CallKeys(), pieces: [ItemPiece] = [],
     ) {
-        self.id = id
-        latestFailure = failure.map(FailureBox.init)
-        request = JobRequest(
-            submission: submission, idempotencyKey: idempotencyKey, traceparent: traceparent,
-            keys: keys, pieces: pieces)
-        self.pool = pool
-        self.state = state
-        self.attempt = attempt
-        self.createdAt = createdAt
-        self.notBefore = notBefore
-        self.startedAt = startedAt
-        self.endedAt = endedAt
-        self.expiresAt = expiresAt
-        self.itemsDone = itemsDone
-        self.itemsFailed = itemsFailed
-        self.result = result
+        // All at once: put together member by member, so large a value is copied when it is whole.
+        self.init(
+            id: id,
+            request: JobRequest(
+                submission: submission, idempotencyKey: idempotencyKey, traceparent: traceparent,
+                keys: keys, pieces: pieces),
+            latestFailure: failure.map(FailureBox.init), pool: pool, state: state,
+            attempt: attempt, createdAt: createdAt, notBefore: notBefore, startedAt: startedAt,
+            endedAt: endedAt, expiresAt: expiresAt, itemsDone: itemsDone,
+            itemsFailed: itemsFailed, result: result)
     }
 }
 
@@ -136,6 +132,9 @@ extension Job {
         get { latestFailure?.failure }
         set { latestFailure = newValue.map(FailureBox.init) }
     }
+
+    /// Whether there is one: a failure is large, and most jobs have none.
+    package var hasFailure: Bool { latestFailure != nil }
 
     private mutating func ownRequest() {
         if !isKnownUniquelyReferenced(&request) { request = JobRequest(copying: request) }

@@ -64,10 +64,11 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
         let (days, clock) = moment.floorDivided(by: 86_400_000_000)
         let date = CivilDate(daysSince1970: days)
         let (second, fraction) = clock.quotientAndRemainder(dividingBy: 1_000_000)
+        let room = UnsafeMutableRawBufferPointer(buffer)
+        let pairs = UnsafeRawPointer(Self.digitPairs.utf8Start)
         func put(_ value: Int64, at place: Int) {
-            let number = UInt32(truncatingIfNeeded: value)
-            buffer[place] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number / 10)
-            buffer[place + 1] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number % 10)
+            let pair = pairs.loadUnaligned(fromByteOffset: 2 * Int(value), as: UInt16.self)
+            room.storeBytes(of: pair, toByteOffset: place, as: UInt16.self)
         }
         func put(_ mark: Unicode.Scalar, at place: Int) { buffer[place] = UInt8(ascii: mark) }
         put(date.year / 100, at: 0)
@@ -88,6 +89,13 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
         put(fraction % 100, at: 24)
         put("Z", at: 26)
     }
+
+    /// The numbers from 0 to 99.
+    private static let digitPairs: StaticString = """
+        0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546\
+        4748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293\
+        949596979899
+        """
 
     /// The first and the last microsecond that RFC 3339 can write.
     private static let first: Int64 = -62_167_219_200_000_000

@@ -53,7 +53,7 @@ enum JobDocument {
     private static func writeTail(
         _ job: Job, to writer: inout JSONWriter, withAttempts: Bool,
     ) {
-        if let failure = job.failure {
+        if job.hasFailure, let failure = job.failure {
             writer.key("error")
             failure.write(to: &writer)
         }

@@ -126,4 +126,30 @@ import Testing
         #expect(json.member("number")?.int == 3)
         #expect(json.member("list")?.elements().compactMap(\.string) == ["x", "y"])
     }
+
+    @Test func `the writer's room grows with what is written, from none`() throws {
+        let long = String(repeating: "x\"", count: 1000)
+        for capacity in [0, 1, 7, 300] {
+            var writer = JSONWriter(capacity: capacity)
+            writer.beginObject()
+            writer.member("least", Int.min)
+            writer.member("most", Int.max)
+            writer.member("plain", plain: 3) { _ = $0.initialize(fromContentsOf: "abc".utf8) }
+            writer.member("long", long)
+            writer.member("raw", try RawJSON(validating: Array("[1,{}]".utf8)))
+            writer.key(named: "a\nb")
+            writer.append(raw: [0x31, 0x32].lazy.map { $0 as UInt8 })
+            writer.member("half", 0.5)
+            writer.member("none", Double.nan)
+            writer.endObject()
+            writer.beginLine()
+            writer.value(true)
+            let text =
+                "{\"least\":-9223372036854775808,\"most\":9223372036854775807,"
+                + "\"plain\":\"abc\",\"long\":\"\(String(repeating: "x\\\"", count: 1000))\","
+                + "\"raw\":[1,{}],\"a\\nb\":12,\"half\":0.5,\"none\":null}\ntrue\n"
+            #expect(writer.count == text.utf8.count - 1)
+            #expect(String(decoding: writer.line(), as: UTF8.self) == text)
+        }
+    }
 }
