@@ -199,11 +199,17 @@ package final class JobQueue: Sendable {
         let outcomes = try await keysInUse.hold(job.idempotencyKey) {
             try await insert([job], batch: nil)
         }
-        switch outcomes.first {
+        return try kept(job, outcomes.first)
+    }
+
+    /// Apart, so that a submission which waits for the disk holds no room for the jobs of each case.
+    @inline(never)
+    private func kept(_ job: Job, _ outcome: InsertOutcome?) throws(KeyReused) -> KeptJob {
+        switch outcome {
         case .existing(let existing, let likeness):
-            return KeptJob(job: live.job(existing.id) ?? existing, likeness: likeness)
+            KeptJob(job: live.job(existing.id) ?? existing, likeness: likeness)
         case .keyReused: throw KeyReused()
-        case .stored, .repeated, nil: return KeptJob(job: job.withoutPieces)
+        case .stored, .repeated, nil: KeptJob(job: job.withoutPieces)
         }
     }
 
