@@ -258,6 +258,14 @@ void clinux_tune_allocator(void) {
 #endif
 }
 
+void clinux_prefer_huge_pages(void *start, size_t bytes) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)start + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)start + bytes) & ~(page - 1);
+    // Advice: what comes of it nobody depends on.
+    if (end > first) madvise((void *)first, end - first, MADV_HUGEPAGE);
+}
+
 static int drop_code_pages(struct dl_phdr_info *object, size_t size, void *unused) {
     (void)size;
     (void)unused;

@@ -59,6 +59,31 @@ final class ClientStream: @unchecked Sendable {
         return count
     }
 
+    /// The same to the end of `bytes`, at most `count` of them.
+    func receive(
+        upTo count: Int, into bytes: inout [UInt8],
+    ) async throws(SocketError) -> Int {
+        while true {
+            if let count = try receiveNow(upTo: min(count, 1 << 20), into: &bytes) { return count }
+            await socket.untilReadable()
+        }
+    }
+
+    private func receiveNow(
+        upTo most: Int, into bytes: inout [UInt8],
+    ) throws(SocketError) -> Int? {
+        var received: Int?
+        try bytes.append(addingCapacity: most) { room throws(SocketError) in
+            try room.withUnsafeMutableBufferPointer { buffer, used throws(SocketError) in
+                let free = UnsafeMutableBufferPointer(rebasing: buffer[used...].prefix(most))
+                received = try socket.readNow(into: UnsafeMutableRawBufferPointer(free))
+                used += received ?? 0
+            }
+        }
+        if let received { home.counters.add(.bytesReceived, received) }
+        return received
+    }
+
     /// The first `count` bytes of what was received.
     func received(_ count: Int) -> UnsafeBufferPointer<UInt8> {
         UnsafeRawBufferPointer(rebasing: home.scratch[..<count])

@@ -1,3 +1,4 @@
+import CLinux
 import HTTPWire
 import Sockets
 
@@ -56,10 +57,21 @@ final class HTTP1Body: @unchecked Sendable {
     /// All of the body.
     func collect() async throws -> [UInt8] {
         var body: [UInt8] = []
-        // What a client announces is believed as far as a read goes, not as far as the limit.
-        if case .bytes(let count) = rest { body.reserveCapacity(min(count, 256 << 10)) }
-        while try await more(into: &body) {}
+        while try await more(into: &body) { makeRoom(in: &body) }
         return body
+    }
+
+    /// Room for as much as the client has announced, but no more than 16 times what has come: little
+    /// is moved to larger room so, and who sends nothing is lent no more than a read.
+    private func makeRoom(in body: inout [UInt8]) {
+        guard case .bytes(let left) = rest else { return }
+        let (read, room) = (stream.home.scratch.count, body.capacity - body.count)
+        guard room < min(left, read) else { return }
+        body.reserveCapacity(body.count + min(left, max(read, 15 * body.count)))
+        // Of 2 MiB each, of which nobody is to have one for a few bytes.
+        guard body.count >= 1 << 20 else { return }
+        let capacity = body.capacity
+        body.withUnsafeMutableBytes { clinux_prefer_huge_pages($0.baseAddress, capacity) }
     }
 
     /// The body in pieces, for a handler wherever it runs.
@@ -105,6 +117,15 @@ final class HTTP1Body: @unchecked Sendable {
         try await sayContinue()
         stream.readDeadline = deadline
         defer { stream.readDeadline = .never }
+        if case .bytes(let left) = rest, body.capacity > body.count {
+            // Without a detour by the loop's scratch.
+            let count = try await stream.receive(
+                upTo: min(left, body.capacity - body.count), into: &body)
+            guard count > 0 else { throw HTTP1Connection.End.quietly }
+            received += count
+            rest = count == left ? .nothing : .bytes(left - count)
+            return
+        }
         let count = try await stream.receive()
         guard count > 0 else { throw HTTP1Connection.End.quietly }
         received += count

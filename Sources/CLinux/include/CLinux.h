@@ -79,6 +79,10 @@ void clinux_name_thread(const char *name);
 /// that, which it would give back and fetch again every dozen jobs.
 void clinux_tune_allocator(void);
 
+/// Asks for large pages where memory will be filled: one fault for 2 MiB in place of 512. Where the system is
+/// set to give none, nothing changes.
+void clinux_prefer_huge_pages(void *start, size_t bytes);
+
 /// Unmaps the pages of the program's and its libraries' files that cannot be written to; those that are still
 /// needed come back from the page cache when they are next touched.
 void clinux_drop_code_pages(void);
