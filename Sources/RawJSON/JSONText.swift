@@ -32,6 +32,8 @@ enum JSONText {
         _ bytes: UnsafeBufferPointer<UInt8>, from start: Int, stoppingAt bits: UInt8,
     ) -> Int {
         var place = start
+        // Most texts are short: what is behind the first characters is looked at in larger steps.
+        let short = min(start + 32, bytes.count)
         while place + 8 <= bytes.count {
             let word = word(bytes, at: place)
             let marks =
@@ -39,11 +41,38 @@ enum JSONText {
                 | (word & eight(bits))
             if marks != 0 { return place + marks.trailingZeroBitCount / 8 }
             place += 8
+            if place == short { place = afterPlainBlocks(bytes, from: place, stoppingAt: bits) }
         }
         while place < bytes.count {
             let byte = bytes[place]
             if byte < 0x20 || byte == 0x22 || byte == 0x5c || byte & bits != 0 { break }
             place += 1
+        }
+        return place
+    }
+
+    /// What follows on the blocks of 64 bytes in which `endOfPlain` would find nothing.
+    @inline(__always) private static func afterPlainBlocks(
+        _ bytes: UnsafeBufferPointer<UInt8>, from start: Int, stoppingAt bits: UInt8,
+    ) -> Int {
+        typealias Sixteen = SIMD16<UInt8>
+        // Below a blank as signed numbers are also the bytes with the high bit, unless it is turned.
+        let turn = bits ^ 0x80
+        let bound = SIMD16<Int8>(repeating: Int8(bitPattern: 0x20 ^ turn))
+        let text = UnsafeRawBufferPointer(bytes)
+        var place = start
+        while place + 64 <= bytes.count {
+            var found = SIMDMask<SIMD16<Int8>>(repeating: false)
+            for part in 0..<4 {
+                let octets = text.loadUnaligned(fromByteOffset: place + 16 * part, as: Sixteen.self)
+                let turned = octets ^ Sixteen(repeating: turn)
+                found .|= SIMD16<Int8>(truncatingIfNeeded: turned) .< bound
+                found .|= octets .== Sixteen(repeating: 0x22)
+                found .|= octets .== Sixteen(repeating: 0x5c)
+            }
+            let halves = unsafeBitCast(found, to: SIMD2<UInt64>.self)
+            if halves.x | halves.y != 0 { return place }
+            place += 64
         }
         return place
     }

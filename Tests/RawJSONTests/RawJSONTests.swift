@@ -69,6 +69,29 @@ import Testing
         }
     }
 
+    @Test func `in a long text, too, each byte is looked at`() throws {
+        let plain = [UInt8](repeating: UInt8(ascii: "x"), count: 180)
+        let quote = UInt8(ascii: "\"")
+        for place in plain.indices {
+            for byte: UInt8 in [0x00, 0x1f, 0x0a, 0x80, 0xff, quote, 0x5c] {
+                var text = plain
+                text[place] = byte
+                #expect(throws: RawJSONError.self) {
+                    try RawJSON(validating: [quote] + text + [quote])
+                }
+            }
+            for part in ["\u{4e2d}", "\\\"", "\u{7f}", "!#[]~"] {
+                var text = plain
+                text.replaceSubrange(place...place, with: part.utf8)
+                let string = [quote] + text + [quote]
+                let list = Array("[1,".utf8) + string + Array(", 2]".utf8)
+                let json = try RawJSON(validating: list)
+                #expect(json.elements().map { Array($0.bytes) }[1] == string)
+                #expect(json.compacted().bytes.count == list.count - 1)
+            }
+        }
+    }
+
     @Test func `a number is the double that is nearest to its text`() throws {
         var texts = ["0", "0.0", "30.0", "0.1", "123456789012345", "0.12345678901234", "-1.5"]
         texts += [
