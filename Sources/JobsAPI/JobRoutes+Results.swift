@@ -48,7 +48,7 @@ extension JobRoutes {
         // In a row the store walks through a large value to where a piece begins: the larger the
         // result, the fewer pieces.
         let pieceBytes =
-            job.isResultInFile ? 256 << 10 : min(max(size / 32, Self.wholeBytes), 1 << 20)
+            job.isResultInFile ? 128 << 10 : min(max(size / 32, Self.wholeBytes), 1 << 20)
         return HTTPContent(count: size, pieceBytes: pieceBytes) { offset, count in
             // Dropped, or run again, while it was read: the client sees an answer cut short.
             guard let piece = try await reader.read(from: offset, count) else {

@@ -17,7 +17,7 @@ package struct HTTPContent: Sendable {
 
     package init(_ file: OpenFile) {
         range = 0..<file.count
-        pieceBytes = 256 << 10
+        pieceBytes = 128 << 10
         read = { offset, count in try await file.read(from: offset, count)[...] }
         self.file = file
     }
