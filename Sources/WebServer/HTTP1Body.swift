@@ -69,7 +69,7 @@ final class HTTP1Body: @unchecked Sendable {
         guard room < min(left, read) else { return }
         body.reserveCapacity(body.count + min(left, max(read, 15 * body.count)))
         // Of 2 MiB each, of which nobody is to have one for a few bytes.
-        guard body.count >= 1 << 20 else { return }
+        guard body.count >= 512 << 10 else { return }
         let capacity = body.capacity
         body.withUnsafeMutableBytes { clinux_prefer_huge_pages($0.baseAddress, capacity) }
     }
