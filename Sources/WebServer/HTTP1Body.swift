@@ -1,4 +1,3 @@
-import CLinux
 import HTTPWire
 import Sockets
 
@@ -57,21 +56,11 @@ final class HTTP1Body: @unchecked Sendable {
     /// All of the body.
     func collect() async throws -> [UInt8] {
         var body: [UInt8] = []
-        while try await more(into: &body) { makeRoom(in: &body) }
+        while try await more(into: &body) {
+            guard case .bytes(let left) = rest else { continue }
+            body.makeRoom(for: left, atLeast: stream.home.scratch.count)
+        }
         return body
-    }
-
-    /// Room for as much as the client has announced, but no more than 16 times what has come: little
-    /// is moved to larger room so, and who sends nothing is lent no more than a read.
-    private func makeRoom(in body: inout [UInt8]) {
-        guard case .bytes(let left) = rest else { return }
-        let (read, room) = (stream.home.scratch.count, body.capacity - body.count)
-        guard room < min(left, read) else { return }
-        body.reserveCapacity(body.count + min(left, max(read, 15 * body.count)))
-        // Of 2 MiB each, of which nobody is to have one for a few bytes.
-        guard body.count >= 512 << 10 else { return }
-        let capacity = body.capacity
-        body.withUnsafeMutableBytes { clinux_prefer_huge_pages($0.baseAddress, capacity) }
     }
 
     /// The body in pieces, for a handler wherever it runs.
