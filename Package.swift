@@ -129,7 +129,7 @@ let package = Package(
         tests(
             "SQLiteStoreTests",
             [
-                "SQLiteStore", "TestSupport", "Jobs", "RawJSON",
+                "SQLiteStore", "TestSupport", "Jobs", "RawJSON", "Threads",
                 .product(name: "GRDB", package: "GRDB.swift"), logging,
             ]),
         tests(

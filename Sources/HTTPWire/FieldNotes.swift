@@ -1,6 +1,8 @@
 /// What the server itself must know of a request's fields, noted while they are read once.
 struct FieldNotes {
-    private(set) var nameLengths: UInt64 = 0
+    /// How many they are.
+    private(set) var count = 0
+    private(set) var nameMarks: UInt64 = 0
     private var hosts = 0
     private var isHostValid = true
     private var lengths = 0
@@ -23,24 +25,18 @@ struct FieldNotes {
         var others = 0
     }
 
-    /// Reads one field line, in which there is a CRLF; returns where the next line begins.
-    mutating func readField(_ bytes: Span<UInt8>, from start: Int) throws(HTTPRefusal) -> Int {
-        var colon = start
-        while bytes[colon].isToken { colon += 1 }
+    /// Reads one line without its CRLF, in which there is no other control character than tabs.
+    mutating func readField(_ line: Span<UInt8>) throws(HTTPRefusal) {
+        var colon = 0
+        while colon < line.count, line[colon].isToken { colon += 1 }
         // Section 5.1: no white space before the colon; 5.2: no folded lines, which begin with it.
-        guard colon > start, bytes[colon] == UInt8(ascii: ":") else {
+        guard colon > 0, colon < line.count, line[colon] == UInt8(ascii: ":") else {
             throw HTTPRefusal(400, "A header field is malformed.")
         }
-        // RFC 9110, section 5.5: no control characters in values.
-        let end = bytes.endOfContent(from: colon + 1)
-        guard bytes[end] == UInt8(ascii: "\r"), bytes[end + 1] == UInt8(ascii: "\n") else {
-            throw HTTPRefusal(400, "A header field holds a control character.")
-        }
-        nameLengths |= RequestHead.lengthBit(colon - start)
+        count += 1
+        nameMarks |= RequestHead.mark(line[0], colon)
         note(
-            bytes.extracting(start..<colon),
-            bytes.extracting(bytes.trimmed(colon + 1..<end)))
-        return end + 2
+            line.extracting(..<colon), line.extracting(line.trimmed(colon + 1..<line.count)))
     }
 
     private mutating func note(_ name: Span<UInt8>, _ value: Span<UInt8>) {

@@ -1,20 +1,28 @@
 /// Reads HTTP/1.1 request heads by RFC 9112, strictly: what could be read in two ways is refused.
 ///
-///     bytes ──► endOfHead: line by line as they come ──► whole head ──► RequestLine, FieldNotes ──► RequestHead
+///     bytes ──► line by line, as they come ──► RequestLine, FieldNotes ──► empty line ──► RequestHead
 ///
-/// No byte of an unfinished head is looked at twice, however slowly it comes.
+/// No line of an unfinished head is read twice, and no byte looked at again for its end, however
+/// slowly the head comes.
 package struct HTTP1Parser: Sendable {
     private let limits: HTTPLimits
     private let admitsHTTP2: Bool
-    private var progress = Progress()
+    /// Nothing of its own while no head has begun: that is how connections are idle.
+    private var unfinished: Unfinished?
 
-    /// How far an unfinished head has been looked through.
+    private indirect enum Unfinished {
+        case head(Progress)
+    }
+
+    /// What has been read of a head.
     private struct Progress {
         /// Where the request line begins: after one empty line that is passed over.
         var first = 0
         var lineStart = 0
+        /// Before it the line does not end.
         var scanned = 0
-        var lines = 0
+        var requestLine: RequestLine?
+        var notes = FieldNotes()
     }
 
     /// - Parameters:
@@ -35,86 +43,99 @@ package struct HTTP1Parser: Sendable {
     package mutating func parse(
         _ bytes: Span<UInt8>,
     ) throws(HTTPRefusal) -> (head: RequestHead, length: Int)? {
-        guard let end = try endOfHead(bytes) else { return nil }
-        let first = progress.first
-        progress = Progress()
-        return (try head(bytes.extracting(first..<end)), end)
+        var progress = Progress()
+        if case .head(let begun) = unfinished {
+            progress = begun
+            unfinished = nil
+        }
+        while true {
+            try checkFirstOctet(bytes, progress)
+            guard let end = try Self.endOfLine(bytes, &progress) else { break }
+            try checkLength(end + 2, progress)
+            if end == progress.lineStart, let line = progress.requestLine {
+                let whole = bytes.extracting(progress.first..<end + 2)
+                return (try head(whole, line, progress.notes), end + 2)
+            }
+            try read(bytes.extracting(progress.lineStart..<end), &progress)
+            progress.lineStart = end + 2
+            progress.scanned = end + 2
+        }
+        try checkLength(bytes.count, progress)
+        unfinished = .head(progress)
+        return nil
     }
 
     // MARK: Lines
 
-    private mutating func endOfHead(_ bytes: Span<UInt8>) throws(HTTPRefusal) -> Int? {
-        while progress.scanned < bytes.count {
-            let index = bytes.index(of: UInt8(ascii: "\n"), from: progress.scanned)
-            progress.scanned = min(index + 1, bytes.count)
-            guard index < bytes.count else { break }
-            // Section 2.2: a line ends in CRLF; a bare LF is refused.
-            guard index > progress.lineStart, bytes[index - 1] == UInt8(ascii: "\r") else {
-                throw HTTPRefusal(400, "A line of the request does not end in CRLF.")
-            }
-            if index == progress.lineStart + 1 {
-                if progress.lines > 0 {
-                    try checkLength(index + 1)
-                    return index + 1
-                }
-                // Section 2.2: one empty line before the request line is passed over.
-                guard progress.first == 0 else {
-                    throw HTTPRefusal(400, "There is no request line.")
-                }
-                progress.first = index + 1
-            } else {
-                try checkLength(index + 1)
-                try checkFirstOctet(bytes)
-                progress.lines += 1
-                if progress.lines > limits.fields + 1 {
-                    throw HTTPRefusal(431, "More than \(limits.fields) header fields.")
-                }
-            }
-            progress.lineStart = index + 1
+    /// Where the CRLF of the line stands that is being read; nil when it has not come.
+    private static func endOfLine(
+        _ bytes: Span<UInt8>, _ progress: inout Progress,
+    ) throws(HTTPRefusal) -> Int? {
+        let end = bytes.endOfContent(from: progress.scanned)
+        progress.scanned = end
+        guard end < bytes.count else { return nil }
+        // Section 2.2: a line ends in CRLF; a bare LF and a bare CR are refused, and with RFC 9110,
+        // section 5.5, all other control characters.
+        guard bytes[end] == UInt8(ascii: "\r") else {
+            throw bytes[end] == UInt8(ascii: "\n")
+                ? HTTPRefusal(400, "A line of the request does not end in CRLF.") : strayControl
         }
-        try checkFirstOctet(bytes)
-        try checkLength(bytes.count)
-        return nil
+        guard end + 1 < bytes.count else { return nil }
+        guard bytes[end + 1] == UInt8(ascii: "\n") else { throw strayControl }
+        return end
+    }
+
+    private static let strayControl = HTTPRefusal(400, "The request holds a control character.")
+
+    /// Reads one line, of which the CRLF has been taken.
+    private func read(_ line: Span<UInt8>, _ progress: inout Progress) throws(HTTPRefusal) {
+        if progress.requestLine != nil {
+            try progress.notes.readField(line)
+            if progress.notes.count > limits.fields {
+                throw HTTPRefusal(431, "More than \(limits.fields) header fields.")
+            }
+        } else if !line.isEmpty {
+            progress.requestLine = try RequestLine(line, admitsHTTP2: admitsHTTP2)
+        } else {
+            // Section 2.2: one empty line before the request line is passed over.
+            guard progress.first == 0 else { throw HTTPRefusal(400, "There is no request line.") }
+            progress.first = 2
+        }
     }
 
     /// What cannot begin a request is not waited for: a TLS greeting, say.
-    private func checkFirstOctet(_ bytes: Span<UInt8>) throws(HTTPRefusal) {
-        guard progress.lines == 0, progress.first < bytes.count else { return }
+    private func checkFirstOctet(
+        _ bytes: Span<UInt8>, _ progress: Progress,
+    ) throws(HTTPRefusal) {
+        guard progress.requestLine == nil, progress.first < bytes.count else { return }
         let octet = bytes[progress.first]
-        // A CR may begin the empty line that is passed over, if LF follows.
-        let mayBeEmptyLine = octet == UInt8(ascii: "\r") && progress.first + 1 == bytes.count
-        guard octet.isToken || mayBeEmptyLine else {
+        // A CR may begin the empty line that is passed over.
+        guard octet.isToken || octet == UInt8(ascii: "\r") else {
             throw HTTPRefusal(400, "This is no HTTP request.")
         }
     }
 
-    private func checkLength(_ count: Int) throws(HTTPRefusal) {
-        if progress.lines == 0, count - progress.first > limits.lineBytes + 2 {
+    /// Checks how long the head is that ends at `end` or goes on there.
+    private func checkLength(_ end: Int, _ progress: Progress) throws(HTTPRefusal) {
+        let length = end - progress.first
+        if progress.requestLine == nil, length > limits.lineBytes + 2 {
             throw HTTPRefusal(414, "The request line is over \(limits.lineBytes) bytes.")
         }
-        if count - progress.first > limits.headBytes {
+        if length > limits.headBytes {
             throw HTTPRefusal(431, "The request's head is over \(limits.headBytes) bytes.")
         }
     }
 
     // MARK: The whole head
 
-    private func head(_ bytes: Span<UInt8>) throws(HTTPRefusal) -> RequestHead {
-        let line = try RequestLine(bytes, admitsHTTP2: admitsHTTP2)
-        var notes = FieldNotes()
-        var start = line.end
-        while bytes[start] != UInt8(ascii: "\r") {
-            start = try notes.readField(bytes, from: start)
-        }
-        // A bare CR at a line's start: the empty line is the one that ends the head.
-        guard start + 2 == bytes.count else {
-            throw HTTPRefusal(400, "A header field holds a control character.")
-        }
+    private func head(
+        _ bytes: Span<UInt8>, _ line: RequestLine, _ notes: FieldNotes,
+    ) throws(HTTPRefusal) -> RequestHead {
         try notes.checkHost(isHTTP10: line.version == .http10)
         return RequestHead(
             bytes: bytes.withUnsafeBufferPointer { Array($0) }, method: line.methodKind,
             version: line.version, pathRange: line.path, queryRange: line.query,
-            methodRange: line.method, fieldsStart: line.end, nameLengths: notes.nameLengths,
+            methodRange: line.method, fieldsStart: line.count + 2, nameMarks: notes.nameMarks,
             body: try notes.bodyLength(line.version, limit: limits.bodyBytes),
             keepsAlive: notes.keepsAlive(line.version),
             expectation: try notes.expectation(line.version),

@@ -1,16 +1,16 @@
 /// Writes response heads and chunks of HTTP/1.1 (RFC 9112, sections 4 to 7) to the end of a buffer.
-package struct HTTP1Writer {
+package struct HTTP1Writer: ~Copyable {
     /// What has been written.
-    package var bytes: [UInt8] = []
+    package var bytes = OctetBuffer()
 
     package init() {}
 
     /// The status line.
     package mutating func beginHead(_ status: Int) {
-        append(status == 200 ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 ")
-        guard status != 200 else { return }
+        guard status != 200 else { return append("HTTP/1.1 200 OK\r\n") }
+        append("HTTP/1.1 ")
         append(decimal: status)
-        bytes.append(UInt8(ascii: " "))
+        append(" ")
         append(HTTPStatus.phrase(status))
         append("\r\n")
     }
@@ -24,7 +24,7 @@ package struct HTTP1Writer {
 
     package mutating func ownField(_ nameAndColon: StaticString, text value: String) {
         append(nameAndColon)
-        bytes.append(contentsOf: value.utf8)
+        bytes.append(value)
         append("\r\n")
     }
 
@@ -39,12 +39,14 @@ package struct HTTP1Writer {
     /// One whose name is no token is left out; what may not stand in a value, CR and LF before all,
     /// becomes a blank (RFC 9110, section 5.5): no answer can be split in two.
     package mutating func field(_ name: String, _ value: String) {
-        guard !name.isEmpty, name.utf8.allSatisfy(\.isToken) else { return }
-        bytes.append(contentsOf: name.utf8)
+        var (name, value) = (name, value)
+        guard !name.isEmpty, name.withUTF8({ $0.allSatisfy { $0.isToken } }) else { return }
+        bytes.append(name)
         append(": ")
-        let start = bytes.count
-        bytes.append(contentsOf: value.utf8)
-        for index in start..<bytes.count where !bytes[index].isFieldContent { bytes[index] = 0x20 }
+        value.withUTF8 { octets in
+            if octets.span.endOfContent(from: 0) == octets.count { return bytes.append(octets) }
+            for octet in octets { bytes.append(octet.isFieldContent ? octet : 0x20) }
+        }
         append("\r\n")
     }
 
@@ -53,25 +55,25 @@ package struct HTTP1Writer {
     /// One chunk (section 7.1); none when there is no data, which would end the body.
     package mutating func chunk(_ data: [UInt8]) {
         guard !data.isEmpty else { return }
-        bytes.append(contentsOf: String(data.count, radix: 16).utf8)
+        bytes.append(String(data.count, radix: 16))
         append("\r\n")
-        bytes.append(contentsOf: data)
+        bytes.append(data)
         append("\r\n")
     }
 
     package mutating func lastChunk() { append("0\r\n\r\n") }
 
-    package mutating func append(_ text: StaticString) {
-        text.withUTF8Buffer { bytes.append(contentsOf: $0) }
-    }
+    @inline(__always) package mutating func append(_ text: StaticString) { bytes.append(text) }
 
+    /// A number that is not negative; the last digit is found first.
     private mutating func append(decimal value: Int) {
-        guard value >= 10 else { return bytes.append(0x30 + UInt8(truncatingIfNeeded: value)) }
-        var divisor = 10
-        while value / divisor >= 10 { divisor *= 10 }
-        while divisor > 0 {
-            bytes.append(0x30 + UInt8(truncatingIfNeeded: value / divisor % 10))
-            divisor /= 10
-        }
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var (first, rest) = (20, UInt(value))
+        repeat {
+            first -= 1
+            digits[first] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
+        digits.span.extracting(first...).withUnsafeBufferPointer { bytes.append($0) }
     }
 }

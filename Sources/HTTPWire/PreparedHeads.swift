@@ -36,7 +36,7 @@ package struct PreparedHeads {
         let date = date(at: second)
         for head in heads
         where head.status == status && head.variant == variant && head.type == type {
-            return writer.bytes.append(contentsOf: head.bytes)
+            return writer.bytes.append(head.bytes)
         }
         let start = writer.bytes.count
         writer.beginHead(status)
@@ -46,6 +46,7 @@ package struct PreparedHeads {
         guard heads.count < Self.most else { return }
         heads.append(
             Prepared(
-                status: status, type: type, variant: variant, bytes: Array(writer.bytes[start...])))
+                status: status, type: type, variant: variant,
+                bytes: Array(writer.bytes, from: start)))
     }
 }

@@ -11,9 +11,8 @@ package struct RequestHead: Sendable {
     package let queryRange: Range<Int>
     let methodRange: Range<Int>
     let fieldsStart: Int
-    /// Bit *n* is set when a field has a name of *n* bytes (the last bit: 63 and more), so that
-    /// most questions for a field that was not sent end at once.
-    let nameLengths: UInt64
+    /// The marks of all names, so that most questions for a field that was not sent end at once.
+    let nameMarks: UInt64
     package let body: BodyLength
     /// Whether the connection may serve another request (RFC 9112, section 9.3).
     package let keepsAlive: Bool
@@ -22,7 +21,15 @@ package struct RequestHead: Sendable {
     /// Whether `Upgrade: h2c` is asked for with all that belongs to it (RFC 7540, section 3.2).
     package let upgradesToHTTP2: Bool
     /// Whether the target is `*` (RFC 9112, section 3.2.4).
-    package var isAsterisk: Bool { pathRange.isEmpty }
+    package var isAsterisk: Bool { pathRange.isEmpty && !methodRange.isEmpty }
+
+    /// Stands for a head that broke a rule: no method, no path, no fields.
+    package static func unreadable(_ version: Version) -> RequestHead {
+        RequestHead(
+            bytes: Array("\r\n".utf8), method: .other, version: version, pathRange: 0..<0,
+            queryRange: 0..<0, methodRange: 0..<0, fieldsStart: 0, nameMarks: 0, body: .none,
+            keepsAlive: false, expectation: .nothing, upgradesToHTTP2: false)
+    }
 
     package enum Version: Sendable { case http10, http11, http2 }
 
@@ -42,7 +49,7 @@ package struct RequestHead: Sendable {
 
     /// As sent, without the query.
     package var path: String {
-        isAsterisk ? "*" : bytes.span.extracting(pathRange).text
+        isAsterisk ? "*" : methodRange.isEmpty ? "" : bytes.span.extracting(pathRange).text
     }
 
     /// Whether the path has octets that are percent-encoded.
@@ -63,7 +70,7 @@ package struct RequestHead: Sendable {
     ///
     /// The name is to be given in lower case.
     package func field(_ name: StaticString) -> String? {
-        guard nameLengths & Self.lengthBit(name.utf8CodeUnitCount) != 0 else { return nil }
+        guard nameMarks & Self.mark(name) != 0 else { return nil }
         var found: String?
         forEachField { fieldName, value in
             guard fieldName.equalsIgnoringCase(name) else { return }
@@ -75,7 +82,7 @@ package struct RequestHead: Sendable {
     /// Whether the `Content-Type` was sent once and names this media type, which is to be given in
     /// lower case; its parameters do not matter.
     package func hasContentType(_ type: StaticString) -> Bool {
-        guard nameLengths & Self.lengthBit("content-type".utf8.count) != 0 else { return false }
+        guard nameMarks & Self.mark("content-type") != 0 else { return false }
         var isType: Bool?
         forEachField { name, value in
             guard name.equalsIgnoringCase("content-type") else { return }
@@ -95,6 +102,7 @@ package struct RequestHead: Sendable {
     }
 
     /// Calls `body` with every field, the name as sent, the value without blanks around it.
+    @inline(__always)
     package func forEachField(_ body: (_ name: Span<UInt8>, _ value: Span<UInt8>) -> Void) {
         let span = bytes.span
         var start = fieldsStart
@@ -109,5 +117,12 @@ package struct RequestHead: Sendable {
         }
     }
 
-    static func lengthBit(_ length: Int) -> UInt64 { 1 << UInt64(min(length, 63)) }
+    /// One of 64 bits for a field's name, by its length and first letter in whatever case.
+    static func mark(_ first: UInt8, _ count: Int) -> UInt64 {
+        1 &<< UInt64(truncatingIfNeeded: count &+ 7 &* Int(first & 0x1f))
+    }
+
+    private static func mark(_ name: StaticString) -> UInt64 {
+        mark(name.utf8Start.pointee, name.utf8CodeUnitCount)
+    }
 }

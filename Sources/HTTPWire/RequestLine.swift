@@ -5,15 +5,16 @@ struct RequestLine {
     let path: Range<Int>
     let query: Range<Int>
     let version: RequestHead.Version
-    /// Where the line after it begins.
-    let end: Int
+    /// Octets of the line without its CRLF.
+    let count: Int
 
-    /// Reads the line from the start of a head, in which there is a CRLF.
+    /// Reads a line without its CRLF, in which there is no other control character than tabs.
     init(_ bytes: Span<UInt8>, admitsHTTP2: Bool) throws(HTTPRefusal) {
+        count = bytes.count
         var index = 0
-        while bytes[index].isToken { index += 1 }
+        while index < bytes.count, bytes[index].isToken { index += 1 }
         // Section 3: exactly two single spaces.
-        guard index > 0, bytes[index] == UInt8(ascii: " ") else {
+        guard index > 0, index < bytes.count, bytes[index] == UInt8(ascii: " ") else {
             throw HTTPRefusal(400, "The method is malformed.")
         }
         method = 0..<index
@@ -25,22 +26,17 @@ struct RequestLine {
         let start = index + 1
         index = start
         // Section 3.2 and RFC 3986: visible ASCII without the fragment's mark.
-        while bytes[index] > 0x20, bytes[index] < 0x7f, bytes[index] != UInt8(ascii: "#") {
+        while index < bytes.count, bytes[index] > 0x20, bytes[index] < 0x7f,
+            bytes[index] != UInt8(ascii: "#")
+        {
             index += 1
         }
-        guard index > start, bytes[index] == UInt8(ascii: " ") else {
+        guard index > start, index < bytes.count, bytes[index] == UInt8(ascii: " ") else {
             throw HTTPRefusal(400, "The request target is malformed.")
         }
         let target = start..<index
-        let versionStart = index + 1
-        index = versionStart
-        while bytes[index] != UInt8(ascii: "\r") { index += 1 }
-        guard bytes[index + 1] == UInt8(ascii: "\n") else {
-            throw HTTPRefusal(400, "The HTTP version is malformed.")
-        }
-        version = try Self.version(bytes.extracting(versionStart..<index), admitsHTTP2: admitsHTTP2)
+        version = try Self.version(bytes.extracting((index + 1)...), admitsHTTP2: admitsHTTP2)
         (path, query) = try Self.split(bytes, target, methodKind)
-        end = index + 2
     }
 
     // Section 2.3; RFC 9110, section 2.5: a higher minor version is read as the highest known.

@@ -20,6 +20,8 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     private var isRoomWatched = false
     /// Whether the other side has said that it sends no more, or the connection is broken.
     package private(set) var hasHungUp = false
+    /// Whether there may be something to read that has not been.
+    package var mayHaveMore: Bool { isReadable }
     /// Whether nothing can be sent to the other side any more.
     package private(set) var isBroken = false
     /// Called when there may be something to read, or the read has expired, and no task waits for
@@ -216,7 +218,7 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     /// Writes as much as fits without waiting.
     ///
     /// - Returns: the number of bytes taken; fewer than given when the buffer is full.
-    package func writeNow(_ bytes: ArraySlice<UInt8>) throws(SocketError) -> Int {
+    package func writeNow(_ bytes: UnsafeRawBufferPointer) throws(SocketError) -> Int {
         assert(loop.isCurrent)
         if writeExpired {
             writeExpired = false
@@ -224,15 +226,13 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         }
         var sent = 0
         while sent < bytes.count, isWritable {
-            if let tls, fd >= 0 {
-                let rest = bytes[(bytes.startIndex + sent)...]
-                sent += try writeNow(rest.withUnsafeBytes { tls.write($0) })
+            guard fd >= 0 else { throw .closed }
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
+            if let tls {
+                sent += try writeNow(tls.write(rest))
                 continue
             }
-            guard fd >= 0 else { throw .closed }
-            let count = bytes.withUnsafeBytes {
-                send(fd, $0.baseAddress.map { $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL))
-            }
+            let count = send(fd, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
             if count >= 0 {
                 sent += count
                 continue
@@ -245,6 +245,12 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         }
         guard fd >= 0 else { throw .closed }
         return sent
+    }
+
+    package func writeNow(_ bytes: ArraySlice<UInt8>) throws(SocketError) -> Int {
+        try bytes.span.bytes.withUnsafeBytes { octets throws(SocketError) in
+            try writeNow(octets)
+        }
     }
 
     /// Writes as much of a part of a file as fits, without waiting for room and without a copy.

@@ -17,7 +17,6 @@ final class ClientStream: @unchecked Sendable {
     var index = 0
     /// What is to be sent and has not been.
     var output = HTTP1Writer()
-    private var sent = 0
 
     var readDeadline = LoopInstant.never
     private(set) var writeDeadline = LoopInstant.never
@@ -93,19 +92,18 @@ final class ClientStream: @unchecked Sendable {
 
     // MARK: Writing
 
-    var unsentBytes: Int { output.bytes.count - sent }
+    var unsentBytes: Int { output.bytes.count }
 
     /// Sends what can be sent now; whether that was all.
     func flushNow() throws(SocketError) -> Bool {
         guard unsentBytes > 0 else { return true }
-        let count = try socket.writeNow(output.bytes[sent...])
+        let count = try socket.writeNow(output.bytes.unsafeBytes)
         home.counters.add(.bytesSent, count)
-        sent += count
-        guard sent == output.bytes.count else {
+        output.bytes.drop(count)
+        guard unsentBytes == 0 else {
             if count > 0 { startWriteClock() }
             return false
         }
-        sent = 0
         home.takeBack(&output.bytes)
         return true
     }

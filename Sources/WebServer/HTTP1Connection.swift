@@ -40,7 +40,10 @@ final class HTTP1Connection: @unchecked Sendable {
         // The stream keeps the connection by this, until it is closed.
         stream.socket.onReadable = { [self] in proceed() }
         stream.onDrain = { [unowned self] in
-            if awaited == .request { stream.socket.expireRead() }
+            guard awaited == .request else { return }
+            // The first request of a connection is on its way, and could not be sent once more.
+            guard isFirst else { return stream.socket.expireRead() }
+            stream.readDeadline = home.loop.now + ServerLoop.lastRequestTime
         }
         if stream.socket.isSecure { return inTask { [self] in try await shakeHands() } }
         // Most have sent their request by now: a connection of one request is over at once.
@@ -124,15 +127,16 @@ final class HTTP1Connection: @unchecked Sendable {
 
     /// Serves a request; true when that is done and another may follow, else a task has gone on, or
     /// the connection is over.
-    private func serve(_ head: RequestHead) throws -> Bool {
+    private func serve(_ head: consuming RequestHead) throws -> Bool {
         if let settings = settingsOfUpgrade(head) {
+            let head = head
             inTask { [self] in try await upgrade(head, settings) }
             return false
         }
         var request = home.request(head, stream.client)
         switch home.service.plan(&request) {
-        case .answer(let response) where head.body == .none:
-            return try answer(request, response, closing: closes(after: head))
+        case .answer(let response) where request.head.body == .none:
+            return try answer(request, response, closing: closes(after: request.head))
         case .answer(let response):
             // The body of a refused request is not read: the connection ends with the answer.
             inTask { [self, request] in
@@ -144,10 +148,15 @@ final class HTTP1Connection: @unchecked Sendable {
             let isWhole = takeBody(of: &request, for: endpoint)
             let quick = isWhole ? endpoint.route.quickHandler : nil
             if let response = home.service.quickAnswer(request, by: quick) {
-                return try answer(request, response, closing: closes(after: head))
+                return try answer(request, response, closing: closes(after: request.head))
             }
             inTask { [self, request] in
-                try await handle(request, endpoint.route, isWhole: isWhole)
+                do {
+                    return try await handle(request, endpoint.route, isWhole: isWhole)
+                } catch let refusal as HTTPRefusal {
+                    await refuse(refusal, of: request)
+                    return false
+                }
             }
             return false
         }
@@ -195,8 +204,17 @@ final class HTTP1Connection: @unchecked Sendable {
         let closing = closes(after: request.head) || isUnread
         try await send(response, to: request, closing: closing)
         if isUnread { return try await lingered() }
-        if closing { try await stream.flush() }
-        return !closing
+        return try await closing ? left() : true
+    }
+
+    /// Whether more has come than was read, perhaps: closing then would make the kernel reset the
+    /// connection, and the client lose the answer (RFC 9112, section 9.6).
+    var hasMoreToRead: Bool { !input.isEmpty || stream.socket.mayHaveMore }
+
+    /// Ends the connection behind an answer.
+    func left() async throws -> Bool {
+        try await stream.flush()
+        return hasMoreToRead ? try await lingered() : false
     }
 
     /// Ends the connection so that a client that still sends can read the answer.

@@ -14,7 +14,9 @@ extension HTTP2Connection {
         let date = home.dateText
         block.own("date") { $0.append(contentsOf: date.utf8) }
         if let request = open.request {
-            block.own("x-request-id", isIndexed: false) { request.appendID(to: &$0) }
+            block.own("x-request-id", isIndexed: false) { octets in
+                request.withID { octets.append(contentsOf: $0) }
+            }
         }
         let isHead = open.request?.head.method == .head
         open.status = response.status
@@ -70,6 +72,9 @@ extension HTTP2Connection {
 
     func refuse(_ refusal: HTTPRefusal, _ open: HTTP2Stream) {
         home.counters.add(.limit(refusal.status))
+        if open.request == nil {
+            open.request = home.request(.unreadable(.http2), stream.client)
+        }
         answer(home.settings.refusal(refusal.status, refusal.detail), on: open)
     }
 
@@ -79,9 +84,14 @@ extension HTTP2Connection {
     }
 
     func reset(_ id: Int32, _ code: nghttp2_error_code) {
-        recentlyReset.append(id)
-        if recentlyReset.count > 256 { recentlyReset.removeFirst(128) }
+        noteReset(id)
         session.reset(id, code)
         pumpSoon()
+    }
+
+    /// Remembers a stream that this side has ended, for a while.
+    func noteReset(_ id: Int32) {
+        recentlyReset.append(id)
+        if recentlyReset.count > 256 { recentlyReset.removeFirst(128) }
     }
 }

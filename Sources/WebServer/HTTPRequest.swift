@@ -21,14 +21,14 @@ package struct HTTPRequest: Sendable {
     let trace: TraceContext?
 
     init(
-        head: RequestHead, client: HTTPClient, number: RequestNumber, start: LoopInstant,
+        head: consuming RequestHead, client: HTTPClient, number: RequestNumber, start: LoopInstant,
         tracer: Tracer?,
     ) {
+        trace = tracer.map { $0.begin(below: head.field("traceparent").flatMap(TraceContext.init)) }
         self.head = head
         self.client = client
         self.number = number
         self.start = start
-        trace = tracer.map { $0.begin(below: head.field("traceparent").flatMap(TraceContext.init)) }
     }
 
     /// What stands in the route's places, decoded when asked for.
@@ -54,13 +54,12 @@ package struct HTTPRequest: Sendable {
     /// What the request is called in logs and answers: the client's `X-Request-Id`, or one of ours.
     package var id: String { sentID ?? number.description }
 
-    /// Adds the id to the end of `bytes`, without a string of it if it is ours.
-    func appendID(to bytes: inout [UInt8]) {
-        if let sent = sentID {
-            bytes.append(contentsOf: sent.utf8)
-        } else {
-            number.append(to: &bytes)
+    /// Lends the id's octets, without a string of it if it is ours.
+    func withID(_ body: (UnsafeBufferPointer<UInt8>) -> Void) {
+        guard var sent = sentID else {
+            return number.digits.span.withUnsafeBufferPointer(body)
         }
+        sent.withUTF8(body)
     }
 
     /// The client's own name for the request, if it is short and plain.

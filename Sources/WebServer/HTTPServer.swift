@@ -100,6 +100,7 @@ package final class HTTPServer: Sendable {
         for home in loops { home.loop.execute { home.closeAll() } }
         for socket in shared { socket.close() }
         service.stop()
+        service.settings.accessLog?.flush()
     }
 }
 

@@ -3,30 +3,28 @@ import HTTPWire
 /// What a request makes of an answer: nothing new, a part, or what is there (RFC 9110, sections 13
 /// and 14), looked at in the order of section 13.2.2.
 extension HTTPService {
-    func conditioned(_ response: HTTPResponse, for head: RequestHead) -> HTTPResponse {
+    func condition(_ response: inout HTTPResponse, for head: RequestHead) {
         let isRead = head.method == .get || head.method == .head
-        guard isRead, response.status == 200, !response.fields.isEmpty else { return response }
+        guard isRead, response.status == 200, !response.fields.isEmpty else { return }
         if let tag = response.field("etag") {
             if let wanted = head.field("if-match"), !EntityTag.isMatched(tag, by: wanted) {
-                return settings.refusal(412, "The ETag is \(tag) now.")
+                response = settings.refusal(412, "The ETag is \(tag) now.")
+                return
             }
             if let held = head.field("if-none-match"), EntityTag.isNamed(tag, in: held) {
-                return unchanged(response)
+                // RFC 9110, section 15.4.5: with the fields that 200 would have.
+                _ = compression?.choose(for: &response, head)
+                response.status = 304
+                response.type = nil
+                response.body = .bytes([])
+                return
             }
         }
         // Section 14.2: a range is asked for by GET alone.
         guard head.method == .get, response.field("accept-ranges") == "bytes",
             let wanted = head.field("range"), isCurrent(response, by: head.field("if-range"))
-        else { return response }
-        return part(of: response, wanted)
-    }
-
-    private func unchanged(_ response: HTTPResponse) -> HTTPResponse {
-        var response = response
-        response.status = 304
-        response.type = nil
-        response.body = .bytes([])
-        return response
+        else { return }
+        cut(&response, to: wanted)
     }
 
     /// Section 13.1.5; a date names nothing here, since no answer has `Last-Modified`.
@@ -37,16 +35,14 @@ extension HTTPService {
     }
 
     /// `206`, or `416` when nothing of the content lies in the range.
-    private func part(of response: HTTPResponse, _ field: String) -> HTTPResponse {
-        guard let length = response.body.length else { return response }
+    private func cut(_ response: inout HTTPResponse, to field: String) {
+        guard let length = response.body.length else { return }
         switch ByteRange(field, of: length) {
-        case .whole: return response
+        case .whole: break
         case .unsatisfiable:
-            var refused = settings.refusal(416, "The content has \(length) bytes.")
-            refused.fields.append(("Content-Range", "bytes */\(length)"))
-            return refused
+            response = settings.refusal(416, "The content has \(length) bytes.")
+            response.fields.append(("Content-Range", "bytes */\(length)"))
         case .part(let range):
-            var response = response
             response.status = 206
             response.fields.append(
                 ("Content-Range", "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(length)"))
@@ -55,7 +51,6 @@ extension HTTPService {
             case .content(let content): response.body = .content(content.part(range))
             case .stream: break
             }
-            return response
         }
     }
 }

@@ -4,7 +4,7 @@ import HTTPWire
 final class HTTPService: Sendable {
     let router: Router
     let settings: HTTPServerConfiguration
-    private let compression: Compression?
+    let compression: Compression?
     /// What a request may be before its route is known.
     let headLimits: HTTPLimits
 
@@ -30,23 +30,21 @@ final class HTTPService: Sendable {
     /// Who answers the request, whose parameters it fills in.
     func plan(_ request: inout HTTPRequest) -> Plan {
         if let refused = settings.authorize?(request) { return .answer(refused) }
-        let head = request.head
-        if head.isAsterisk {
+        if request.head.isAsterisk {
             return .answer(options(allowed: router.allowed))
         }
-        switch router.find(head) {
-        case .route(let found, let places):
+        switch router.find(request.head, &request.places) {
+        case .route(let found):
             request.endpoint = found
-            request.places = places
-            let endpoint = found.taking(head)
-            if case .bytes(let count) = head.body, count > bodyLimit(of: endpoint.route) {
+            let endpoint = found.taking(request.head)
+            if case .bytes(let count) = request.head.body, count > bodyLimit(of: endpoint.route) {
                 return .answer(refusedLength(for: endpoint.route))
             }
             return .handle(endpoint)
         case .methods(let allowed):
-            return .answer(refusedMethod(head, allowed: allowed))
+            return .answer(refusedMethod(request.head, allowed: allowed))
         case .nothing:
-            return .answer(settings.refusal(404, "There is nothing at \(head.path)."))
+            return .answer(settings.refusal(404, "There is nothing at \(request.head.path)."))
         case .malformed:
             return .answer(settings.refusal(400, "The path has a malformed escape."))
         }
@@ -75,7 +73,9 @@ final class HTTPService: Sendable {
     /// The answer of a handler that needs no waiting, as small and plain as it is; nil when the
     /// handler cannot answer so.
     func quickAnswer(_ request: HTTPRequest, by handler: HTTPQuickHandler?) -> HTTPResponse? {
-        handler?(request).map { conditioned($0, for: request.head) }
+        guard var response = handler?(request) else { return nil }
+        condition(&response, for: request.head)
+        return response
     }
 
     /// Whether nothing is left to be done with an answer but to copy it.
@@ -91,7 +91,8 @@ final class HTTPService: Sendable {
 
     /// Calls the handler; then does to its answer what the client has asked for.
     func answer(_ request: HTTPRequest, by route: Route) async -> HTTPResponse {
-        let response = conditioned(await route.handler(request), for: request.head)
+        var response = await route.handler(request)
+        condition(&response, for: request.head)
         return await finished(response, for: request.head)
     }
 }

@@ -171,7 +171,7 @@ package struct Router: Sendable {
     // MARK: Finding
 
     enum Finding {
-        case route(Endpoint, PathPlaces)
+        case route(Endpoint)
         /// The path is known, the method is not: those that are.
         case methods(String)
         case nothing
@@ -179,8 +179,8 @@ package struct Router: Sendable {
         case malformed
     }
 
-    func find(_ head: RequestHead) -> Finding {
-        var places = PathPlaces()
+    /// Finds who answers, and notes in `places`, which are empty before, what stands in its places.
+    func find(_ head: RequestHead, _ places: inout PathPlaces) -> Finding {
         let path = head.pathRange
         let hasEscapes = head.hasEscapesInPath
         if hasEscapes {
@@ -190,56 +190,54 @@ package struct Router: Sendable {
         }
         let start = path.lowerBound + 1
         let isRoot = start == path.upperBound
-        let search = Search(bytes: head.bytes, end: path.upperBound, hasEscapes: hasEscapes)
-        let found = isRoot ? 0 : walk(from: 0, at: start, search, &places)
+        let search = head.bytes.span.extracting(..<path.upperBound)
+        let found = isRoot ? 0 : walk(from: 0, at: start, search, hasEscapes, &places)
         guard let found, !nodes[found].endpoints.isEmpty else { return .nothing }
         // HEAD is GET without the content (RFC 9110, section 9.3.2).
         let method = head.method == .head ? .get : head.method
         for endpoint in nodes[found].endpoints where endpoint.method == method {
-            return .route(endpoint, places)
+            return .route(endpoint)
         }
         return .methods(nodes[found].allowed)
     }
 
-    private struct Search {
-        let bytes: [UInt8]
-        let end: Int
-        let hasEscapes: Bool
-    }
-
     /// The node of the path that goes on at `start`, a segment's first byte; nil when there is none.
     private func walk(
-        from node: Int, at start: Int, _ search: Search, _ places: inout PathPlaces,
+        from node: Int, at start: Int, _ path: Span<UInt8>, _ hasEscapes: Bool,
+        _ places: inout PathPlaces,
     ) -> Int? {
         var end = start
-        while end < search.end, search.bytes[end] != UInt8(ascii: "/") { end += 1 }
-        for literal in nodes[node].literals where matches(literal.name, start..<end, search) {
-            if let found = follow(literal.node, end, search, &places) { return found }
+        while end < path.count, path[end] != UInt8(ascii: "/") { end += 1 }
+        let segment = path.extracting(start..<end)
+        for index in nodes[node].literals.indices
+        where matches(nodes[node].literals[index].name, segment, hasEscapes) {
+            let next = nodes[node].literals[index].node
+            if let found = follow(next, end, path, hasEscapes, &places) { return found }
         }
         guard let place = nodes[node].place, places.count < PathPlaces.most else {
             return nil
         }
         places.push(start..<end)
-        if let found = follow(place, end, search, &places) { return found }
+        if let found = follow(place, end, path, hasEscapes, &places) { return found }
         places.pop()
         return nil
     }
 
     private func follow(
-        _ node: Int, _ end: Int, _ search: Search, _ places: inout PathPlaces,
+        _ node: Int, _ end: Int, _ path: Span<UInt8>, _ hasEscapes: Bool,
+        _ places: inout PathPlaces,
     ) -> Int? {
-        if end == search.end { return nodes[node].endpoints.isEmpty ? nil : node }
-        return walk(from: node, at: end + 1, search, &places)
+        if end == path.count { return nodes[node].endpoints.isEmpty ? nil : node }
+        return walk(from: node, at: end + 1, path, hasEscapes, &places)
     }
 
-    private func matches(_ name: [UInt8], _ range: Range<Int>, _ search: Search) -> Bool {
-        if search.hasEscapes {
-            return PercentEncoding.decode(search.bytes[range]) == name
+    private func matches(_ name: [UInt8], _ segment: Span<UInt8>, _ hasEscapes: Bool) -> Bool {
+        if hasEscapes {
+            let octets = segment.withUnsafeBufferPointer { Array($0) }
+            return PercentEncoding.decode(octets[...]) == name
         }
-        guard name.count == range.count else { return false }
-        for index in name.indices where name[index] != search.bytes[range.lowerBound + index] {
-            return false
-        }
+        guard name.count == segment.count else { return false }
+        for index in name.indices where name[index] != segment[index] { return false }
         return true
     }
 }

@@ -69,11 +69,11 @@ struct SecurityFields {
 
     /// Appends the lines to the head of an answer of HTTP/1.1.
     func write(_ needs: Needs, to output: inout HTTP1Writer) {
-        output.bytes += everywhere
-        if needs.contains(.policy) { output.bytes += ofData }
-        if needs.contains(.noStore) { output.bytes += uncached }
-        if needs.contains(.noCache) { output.bytes += revalidated }
-        if needs.contains(.strictTransport) { output.bytes += encrypted }
+        output.bytes.append(everywhere)
+        if needs.contains(.policy) { output.bytes.append(ofData) }
+        if needs.contains(.noStore) { output.bytes.append(uncached) }
+        if needs.contains(.noCache) { output.bytes.append(revalidated) }
+        if needs.contains(.strictTransport) { output.bytes.append(encrypted) }
     }
 
     /// Adds the fields to those of an answer of HTTP/2.

@@ -27,7 +27,7 @@ final class ServerLoop: @unchecked Sendable {
     private var heldBytes = 0
     private var requestNumber = RequestNumber.random()
     private var heads = PreparedHeads()
-    private var room: [UInt8] = []
+    private var room = OctetBuffer()
     private var loopSecond = Int64.min
     private var calendarSecond = 0
     private var doors: [LoopListener] = []
@@ -123,7 +123,7 @@ final class ServerLoop: @unchecked Sendable {
 
     // MARK: What requests have in common
 
-    func request(_ head: RequestHead, _ client: HTTPClient) -> HTTPRequest {
+    func request(_ head: consuming RequestHead, _ client: HTTPClient) -> HTTPRequest {
         counters.add(.requests)
         requestNumber = requestNumber.next
         return HTTPRequest(
@@ -157,7 +157,7 @@ final class ServerLoop: @unchecked Sendable {
     func beginHead(
         of response: HTTPResponse, to client: HTTPClient, _ output: inout HTTP1Writer,
     ) {
-        lend(to: &output)
+        lend(to: &output.bytes)
         let needs = security.needs(of: response, client)
         heads.write(
             response.status, type: response.type, variant: needs.rawValue, at: second, to: &output,
@@ -165,19 +165,16 @@ final class ServerLoop: @unchecked Sendable {
     }
 
     /// Gives the loop's spare room to an output that has none.
-    func lend(to output: inout HTTP1Writer) {
-        if output.bytes.capacity == 0 { swap(&output.bytes, &room) }
+    func lend(to output: inout OctetBuffer) {
+        if output.capacity == 0 { swap(&output, &room) }
     }
 
     /// Takes the room of an answer that has been sent, for the loop's next one.
     ///
     /// An idle connection holds none so; a large answer's is given back.
-    func takeBack(_ sent: inout [UInt8]) {
-        if sent.capacity <= 16 << 10, sent.capacity > room.capacity {
-            sent.removeAll(keepingCapacity: true)
-            swap(&sent, &room)
-        }
-        sent = []
+    func takeBack(_ sent: inout OctetBuffer) {
+        if sent.capacity <= 16 << 10, sent.capacity > room.capacity { swap(&sent, &room) }
+        sent = OctetBuffer()
     }
 
     /// The second since 1970; the calendar's clock is asked once in a second of the loop's.

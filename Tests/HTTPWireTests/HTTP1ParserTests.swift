@@ -25,6 +25,7 @@ import Testing
         ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 501, "3.2.3"),
         (" GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "2.2 blank before the method"),
         ("\u{16}\u{3}\u{1}", 400, "a TLS greeting is not waited for"),
+        ("\r\n\u{ff}", 400, "nor what follows an empty line and is no request"),
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\r\n\r\n", 400, "2.2 CR before the last line"),
         ("GET / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n", 417, "RFC 9110 10.1.1"),
         ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", 400, "RFC 3986 2"),
@@ -79,6 +80,36 @@ import Testing
     ) {
         let refusal = #expect(throws: HTTPRefusal.self) { try parse(text) }
         #expect(refusal?.status == status, "\(section)")
+    }
+
+    @Test(arguments: refused)
+    func `it is refused the same when it comes octet by octet`(
+        text: String, status: Int, section: String,
+    ) {
+        let bytes = Array(text.utf8)
+        var parser = HTTP1Parser(limits: HTTPLimits())
+        let refusal = #expect(throws: HTTPRefusal.self) {
+            for end in 1...bytes.count {
+                guard try parser.parse(bytes.span.extracting(..<end)) == nil else { return }
+            }
+        }
+        #expect(refusal?.status == status, "\(section)")
+    }
+
+    @Test func `a malformed line is refused without waiting for the head's end`() {
+        #expect(throws: HTTPRefusal.self) { try parse("GET / HTTP/1.1\r\nHost : a\r\n") }
+        #expect(throws: HTTPRefusal.self) { try parse("GET /  HTTP/1.1\r\n") }
+        #expect(throws: HTTPRefusal.self) { try parse("GET / HTTP/1.1\r\nHost: a\u{0}") }
+    }
+
+    @Test func `a field more than allowed is refused`() throws {
+        let most = HTTPLimits().fields
+        let head = { (count: Int) in
+            "GET / HTTP/1.1\r\nHost: a\r\n" + String(repeating: "X: 1\r\n", count: count - 1)
+        }
+        #expect(try parse(head(most) + "\r\n") != nil)
+        let refusal = #expect(throws: HTTPRefusal.self) { try parse(head(most + 1)) }
+        #expect(refusal?.status == 431)
     }
 
     @Test func `a head is found whole however it comes`() throws {

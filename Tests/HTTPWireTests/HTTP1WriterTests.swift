@@ -5,7 +5,7 @@ import Testing
     private func written(_ write: (inout HTTP1Writer) -> Void) -> String {
         var writer = HTTP1Writer()
         write(&writer)
-        return String(decoding: writer.bytes, as: UTF8.self)
+        return String(decoding: Array(writer.bytes), as: UTF8.self)
     }
 
     @Test func `a value cannot end its line`() {

@@ -14,8 +14,9 @@ import Testing
         var parser = HTTP1Parser(limits: HTTPLimits())
         let text = "\(method) \(target) HTTP/1.1\r\nHost: a\r\n\r\n"
         let head = try #require(try parser.parse(Array(text.utf8).span)).head
-        switch Self.router.find(head) {
-        case .route(let endpoint, let places):
+        var places = PathPlaces()
+        switch Self.router.find(head, &places) {
+        case .route(let endpoint):
             let parameters = PathParameters(
                 names: endpoint.places, path: head.bytes, places: places)
             let values = ["id", "index"].compactMap { name in

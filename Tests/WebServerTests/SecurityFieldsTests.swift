@@ -13,7 +13,7 @@ import Testing
             of: HTTPResponse(200, fields: fields, .bytes([])),
             HTTPClient(address: "127.0.0.1", isSecure: isSecure, proxies: []))
         security.write(needs, to: &output)
-        let text = String(decoding: output.bytes, as: UTF8.self)
+        let text = String(decoding: Array(output.bytes), as: UTF8.self)
         return Set(text.split(separator: "\r\n").map(String.init))
     }
 
