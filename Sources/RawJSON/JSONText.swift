@@ -152,11 +152,13 @@ enum JSONText {
     /// end when there is none.
     static func nextBlank(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
         var place = start
-        while true {
+        while place < bytes.count {
             place = nextBlankOrQuote(bytes, from: place)
-            guard place < bytes.count, bytes[place] == UInt8(ascii: "\"") else { return place }
-            place = endOfString(bytes, from: place)
+            guard place < bytes.count, !isBlank(bytes[place]) else { return place }
+            let isQuote = bytes[place] == UInt8(ascii: "\"")
+            place = isQuote ? endOfString(bytes, from: place) : place + 1
         }
+        return place
     }
 
     private static func nextBlankOrQuote(
@@ -165,7 +167,7 @@ enum JSONText {
         var place = start
         while place + 8 <= bytes.count {
             let word = word(bytes, at: place)
-            // Below a quote there is nothing else outside strings but "!", which is in none either.
+            // What else lies below is in no valid text.
             let marks = below(word, 0x23)
             if marks != 0 { return place + marks.trailingZeroBitCount / 8 }
             place += 8
