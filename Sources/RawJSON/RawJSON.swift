@@ -195,9 +195,10 @@ package struct RawJSON: Sendable, Hashable {
 
     /// The same value with no white space outside strings.
     package func compacted() -> RawJSON {
-        let body = bytes
-        let needs = body.withUnsafeBufferPointer { JSONText.hasBlankOutsideStrings($0) }
-        return needs ? RawJSON(trusted: JSONText.withoutBlanks(body)[...]) : self
+        bytes.withUnsafeBufferPointer { buffer in
+            guard JSONText.nextBlank(buffer, from: 0) < buffer.count else { return self }
+            return RawJSON(trusted: JSONText.withoutBlanks(buffer)[...])
+        }
     }
 }
 
