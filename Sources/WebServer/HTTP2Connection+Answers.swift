@@ -52,7 +52,7 @@ extension HTTP2Connection {
                 guard !open.isClosed else { return }
                 guard !piece.isEmpty else { continue }
                 open.offer(piece, isLast: false)
-                home.makeRoom()
+                home.relieve()
                 pumpSoon()
                 try await open.untilTaken()
             }

@@ -120,7 +120,7 @@ final class HTTP2Connection: @unchecked Sendable {
         } else if frameStart == nil || bounds.whole != before {
             frameStart = home.loop.now
         }
-        defer { home.makeRoom() }
+        defer { home.relieve() }
         return session.receive(bytes)
     }
 
@@ -175,7 +175,7 @@ final class HTTP2Connection: @unchecked Sendable {
 
     /// Goes on sending when the client takes more; frames wait in the session meanwhile.
     private func writeOn() {
-        home.makeRoom()
+        home.relieve()
         // A task of its own: the connection's waits for the client's frames.
         writer = Task(executorPreference: home.loop) { [self] in
             do {
@@ -266,7 +266,7 @@ final class HTTP2Connection: @unchecked Sendable {
                 return
             }
             answer(response, on: open)
-            home.makeRoom()
+            home.relieve()
             await sendPieces(of: response, on: open)
             open.task = nil
         }

@@ -28,7 +28,7 @@ struct HeldParts {
 /// The one account of what a loop holds for its clients, who may be as slow as they like.
 ///
 ///     ClientStream ──┐                                       ┌──► ClientStream.giveUp
-///     HTTP2Stream ───┴─ hold(±bytes) ──► sum ──► makeRoom ───┴──► HTTP2Stream.giveUp
+///     HTTP2Stream ───┴─ hold(±bytes) ──► sum ──► relieve ────┴──► HTTP2Stream.giveUp
 ///
 /// To count is an addition. Who is to be given up is found among all when there is too much.
 extension ServerLoop {
@@ -40,16 +40,16 @@ extension ServerLoop {
     /// Gives up those who have moved nothing for longest while too much is held.
     ///
     /// To be called when more has come to be held, by whoever can stand to be given up itself.
-    func makeRoom() {
+    func relieve() {
         let limit = settings.heldBytes
-        guard heldBytes > limit, !isMakingRoom else { return }
+        guard heldBytes > limit, !isRelieving else { return }
         // The clock is asked anew: a round that brings many answers takes its time.
         let now = LoopInstant.current()
         // A client that has only just begun may be a good one, until there is twice too much.
         let isFarOver = heldBytes / 2 > limit
         guard isFarOver || now >= nextLook else { return }
-        isMakingRoom = true
-        defer { isMakingRoom = false }
+        isRelieving = true
+        defer { isRelieving = false }
         // To look at all clients costs time: it makes room for more than the next one, or, where all
         // have just begun, is not done again at once.
         let enough = limit - limit / 8

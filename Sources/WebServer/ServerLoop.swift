@@ -25,8 +25,8 @@ final class ServerLoop: @unchecked Sendable {
     private(set) var isDraining = false
     private var clients: [ClientStream] = []
     private var isSweeping = false
-    /// Whether `makeRoom` is at work, and when it is to look again.
-    var isMakingRoom = false
+    /// Whether `relieve` is at work, and when it is to look again.
+    var isRelieving = false
     var nextLook = LoopInstant(nanoseconds: 0)
     private var requestNumber = RequestNumber.random()
     private var heads = PreparedHeads()
@@ -101,7 +101,7 @@ final class ServerLoop: @unchecked Sendable {
         loop.schedule(after: min(.milliseconds(500), max(.milliseconds(10), shortest / 4))) {
             let now = self.loop.now
             for stream in self.clients { stream.sweep(now) }
-            self.makeRoom()
+            self.relieve()
             self.settings.accessLog?.flush()
             self.isSweeping = !self.clients.isEmpty
             if self.isSweeping { self.sweepLater() }
