@@ -233,9 +233,10 @@ int clinux_unix_listener(const char *path) {
     close(fd);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
-    // For the server's user and group: changing the mode after bind would leave a moment between.
-    if (fchmod(fd, 0660) != 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 4096) != 0) {
+    // For the server's user and group. The socket's own mode bounds that of its path, less the umask, so that
+    // there is no moment in which it is everybody's; what the umask took from the group is given back.
+    if (fchmod(fd, 0660) != 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        chmod(path, 0660) != 0 || listen(fd, 4096) != 0) {
         int failure = errno;
         close(fd);
         return -failure;

@@ -58,14 +58,25 @@ final class LoopListener: EventHandler {
             Glibc.close(descriptor)
             return
         }
-        let secure = address.isLocal ? nil : home.settings.tls
+        guard let socket = makeSocket(descriptor, isLocal: address.isLocal) else {
+            home.counters.add(.handshakeFailures)
+            return home.ledger.release(counted)
+        }
         home.serve(
             ClientStream(
-                socket: AsyncSocket(descriptor, on: home.loop, secure: secure), home: home,
+                socket: socket, home: home,
                 client: HTTPClient(
-                    address: address.description, isSecure: secure != nil,
+                    address: address.description, isSecure: socket.isSecure,
                     proxies: isTrusted ? proxies : []),
                 countedAddress: counted))
+    }
+
+    /// Takes over a descriptor; nil, and it is closed, when there is no TLS for it where it must be.
+    private func makeSocket(_ descriptor: Int32, isLocal: Bool) -> AsyncSocket? {
+        guard !isLocal, let tls = home.settings.tls else {
+            return AsyncSocket(descriptor, on: home.loop)
+        }
+        return try? AsyncSocket(descriptor, on: home.loop, secure: tls)
     }
 
     /// Stops accepting until a connection ends, instead of spinning on what cannot be accepted;
