@@ -18,6 +18,7 @@ extension HTTPServerConfiguration {
         self.tls = tls
         self.tracer = tracer
         trustedProxies = configuration.trustedProxies
+        forwardedHeader = configuration.forwardedHeader
         if let path = configuration.accessLog {
             guard let log = AccessLog(path: path) else {
                 throw Refusal(description: "cannot write --access-log \(path)")

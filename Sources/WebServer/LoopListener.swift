@@ -67,7 +67,8 @@ final class LoopListener: EventHandler {
                 socket: socket, home: home,
                 client: HTTPClient(
                     address: address.description, isSecure: socket.isSecure,
-                    proxies: isTrusted ? proxies : []),
+                    proxies: isTrusted ? proxies : [],
+                    forwardedHeader: home.settings.forwardedHeader),
                 countedAddress: counted))
     }
 
