@@ -20,10 +20,11 @@ extension HTTPServerConfiguration {
         trustedProxies = configuration.trustedProxies
         forwardedHeader = configuration.forwardedHeader
         if let path = configuration.accessLog {
-            guard let log = AccessLog(path: path) else {
-                throw Refusal(description: "cannot write --access-log \(path)")
+            do throws(SocketError) {
+                accessLog = try AccessLog(path: path)
+            } catch {
+                throw Refusal(description: "cannot write --access-log: \(error)")
             }
-            accessLog = log
         }
         connections = configuration.http.connections
         connectionsPerAddress = configuration.http.connectionsPerAddress

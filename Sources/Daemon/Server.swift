@@ -124,7 +124,10 @@ struct Server {
         }
 
         let grace = StopGrace()
-        await Self.firstSignal(on: engineLoop, onSecond: grace.hurry) { Self.reload(tls, logger) }
+        await Self.firstSignal(on: engineLoop, onSecond: grace.hurry) {
+            Self.reload(tls, logger)
+            Self.reopen(server.accessLog, logger)
+        }
         logger.notice("stopping")
         grace.begin(seconds: configuration.drainSeconds)
         care.cancel()
@@ -172,6 +175,18 @@ struct Server {
             logger.notice("the certificate was loaded anew")
         } catch {
             logger.error("the certificate stays as it was", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Goes on in a new file, where the old one has been moved away.
+    private static func reopen(_ log: AccessLog?, _ logger: Logger) {
+        log?.reopen { error in
+            if let error {
+                logger.error(
+                    "the access log stays in its old file", metadata: ["error": "\(error)"])
+            } else {
+                logger.notice("the access log was opened anew")
+            }
         }
     }
 

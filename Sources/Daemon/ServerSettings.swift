@@ -134,7 +134,7 @@ enum HTTPServerSettings: SettingTable {
             "The field of such a proxy that is believed; it must set or clear it itself."),
         .optional(
             "access-log", \.accessLog, unit: "file",
-            "Gets a line of JSON a response; - for stderr.", shape: .path),
+            "Gets a line of JSON a response; - for stderr. Opened anew on SIGHUP.", shape: .path),
         .count(
             "max-connections", \.http.connections, 1...Int.max, unit: "connections",
             "At once; past it they wait."),

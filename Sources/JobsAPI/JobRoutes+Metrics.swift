@@ -119,6 +119,10 @@ extension JobRoutes {
         for (name, counter) in Self.limits {
             text.value("martlet_http_limits_total", [("limit", name)], statistics[counter])
         }
+        text.single(
+            "martlet_access_log_dropped_total", .counter,
+            "Lines of the access log lost for want of room, or refused by its file.",
+            statistics.droppedLogLines)
     }
 
     private static let limits: [(String, HTTPServerStatistics.Counter)] = [

@@ -68,8 +68,12 @@ package final class HTTPServer: Sendable {
         let counts = HTTPServerStatistics.Counter.allCases.map { counter in
             loops.reduce(0) { $0 + $1.counters.value(counter) }
         }
-        return HTTPServerStatistics(counts: counts, open: ledger.open)
+        return HTTPServerStatistics(
+            counts: counts, open: ledger.open, droppedLogLines: accessLog?.dropped ?? 0)
     }
+
+    /// nil for none.
+    package var accessLog: AccessLog? { service.settings.accessLog }
 
     /// How often each route has answered with each status.
     package var answers: [AnswerCount] {
@@ -100,6 +104,7 @@ package final class HTTPServer: Sendable {
         for home in loops { home.loop.execute { home.closeAll() } }
         for socket in shared { socket.close() }
         service.stop()
+        await accessLog?.finish()
     }
 }
 

@@ -5,10 +5,13 @@ package struct HTTPServerStatistics: Sendable {
     private let counts: [Int]
     /// Connections open now.
     package let open: Int
+    /// Lines that the access log has lost.
+    package let droppedLogLines: Int
 
-    init(counts: [Int], open: Int) {
+    init(counts: [Int], open: Int, droppedLogLines: Int) {
         self.counts = counts
         self.open = open
+        self.droppedLogLines = droppedLogLines
     }
 
     package subscript(counter: Counter) -> Int { counts[counter.rawValue] }
