@@ -8,7 +8,7 @@ extension HTTPServerConfiguration {
     /// The HTTP server's settings as the program's say; `RequestGate` says who is let in.
     init(
         _ configuration: Configuration, tls: TLSContext?, tracer: Tracer?, openPaths: Set<String>,
-        workerToken: String?,
+        workerToken: String?, descriptors: DescriptorBudget,
     ) throws {
         self.init { status, detail in
             var problem = Problem(status, "http-\(status)", HTTPStatus.reason(status), detail)
@@ -26,8 +26,10 @@ extension HTTPServerConfiguration {
                 throw Refusal(description: "cannot write --access-log: \(error)")
             }
         }
-        connections = configuration.http.connections
-        connectionsPerAddress = configuration.http.connectionsPerAddress
+        var bounds = configuration.http
+        bounds.connections = min(bounds.connections, descriptors.connections)
+        connections = bounds.connections
+        connectionsPerAddress = bounds.connectionsPerAddress
         limits.bodyBytes = configuration.http.bodyBytes
         idleTimeout = .seconds(configuration.http.idleSeconds)
         strictTransportSeconds = configuration.http.strictTransportSeconds

@@ -33,6 +33,7 @@ struct Server {
     private let web: WebClient
     private let exporter: SpanExporter?
     private let runtimes: Runtimes
+    private let descriptors: DescriptorBudget
 
     /// Builds what runs jobs; blocks.
     ///
@@ -44,6 +45,8 @@ struct Server {
         let logger = configuration.logFormat.logger
         self.logger = logger
         for warning in warnings { logger.warning("\(warning)") }
+        descriptors = DescriptorBudget(configuration)
+        descriptors.note(configuration, logger)
         store = try Self.openStore(configuration, logger)
         blobs = try BlobFolder(
             at: configuration.blobs, mostBytes: configuration.maxBlobBytes)
@@ -102,7 +105,7 @@ struct Server {
                     + dashboard.routes),
             configuration: HTTPServerConfiguration(
                 configuration, tls: tls, tracer: exporter?.tracer, openPaths: dashboard.paths,
-                workerToken: workerToken))
+                workerToken: workerToken, descriptors: descriptors))
         watch.look(at: server)
         // Calls may submit jobs: they know where before the first of them runs.
         await runtimes.announce(server.addresses, isSecure: tls != nil, token: workerToken)

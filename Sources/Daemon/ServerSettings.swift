@@ -137,7 +137,7 @@ enum HTTPServerSettings: SettingTable {
             "Gets a line of JSON a response; - for stderr. Opened anew on SIGHUP.", shape: .path),
         .count(
             "max-connections", \.http.connections, 1...Int.max, unit: "connections",
-            "At once; past it they wait."),
+            "At once, fewer where descriptors are short; past it the longest idle makes room."),
         .count(
             "max-connections-per-address", \.http.connectionsPerAddress, 1...Int.max,
             unit: "connections", "At once of one address; past it they are closed.",

@@ -131,7 +131,8 @@ extension JobRoutes {
         ("descriptors", .limitDescriptors), ("request_line", .limitRequestLine),
         ("head", .limitHead), ("body", .limitBody), ("malformed", .malformed),
         ("head_time", .limitHeadTime), ("body_rate", .limitBodyRate),
-        ("idle_time", .limitIdleTime), ("write_time", .limitWriteTime),
+        ("idle_time", .limitIdleTime), ("idle_for_room", .idleForRoom),
+        ("write_time", .limitWriteTime),
         ("http2_error", .http2Errors), ("handshake", .handshakeFailures),
     ]
 

@@ -26,7 +26,16 @@ package final class HTTPServer: Sendable {
         self.ledger = ledger
         routes = router.routes
         self.service = service
-        self.loops = loops.map { ServerLoop(loop: $0, service: service, ledger: ledger) }
+        let homes = loops.map { ServerLoop(loop: $0, service: service, ledger: ledger) }
+        if homes.count > 1 {
+            for home in homes {
+                ledger.whenAsked { [weak home] in
+                    guard let home else { return }
+                    home.loop.execute { home.makeRoom() }
+                }
+            }
+        }
+        self.loops = homes
         var bound: [[ListeningSocket]] = loops.map { _ in [] }
         var shared: [ListeningSocket] = []
         do throws(SocketError) {

@@ -25,6 +25,8 @@ package struct HTTPServerStatistics: Sendable {
         case limitHeadTime, limitBodyRate, limitIdleTime, limitWriteTime
         case limitPipelinedBytes, limitUnsentBytes, limitStreams, http2Errors, handshakeFailures,
             hangUps
+        /// Idle connections closed so that others found room.
+        case idleForRoom
 
         /// The limit that a refusal of this status has met.
         static func limit(_ status: Int) -> Counter {

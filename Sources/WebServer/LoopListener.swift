@@ -27,9 +27,12 @@ final class LoopListener: EventHandler {
 
     private func accept(most: Int) {
         for _ in 0..<most {
-            guard !home.ledger.isFull else {
-                home.counters.add(.limitConnections)
-                return pause()
+            if home.ledger.isFull {
+                makeRoom()
+                guard !home.ledger.isFull else {
+                    home.counters.add(.limitConnections)
+                    return pause()
+                }
             }
             switch socket.accept() {
             case .connection(let descriptor, let address): take(descriptor, address)
@@ -37,7 +40,7 @@ final class LoopListener: EventHandler {
             case .nobody: return
             case .noDescriptor:
                 home.counters.add(.limitDescriptors)
-                return pause()
+                guard makeRoom() else { return pause() }
             }
         }
     }
@@ -72,12 +75,23 @@ final class LoopListener: EventHandler {
                 countedAddress: counted))
     }
 
-    /// Takes over a descriptor; nil, and it is closed, when there is no TLS for it where it must be.
+    /// Takes over a descriptor; nil, which is counted, and it is closed, when there is no TLS for it
+    /// where it must be.
     private func makeSocket(_ descriptor: Int32, isLocal: Bool) -> AsyncSocket? {
         guard !isLocal, let tls = home.settings.tls else {
             return AsyncSocket(descriptor, on: home.loop)
         }
         return try? AsyncSocket(descriptor, on: home.loop, secure: tls)
+    }
+
+    /// Closes idle connections; of other loops, which takes a moment, where this one has none.
+    ///
+    /// - Returns: whether there is room already.
+    @discardableResult
+    private func makeRoom() -> Bool {
+        if home.makeRoom() { return true }
+        home.ledger.askOthers()
+        return false
     }
 
     /// Stops accepting until a connection ends, instead of spinning on what cannot be accepted;

@@ -81,6 +81,37 @@ final class ServerLoop: @unchecked Sendable {
         for door in doors where door.isPaused { door.resume() }
     }
 
+    /// Idle connections that are closed at once to make room, at most.
+    private static let mostClosed = 16
+    /// How long a connection is idle before that: sooner, its first request may be on its way.
+    private static let safeIdleTime = Duration.seconds(1)
+
+    /// Closes some of the connections that have waited longest for a request, so that others find room.
+    ///
+    /// - Returns: whether there were any.
+    @discardableResult
+    func makeRoom() -> Bool {
+        var longest: [ClientStream] = []
+        // All have the same time to be idle: whoever's ends first has been so for longest.
+        let latest = loop.now + (settings.idleTimeout - Self.safeIdleTime)
+        for stream in clients where stream.isIdle && stream.readDeadline <= latest {
+            if let last = longest.last, longest.count == Self.mostClosed,
+                last.readDeadline <= stream.readDeadline
+            {
+                continue
+            }
+            let place = longest.firstIndex { $0.readDeadline > stream.readDeadline }
+            longest.insert(stream, at: place ?? longest.endIndex)
+            if longest.count > Self.mostClosed { longest.removeLast() }
+        }
+        for stream in longest {
+            counters.add(.idleForRoom)
+            stream.readDeadline = .never
+            stream.socket.close()
+        }
+        return !longest.isEmpty
+    }
+
     /// Looks at all deadlines; often enough for the shortest of them.
     private func sweepLater() {
         let shortest = min(

@@ -318,6 +318,28 @@ import WebServer
         await server.stop()
     }
 
+    @Test func `past the bound of connections the one that has been idle for longest makes room`()
+        async throws
+    {
+        let server = try ServerUnderTest([Self.a]) { $0.connections = 2 }
+        let ask = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+        let clients = [RawClient(port: server.port), RawClient(port: server.port)]
+        for client in clients {
+            client.send(ask)
+            #expect(client.receive { $0.hasSuffix("a") }.hasPrefix("HTTP/1.1 200"))
+        }
+        // Busy with a head: it is not asked to make room.
+        clients[0].send("GET /a HT")
+        let third = RawClient(port: server.port)
+        #expect(third.exchange(last).hasPrefix("HTTP/1.1 200"))
+        #expect(clients[1].receive() == "")
+        #expect(server.server.statistics[.idleForRoom] == 1)
+        #expect(server.server.statistics[.limitIdleTime] == 0)
+        clients[0].send("TP/1.1\r\nHost: x\r\n\r\n")
+        #expect(clients[0].receive { $0.hasSuffix("a") }.hasPrefix("HTTP/1.1 200"))
+        await server.stop()
+    }
+
     @Test func `continue is said once, and not to what is refused`() async throws {
         let server = try ServerUnderTest([Self.echo]) { $0.limits.bodyBytes = 10 }
         func head(_ path: String, _ length: Int) -> String {
