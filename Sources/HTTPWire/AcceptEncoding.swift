@@ -19,8 +19,8 @@ package enum AcceptEncoding {
 
     /// Codings with their weights in thousandths; malformed members are left out.
     private static func parse(_ field: String) -> [(coding: String, weight: Int)] {
-        field.split(separator: ",").compactMap { member in
-            let parts = member.split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" } }
+        field.listMembers().compactMap { member in
+            let parts = member.listMembers(by: ";")
             guard let coding = parts.first?.lowercased(), !coding.isEmpty else { return nil }
             guard parts.count > 1 else { return (coding, 1000) }
             guard parts.count == 2, parts[1].lowercased().hasPrefix("q="),

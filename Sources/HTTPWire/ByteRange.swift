@@ -13,7 +13,7 @@ package enum ByteRange: Equatable {
         let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         // Section 14.1: the names of units have no case.
         guard parts.count == 2, parts[0].lowercased() == "bytes", length > 0 else { return }
-        let members = parts[1].split(separator: ",").map(Self.trimmed).filter { !$0.isEmpty }
+        let members = parts[1].listMembers()
         guard members.count == 1 else { return }
         let bounds = members[0].split(
             separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
@@ -34,11 +34,5 @@ package enum ByteRange: Equatable {
     private static func number(_ text: Substring) -> Int? {
         guard !text.isEmpty, text.utf8.allSatisfy(\.isDigit) else { return nil }
         return Int(text) ?? .max
-    }
-
-    private static func trimmed(_ text: Substring) -> Substring {
-        let start = text.drop { $0 == " " || $0 == "\t" }
-        guard let last = start.lastIndex(where: { $0 != " " && $0 != "\t" }) else { return "" }
-        return start[...last]
     }
 }

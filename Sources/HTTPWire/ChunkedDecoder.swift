@@ -138,8 +138,10 @@ package struct ChunkedDecoder: Sendable {
         func skipQuoted() -> Bool {
             index += 1
             while index < line.count, line[index] != UInt8(ascii: "\"") {
-                guard line[index].isFieldContent else { return false }
-                index += line[index] == UInt8(ascii: "\\") ? 2 : 1
+                // RFC 9110, section 5.6.4: what is escaped is no control character either.
+                if line[index] == UInt8(ascii: "\\") { index += 1 }
+                guard index < line.count, line[index].isFieldContent else { return false }
+                index += 1
             }
             index += 1
             return index <= line.count

@@ -48,8 +48,9 @@ package struct HTTP1Parser: Sendable {
             progress = begun
             unfinished = nil
         }
-        try checkFirstOctet(bytes, progress)
-        while let end = try Self.endOfLine(bytes, &progress) {
+        while true {
+            try checkFirstOctet(bytes, progress)
+            guard let end = try Self.endOfLine(bytes, &progress) else { break }
             try checkLength(end + 2, progress)
             if end == progress.lineStart, let line = progress.requestLine {
                 let whole = bytes.extracting(progress.first..<end + 2)

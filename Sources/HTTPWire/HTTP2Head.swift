@@ -25,11 +25,18 @@ package struct HTTP2HeadBuilder: Sendable {
         listBytes = 0
     }
 
-    /// Adds a field whose octets nghttp2 has found to be allowed.
-    package mutating func add(_ name: Span<UInt8>, _ value: Span<UInt8>) {
+    /// Weighs a field of a head or trailer; false when the list is so far over its limit that it was
+    /// not made in good faith: a few octets may stand for many (RFC 9113, section 10.5.1).
+    package mutating func weigh(_ name: Span<UInt8>, _ value: Span<UInt8>) -> Bool {
         // Section 6.5.2: what a field weighs against the limit.
         listBytes += name.count + value.count + 32
-        guard listBytes <= limits.headBytes else { return }
+        return listBytes <= 4 * limits.headBytes
+    }
+
+    /// Adds a field whose octets nghttp2 has found to be allowed; false as `weigh` says.
+    package mutating func add(_ name: Span<UInt8>, _ value: Span<UInt8>) -> Bool {
+        let isBearable = weigh(name, value)
+        guard listBytes <= limits.headBytes else { return isBearable }
         if name.equals(":method") {
             Self.append(value, to: &method)
         } else if name.equals(":path") {
@@ -45,6 +52,7 @@ package struct HTTP2HeadBuilder: Sendable {
             Self.append(value, to: &fields)
             Self.append("\r\n", to: &fields)
         }
+        return true
     }
 
     /// The head of all that was added.

@@ -21,7 +21,15 @@ package struct RequestHead: Sendable {
     /// Whether `Upgrade: h2c` is asked for with all that belongs to it (RFC 7540, section 3.2).
     package let upgradesToHTTP2: Bool
     /// Whether the target is `*` (RFC 9112, section 3.2.4).
-    package var isAsterisk: Bool { pathRange.isEmpty }
+    package var isAsterisk: Bool { pathRange.isEmpty && !methodRange.isEmpty }
+
+    /// Stands for a head that broke a rule: no method, no path, no fields.
+    package static func unreadable(_ version: Version) -> RequestHead {
+        RequestHead(
+            bytes: Array("\r\n".utf8), method: .other, version: version, pathRange: 0..<0,
+            queryRange: 0..<0, methodRange: 0..<0, fieldsStart: 0, nameMarks: 0, body: .none,
+            keepsAlive: false, expectation: .nothing, upgradesToHTTP2: false)
+    }
 
     package enum Version: Sendable { case http10, http11, http2 }
 
@@ -41,7 +49,7 @@ package struct RequestHead: Sendable {
 
     /// As sent, without the query.
     package var path: String {
-        isAsterisk ? "*" : bytes.span.extracting(pathRange).text
+        isAsterisk ? "*" : methodRange.isEmpty ? "" : bytes.span.extracting(pathRange).text
     }
 
     /// Whether the path has octets that are percent-encoded.

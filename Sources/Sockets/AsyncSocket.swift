@@ -20,6 +20,8 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     private var isRoomWatched = false
     /// Whether the other side has said that it sends no more, or the connection is broken.
     package private(set) var hasHungUp = false
+    /// Whether there may be something to read that has not been.
+    package var mayHaveMore: Bool { isReadable }
     /// Whether nothing can be sent to the other side any more.
     package private(set) var isBroken = false
     /// Called when there may be something to read, or the read has expired, and no task waits for

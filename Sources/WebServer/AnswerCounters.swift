@@ -1,9 +1,8 @@
 import Synchronization
 
 /// Counts the answers of one loop by route and status; it alone adds, anyone may read.
-final class AnswerCounters: @unchecked Sendable {
-    // Unchecked: the pointer is never changed, and atomics stand behind it.
-    private let row: UnsafeMutablePointer<Atomic<Int>>
+final class AnswerCounters: Sendable {
+    private let row: CounterRow
     private let routes: Int
 
     private static let statuses = 200..<512
@@ -11,25 +10,18 @@ final class AnswerCounters: @unchecked Sendable {
     /// - Parameter routes: how many there are; answers without one are counted behind them.
     init(routes: Int) {
         self.routes = routes
-        let count = (routes + 1) * Self.statuses.count
-        row = .allocate(capacity: count)
-        for index in 0..<count { (row + index).initialize(to: Atomic(0)) }
-    }
-
-    deinit {
-        row.deinitialize(count: (routes + 1) * Self.statuses.count)
-        row.deallocate()
+        row = CounterRow(count: (routes + 1) * Self.statuses.count)
     }
 
     func add(route: Int?, status: Int) {
         guard Self.statuses.contains(status) else { return }
-        let place = (route ?? routes) * Self.statuses.count + status - Self.statuses.lowerBound
-        row[place].store(row[place].load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+        row.add(1, at: Self.place(route ?? routes, status))
     }
 
-    func value(route: Int, status: Int) -> Int {
-        row[route * Self.statuses.count + status - Self.statuses.lowerBound].load(
-            ordering: .relaxed)
+    func value(route: Int, status: Int) -> Int { row.value(at: Self.place(route, status)) }
+
+    private static func place(_ route: Int, _ status: Int) -> Int {
+        route * statuses.count + status - statuses.lowerBound
     }
 
     /// What loops have counted together; the index behind the last route is of no route.

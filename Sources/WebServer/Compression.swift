@@ -20,23 +20,29 @@ struct Compression: Sendable {
     func stop() { threads.stop() }
 
     func applied(to response: HTTPResponse, for head: RequestHead) async -> HTTPResponse {
-        guard concerns(response) else { return response }
-        let isPart = response.status == 206
         var response = response
-        response.fields.append(("Vary", "Accept-Encoding"))
-        // Ranges are of the plain content: its tag is the strong one.
-        guard !isPart, let accepted = head.field("accept-encoding"),
-            let name = AcceptEncoding.choice(accepted, offered: ContentCoders.names),
-            let coder = ContentCoders.all.first(where: { $0.name == name })?.init()
-        else { return response }
-        response.fields.append(("Content-Encoding", name))
-        weakenTag(&response)
+        guard let coder = choose(for: &response, head)?.init() else { return response }
+        response.fields.append(("Content-Encoding", type(of: coder).name))
         switch response.body {
         case .bytes(let bytes): response.body = .bytes(await code(bytes, isLast: true, coder))
         case .content, .stream:
             if let next = response.body.pieces { response.body = .stream(coded(next, coder)) }
         }
         return response
+    }
+
+    /// What its client would have the answer's content coded by; nil for none.
+    ///
+    /// The fields then say that this differs from client to client.
+    func choose(for response: inout HTTPResponse, _ head: RequestHead) -> (any ContentCoder.Type)? {
+        guard concerns(response) else { return nil }
+        response.fields.append(("Vary", "Accept-Encoding"))
+        // Ranges are of the plain content: its tag is the strong one.
+        guard response.status != 206, let accepted = head.field("accept-encoding"),
+            let name = AcceptEncoding.choice(accepted, offered: ContentCoders.names)
+        else { return nil }
+        weakenTag(&response)
+        return ContentCoders.all.first { $0.name == name }
     }
 
     /// Whether the answer is one of those that are compressed for who takes them so.

@@ -12,20 +12,16 @@ extension HTTP1Connection {
             inTask { [self] in
                 let finished = await home.service.finished(response, for: request.head)
                 try await send(finished, to: request, closing: closing)
-                if closing { try await stream.flush() }
-                return !closing
+                return try await closing ? left() : true
             }
             return false
         }
         write(response, bytes, to: request, closing: closing)
         guard closing else { return true }
-        if try stream.flushNow() {
+        if !hasMoreToRead, try stream.flushNow() {
             home.ended(stream)
         } else {
-            inTask { [self] in
-                try await stream.flush()
-                return false
-            }
+            inTask { [self] in try await left() }
         }
         return false
     }
@@ -95,7 +91,8 @@ extension HTTP1Connection {
         if closing {
             stream.output.ownField("Connection: ", "close")
         } else if request.head.isHTTP10 {
-            stream.output.ownField("Connection: ", "keep-alive")
+            let hasEnd = response.body.length != nil
+            stream.output.ownField("Connection: ", hasEnd ? "keep-alive" : "close")
         }
         stream.output.endHead()
     }
@@ -134,20 +131,15 @@ extension HTTP1Connection {
         }
     }
 
-    /// Says why the connection ends, so that the client can read it.
-    func refuse(_ refusal: HTTPRefusal) async {
+    /// Says why the connection ends, so that the client can read it: to a request whose body broke a
+    /// rule or, without one, to a head that did.
+    func refuse(_ refusal: HTTPRefusal, of request: HTTPRequest? = nil) async {
         home.counters.add(.limit(refusal.status))
         let response = home.settings.refusal(refusal.status, refusal.detail)
-        home.answers.add(route: nil, status: refusal.status)
-        home.beginHead(of: response, to: stream.client, &stream.output)
-        for (name, value) in response.fields { stream.output.field(name, value) }
-        var content: [UInt8] = []
-        if case .bytes(let bytes) = response.body { content = bytes }
-        stream.output.ownField("Content-Length: ", decimal: content.count)
-        stream.output.ownField("Connection: ", "close")
-        stream.output.endHead()
-        stream.output.bytes.append(content)
-        guard (try? await stream.flush()) != nil else { return }
+        let request = request ?? home.request(.unreadable(.http11), stream.client)
+        guard (try? await send(response, to: request, closing: true)) != nil,
+            (try? await stream.flush()) != nil
+        else { return }
         await stream.linger()
     }
 }

@@ -40,7 +40,10 @@ final class HTTP1Connection: @unchecked Sendable {
         // The stream keeps the connection by this, until it is closed.
         stream.socket.onReadable = { [self] in proceed() }
         stream.onDrain = { [unowned self] in
-            if awaited == .request { stream.socket.expireRead() }
+            guard awaited == .request else { return }
+            // The first request of a connection is on its way, and could not be sent once more.
+            guard isFirst else { return stream.socket.expireRead() }
+            stream.readDeadline = home.loop.now + ServerLoop.lastRequestTime
         }
         if stream.socket.isSecure { return inTask { [self] in try await shakeHands() } }
         // Most have sent their request by now: a connection of one request is over at once.
@@ -148,7 +151,12 @@ final class HTTP1Connection: @unchecked Sendable {
                 return try answer(request, response, closing: closes(after: request.head))
             }
             inTask { [self, request] in
-                try await handle(request, endpoint.route, isWhole: isWhole)
+                do {
+                    return try await handle(request, endpoint.route, isWhole: isWhole)
+                } catch let refusal as HTTPRefusal {
+                    await refuse(refusal, of: request)
+                    return false
+                }
             }
             return false
         }
@@ -196,8 +204,17 @@ final class HTTP1Connection: @unchecked Sendable {
         let closing = closes(after: request.head) || isUnread
         try await send(response, to: request, closing: closing)
         if isUnread { return try await lingered() }
-        if closing { try await stream.flush() }
-        return !closing
+        return try await closing ? left() : true
+    }
+
+    /// Whether more has come than was read, perhaps: closing then would make the kernel reset the
+    /// connection, and the client lose the answer (RFC 9112, section 9.6).
+    var hasMoreToRead: Bool { !input.isEmpty || stream.socket.mayHaveMore }
+
+    /// Ends the connection behind an answer.
+    func left() async throws -> Bool {
+        try await stream.flush()
+        return hasMoreToRead ? try await lingered() : false
     }
 
     /// Ends the connection so that a client that still sends can read the answer.

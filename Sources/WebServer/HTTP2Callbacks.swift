@@ -33,17 +33,25 @@ func setHTTP2Callbacks(_ callbacks: OpaquePointer?) {
         return 0
     }
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
-        guard let frame, frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST else { return 0 }
-        events(user).headBegins(frame.pointee.hd.stream_id)
+        guard let frame else { return 0 }
+        if frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST {
+            events(user).headBegins(frame.pointee.hd.stream_id)
+        } else {
+            events(user).trailerBegins()
+        }
         return 0
     }
     nghttp2_session_callbacks_set_on_header_callback(callbacks) {
-        _, frame, name, nameLength, value, valueLength, _, user in
-        guard let frame, frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST else { return 0 }
-        events(user).field(
+        session, frame, name, nameLength, value, valueLength, _, user in
+        guard let frame else { return 0 }
+        let isBorne = events(user).field(
             UnsafeBufferPointer(start: name, count: nameLength).span,
-            UnsafeBufferPointer(start: value, count: valueLength).span)
-        return 0
+            UnsafeBufferPointer(start: value, count: valueLength).span,
+            isTrailer: frame.pointee.headers.cat != NGHTTP2_HCAT_REQUEST)
+        guard !isBorne else { return 0 }
+        nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM.rawValue)
+        // The rest of the block is not called for; what follows it is not read.
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
     }
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
         guard let frame else { return 0 }
@@ -64,8 +72,8 @@ func setHTTP2Callbacks(_ callbacks: OpaquePointer?) {
         events(user).answerLeft(frame.pointee.hd.stream_id)
         return 0
     }
-    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) { _, _, _, user in
-        events(user).frameWasInvalid()
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) { _, frame, _, user in
+        events(user).frameWasInvalid(frame?.pointee.hd.stream_id ?? 0)
         return 0
     }
 }

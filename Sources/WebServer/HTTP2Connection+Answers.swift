@@ -72,6 +72,9 @@ extension HTTP2Connection {
 
     func refuse(_ refusal: HTTPRefusal, _ open: HTTP2Stream) {
         home.counters.add(.limit(refusal.status))
+        if open.request == nil {
+            open.request = home.request(.unreadable(.http2), stream.client)
+        }
         answer(home.settings.refusal(refusal.status, refusal.detail), on: open)
     }
 
@@ -81,9 +84,14 @@ extension HTTP2Connection {
     }
 
     func reset(_ id: Int32, _ code: nghttp2_error_code) {
-        recentlyReset.append(id)
-        if recentlyReset.count > 256 { recentlyReset.removeFirst(128) }
+        noteReset(id)
         session.reset(id, code)
         pumpSoon()
+    }
+
+    /// Remembers a stream that this side has ended, for a while.
+    func noteReset(_ id: Int32) {
+        recentlyReset.append(id)
+        if recentlyReset.count > 256 { recentlyReset.removeFirst(128) }
     }
 }

@@ -19,7 +19,13 @@ extension HTTP2Connection: HTTP2SessionEvents {
         stream.readDeadline = .never
     }
 
-    func field(_ name: Span<UInt8>, _ value: Span<UInt8>) { builder.add(name, value) }
+    func trailerBegins() { builder.begin() }
+
+    func field(_ name: Span<UInt8>, _ value: Span<UInt8>, isTrailer: Bool) -> Bool {
+        let isBorne = isTrailer ? builder.weigh(name, value) : builder.add(name, value)
+        if !isBorne { home.counters.add(.http2Errors) }
+        return isBorne
+    }
 
     func headIsComplete(_ id: Int32, endsStream: Bool) {
         guard let open = streams[id] else { return }
@@ -82,7 +88,18 @@ extension HTTP2Connection: HTTP2SessionEvents {
         reset(id, NGHTTP2_NO_ERROR)
     }
 
-    func frameWasInvalid() { home.counters.add(.http2Errors) }
+    func frameWasInvalid(_ id: Int32) {
+        home.counters.add(.http2Errors)
+        // The stream is reset, or was never begun; more of it may be on its way.
+        noteReset(id)
+        // Each has nghttp2 reset a stream at once, which no limit of streams or of the client's own
+        // resets counts ("MadeYouReset", CVE-2025-8671).
+        mistakes += 1
+        if mistakes == Self.mostMistakes {
+            session.terminate(NGHTTP2_ENHANCE_YOUR_CALM)
+            pumpSoon()
+        }
+    }
 
     // MARK: Bodies
 

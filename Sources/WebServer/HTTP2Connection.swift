@@ -24,6 +24,8 @@ final class HTTP2Connection: @unchecked Sendable {
     var highestID: Int32 = 0
     /// Streams that this side has reset, whose frames may still be on their way.
     var recentlyReset: [Int32] = []
+    /// Frames since the last look at the clock that broke a rule of their stream.
+    var mistakes = 0
     private var isPumpPlanned = false
     /// Goes on sending while the client takes less than there is.
     private var writer: Task<Void, Never>?
@@ -37,6 +39,8 @@ final class HTTP2Connection: @unchecked Sendable {
 
     /// Bytes of answers that the client has not taken, past which no more requests are taken up.
     private static let mostPending = 8 << 20
+    /// Mistakes between two looks at the clock, past which the client is sent away.
+    static let mostMistakes = 256
     /// Requests taken up at once on streams whose window the client keeps shut.
     private static let mostShut = 4
 
@@ -268,6 +272,7 @@ final class HTTP2Connection: @unchecked Sendable {
     }
 
     private func sweep(_ now: LoopInstant) {
+        mistakes = 0
         if let frameStart, frameStart + home.headTime <= now {
             self.frameStart = nil
             home.counters.add(.limitHeadTime)

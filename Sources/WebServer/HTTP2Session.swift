@@ -5,12 +5,14 @@ protocol HTTP2SessionEvents: AnyObject {
     /// A client's frame begins; returns an error code to end the session with, or nil.
     func frameBegins(type: UInt8, stream: Int32) -> UInt32?
     func headBegins(_ stream: Int32)
-    func field(_ name: Span<UInt8>, _ value: Span<UInt8>)
+    func trailerBegins()
+    /// A field of the head or trailer that has begun; false when no more are borne.
+    func field(_ name: Span<UInt8>, _ value: Span<UInt8>, isTrailer: Bool) -> Bool
     func headIsComplete(_ stream: Int32, endsStream: Bool)
     func data(_ bytes: UnsafeBufferPointer<UInt8>, _ stream: Int32)
     func bodyIsComplete(_ stream: Int32)
     func streamClosed(_ stream: Int32)
-    func frameWasInvalid()
+    func frameWasInvalid(_ stream: Int32)
     /// The last frame of an answer has been given out to be sent.
     func answerLeft(_ stream: Int32)
 }

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// What a server has done since its start, at one moment.
 package struct HTTPServerStatistics: Sendable {
     private let counts: [Int]
@@ -42,35 +40,11 @@ package struct HTTPServerStatistics: Sendable {
 
 /// The counters of one loop, which it alone adds to and anyone may read.
 final class LoopCounters: Sendable {
-    // An atomic each, so that reading from elsewhere is no race; adding needs no locked instruction.
-    private let counts = InlineCounters()
+    private let row = CounterRow(count: HTTPServerStatistics.Counter.allCases.count)
 
     func add(_ counter: HTTPServerStatistics.Counter, _ number: Int = 1) {
-        let count = counts[counter.rawValue]
-        count.pointee.store(
-            count.pointee.load(ordering: .relaxed) &+ number, ordering: .relaxed)
+        row.add(number, at: counter.rawValue)
     }
 
-    func value(_ counter: HTTPServerStatistics.Counter) -> Int {
-        counts[counter.rawValue].pointee.load(ordering: .relaxed)
-    }
-}
-
-/// A fixed row of atomics.
-private final class InlineCounters: @unchecked Sendable {
-    // Unchecked: the pointer is never changed, and atomics stand behind it.
-    private let row: UnsafeMutablePointer<Atomic<Int>>
-    private static var count: Int { HTTPServerStatistics.Counter.allCases.count }
-
-    init() {
-        row = .allocate(capacity: Self.count)
-        for index in 0..<Self.count { (row + index).initialize(to: Atomic(0)) }
-    }
-
-    deinit {
-        row.deinitialize(count: Self.count)
-        row.deallocate()
-    }
-
-    subscript(index: Int) -> UnsafeMutablePointer<Atomic<Int>> { row + index }
+    func value(_ counter: HTTPServerStatistics.Counter) -> Int { row.value(at: counter.rawValue) }
 }

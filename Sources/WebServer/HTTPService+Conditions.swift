@@ -12,6 +12,8 @@ extension HTTPService {
                 return
             }
             if let held = head.field("if-none-match"), EntityTag.isNamed(tag, in: held) {
+                // RFC 9110, section 15.4.5: with the fields that 200 would have.
+                _ = compression?.choose(for: &response, head)
                 response.status = 304
                 response.type = nil
                 response.body = .bytes([])

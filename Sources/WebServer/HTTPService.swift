@@ -4,7 +4,7 @@ import HTTPWire
 final class HTTPService: Sendable {
     let router: Router
     let settings: HTTPServerConfiguration
-    private let compression: Compression?
+    let compression: Compression?
     /// What a request may be before its route is known.
     let headLimits: HTTPLimits
 

@@ -1,13 +1,9 @@
-import Sockets
-import Synchronization
-
 /// Counts, by route, how long one loop's answers took; it alone adds, anyone may read.
-final class RouteDurations: @unchecked Sendable {
-    // Unchecked: the pointer is never changed, and atomics stand behind it.
-    private let cells: UnsafeMutablePointer<Atomic<Int>>
+final class RouteDurations: Sendable {
+    private let row: CounterRow
     private let routes: Int
 
-    /// A route's cells: its buckets, then the sum of its nanoseconds.
+    /// A route's counters: its buckets, then the sum of its nanoseconds.
     private static let width = RouteDuration.bounds.count + 2
 
     /// Nanoseconds.
@@ -16,26 +12,15 @@ final class RouteDurations: @unchecked Sendable {
     /// - Parameter routes: how many there are; answers without one are counted behind them.
     init(routes: Int) {
         self.routes = routes
-        let count = (routes + 1) * Self.width
-        cells = .allocate(capacity: count)
-        for index in 0..<count { (cells + index).initialize(to: Atomic(0)) }
-    }
-
-    deinit {
-        cells.deinitialize(count: (routes + 1) * Self.width)
-        cells.deallocate()
+        row = CounterRow(count: (routes + 1) * Self.width)
     }
 
     func note(_ nanoseconds: Int64, route: Int?) {
         var bucket = 0
         while bucket < Self.bounds.count, nanoseconds > Self.bounds[bucket] { bucket += 1 }
         let first = (route ?? routes) * Self.width
-        add(1, at: first + bucket)
-        add(Int(nanoseconds), at: first + Self.width - 1)
-    }
-
-    private func add(_ amount: Int, at place: Int) {
-        cells[place].store(cells[place].load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+        row.add(1, at: first + bucket)
+        row.add(Int(nanoseconds), at: first + Self.width - 1)
     }
 
     /// What loops have counted together, of routes that have answered; the index behind the last
@@ -46,7 +31,7 @@ final class RouteDurations: @unchecked Sendable {
         guard let first = loops.first else { return [] }
         return (0...first.routes).compactMap { route in
             let sums = (0..<width).map { cell in
-                loops.reduce(0) { $0 + $1.cells[route * width + cell].load(ordering: .relaxed) }
+                loops.reduce(0) { $0 + $1.row.value(at: route * width + cell) }
             }
             let counts = Array(sums.dropLast())
             guard counts.contains(where: { $0 > 0 }) else { return nil }

@@ -400,6 +400,9 @@ for says, chunks in [
         ("a bare LF that ends an empty extension", b"1e;\n" + JOB + b"\r\n0\r\n\r\n"),
         ("a bare CR in its extension", b"1e;a\rb\r\n" + JOB + b"\r\n0\r\n\r\n"),
         ("a NUL in its extension", b"1e;a\x00b\r\n" + JOB + b"\r\n0\r\n\r\n"),
+        ("an escaped CR in its extension", b'1e;a="\\\r"\r\n' + JOB + b"\r\n0\r\n\r\n"),
+        ("an escaped NUL in its extension", b'1e;a="\\\x00"\r\n' + JOB + b"\r\n0\r\n\r\n"),
+        ("an extension that ends in an escape", b'1e;a="\\\r\n' + JOB + b"\r\n0\r\n\r\n"),
         ("an extension of 300 bytes", b"1e;" + b"a" * 300 + b"\r\n" + JOB + b"\r\n0\r\n\r\n"),
         ("an extension of 100,000 bytes",
          b"1e;" + b"a" * 100_000 + b"\r\n" + JOB + b"\r\n0\r\n\r\n")]:

@@ -8,6 +8,7 @@ import socket
 import time
 import unittest
 
+from frames import Peer, block, headers
 from service import Service
 from wire import read_answers
 
@@ -106,6 +107,17 @@ class DescriptorTests(unittest.TestCase):
             resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (1000, 1000))
             document = json.loads(server.call("GET", "/v1/jobs/%s?wait=30" % job, timeout=40)[2])
             self.assertEqual(document["state"], "succeeded", document)
+
+    def test_idle_http2_connections_make_room_too(self):
+        with Service("--max-connections", "2", "--max-connections-per-address", "2") as server:
+            idle = [self.enterContext(Peer(server.port)) for _ in range(2)]
+            for peer in idle:
+                peer.send(headers(1, block(
+                    (b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/healthz"),
+                    (b":authority", b"localhost"))))
+                peer.until_end_of(1)
+            self.assertTrue(server.is_well(10))
+            self.assertGreater(limits(server)["idle_for_room"], 0)
 
     def test_a_server_out_of_descriptors_does_not_spin_and_goes_on_afterwards(self):
         with Service(descriptors=(1000, 1000)) as server:

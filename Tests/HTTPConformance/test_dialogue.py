@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+import tempfile
 import time
 import unittest
 
@@ -223,6 +224,52 @@ class PipelineTests(Dialogue):  # RFC 9112, section 9.3.2
     def test_http_1_0_is_told_that_the_connection_stays(self):  # RFC 9112, appendix C.2.2
         answer = self.one(b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
         self.assertEqual(answer.value("connection").lower(), "keep-alive")
+        # Where the end of the connection is the end of the body, it does not.
+        job = self.server.finished(function="echo", args=["x" * 3_000_000])
+        connection = self.connect()
+        connection.sendall(b"GET /v1/jobs/%s/result HTTP/1.0\r\nConnection: keep-alive\r\n"
+                           b"Accept-Encoding: gzip\r\n\r\n" % job.encode())
+        head, _, body = self.read_to_end(connection).partition(b"\r\n\r\n")
+        self.assertIn(b"\r\nConnection: close", head)
+        self.assertEqual(len(gzip.decompress(body)), 3_000_002)
+
+
+class LastAnswerTests(Dialogue):  # RFC 9112, section 9.6
+    def test_a_last_answer_is_whole_though_more_was_sent(self):
+        """Closing with something unread has the kernel reset the connection."""
+        job = self.server.finished(function="echo", args=["x" * 6_000_000])
+        for path, least in [(b"/v1/jobs/%s/result" % job.encode(), 6_000_002), (b"/healthz", 16)]:
+            with self.subTest(path):
+                connection = self.connect()
+                connection.sendall(b"GET " + path + b" HTTP/1.1\r\n" + HOST
+                                   + b"Connection: close\r\n\r\n" + GET * 4_000)
+                time.sleep(0.2)
+                answer, = read_answers(self.read_to_end(connection))
+                self.assertEqual((answer.status, len(answer.body)), (200, least))
+
+
+class RecordTests(unittest.TestCase):
+    def test_what_is_refused_is_in_the_access_log(self):
+        """One line a response, with the id that the client was told."""
+        chunked = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+        refused = [
+            (b"GET /\r\n\r\n", 400, "", ""),
+            (b"GET /%s HTTP/1.1\r\n" % (b"a" * 9_000), 414, "", ""),
+            (chunked + b"xyz\r\n", 400, "POST", "/v1/jobs"),
+            (POST + b"Content-Length: 99999999999\r\n\r\n", 413, "", ""),
+        ]
+        with tempfile.NamedTemporaryFile() as log, Service("--access-log", log.name) as server:
+            told = []
+            for request, status, method, path in refused:
+                answer, = read_answers(ask(server.port, request))
+                self.assertEqual(answer.status, status)
+                told.append((status, method, path, answer.value("x-request-id")))
+            self.assertEqual(server.stop(), 0)
+            lines = [json.loads(line) for line in log.read().splitlines()]
+            found = [(line["status"], line["method"], line["path"], line["id"]) for line in lines
+                     if line["status"] >= 400]
+            self.assertEqual(found, told)
+            self.assertEqual({line["client"] for line in lines}, {"127.0.0.1"})
 
 
 class StopTests(unittest.TestCase):
@@ -255,6 +302,23 @@ class StopTests(unittest.TestCase):
                 self.assertIn("close", answer.value("connection"))
             with self.assertRaises(ConnectionError):
                 socket.create_connection(("127.0.0.1", server.port), 10)
+            self.assertEqual(server.process.wait(30), 0)
+
+    def test_the_first_request_of_a_connection_may_be_on_its_way(self):
+        """Nobody sends it once more, as they do on a connection that was used before."""
+        with Service() as server, socket.create_connection(("127.0.0.1", server.port), 10) as fresh, \
+                socket.create_connection(("127.0.0.1", server.port), 10) as waiting:
+            job = server.submit(function="sleep", args=[1])
+            waiting.sendall(b"GET /v1/jobs/%s?wait=20 HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n")
+            time.sleep(0.1)  # both have been accepted
+            server.process.terminate()
+            time.sleep(0.1)
+            fresh.sendall(GET)
+            data = b""
+            while piece := fresh.recv(65536):
+                data += piece
+            answer, = read_answers(data)
+            self.assertEqual(answer.status, 200)
             self.assertEqual(server.process.wait(30), 0)
 
 
@@ -305,6 +369,19 @@ class SemanticsTests(Dialogue):
             "GET %s HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: \"x\"\r\n"
             "If-Modified-Since: Fri, 31 Dec 2049 23:59:59 GMT\r\n\r\n" % path).encode())
         self.assertEqual(answer.status, 200)  # 13.1.3: not looked at beside If-None-Match
+
+    def test_304_has_the_fields_that_200_would_have(self):  # RFC 9110, section 15.4.5
+        job = self.server.finished(function="echo", args=["x" * 5_000])
+        path = b"GET /v1/jobs/" + job.encode() + b" HTTP/1.1\r\n" + HOST
+        for coding in (b"", b"Accept-Encoding: gzip\r\n"):
+            with self.subTest(coding):
+                whole = self.one(path + coding + b"\r\n")
+                held = b"If-None-Match: " + whole.value("etag").encode() + b"\r\n"
+                again = self.one(path + coding + held + b"\r\n")
+                self.assertEqual((whole.status, again.status), (200, 304))
+                for name in ("etag", "vary", "cache-control"):
+                    self.assertEqual(again.values(name), whole.values(name), name)
+                    self.assertTrue(whole.values(name), name)
 
     def test_a_range_is_served_or_passed_over(self):  # RFC 9110, section 14.2
         whole = self.server.call("GET", "/openapi.yaml")[2]

@@ -327,16 +327,33 @@ class LimitTests(HTTP2Tests):
             self.assertTrue(server.is_well(2))
 
     def test_resets_provoked_from_the_server_end_the_connection(self):  # CVE-2025-8671
-        with Service() as server:
-            self.assertTrue(server.is_well())
-            peer = self.peer(server)
-            for i in range(20_000):
-                if not peer.send(headers(2 * i + 1, request(b"/v1/queues"), END_HEADERS)
-                                 + window_update(2 * i + 1, 0)):
-                    break
-            frames = peer.frames(lambda got: got.type == GOAWAY)
-            self.assertTrue(not frames or frames[-1].type == GOAWAY)
-            self.assertTrue(server.is_well(2))
+        # Each breaks a rule of its stream, or is taken as one of the connection.
+        for increment, codes in (0, [PROTOCOL_ERROR]), ((1 << 31) - 1, [ENHANCE_YOUR_CALM]):
+            with self.subTest(increment), Service() as server:
+                self.assertTrue(server.is_well())
+                peer = self.peer(server)
+                for i in range(20_000):
+                    if not peer.send(headers(2 * i + 1, request(b"/v1/queues"), END_HEADERS)
+                                     + window_update(2 * i + 1, increment)):
+                        break
+                frames = peer.frames(lambda got: got.type == GOAWAY)
+                self.assertEqual(frames[-1].type, GOAWAY)
+                self.assertIn(code(frames[-1]), codes)
+                self.assertTrue(server.is_well(2))
+
+    def test_what_follows_on_a_refused_stream_is_passed_over(self):  # 5.1
+        job = self.server.submit(function="sleep", args=[2])
+        peer = self.peer()
+        head = headers(1, request(b"/v1/jobs", b"POST"), END_HEADERS)
+        # Refused for its window; its trailer was on its way.
+        peer.send(head + window_update(1, (1 << 31) - 1) + headers(3, request(b"/v1/jobs/" + job.encode()))
+                  + headers(1, block((b"x", b"y"))))
+        frames = peer.until_end_of(3)
+        self.assertEqual(
+            [code(got) for got in frames if got.type == RST_STREAM], [FLOW_CONTROL_ERROR])
+        self.assertEqual(self.answers(frames)[3][0], 200)
+        peer.send(PROBE)
+        self.assertEqual(peer.until_ping()[-1].type, PING)
 
     def test_a_block_without_end_ends_the_connection(self):  # CVE-2024-27316
         for says, piece in [("full frames", literal(b"x", b"y" * 16_000)), ("empty frames", b"")]:
@@ -379,6 +396,20 @@ class LimitTests(HTTP2Tests):
         # One field of 4,000 bytes goes into the table; a byte each brings it back 10,000 times.
         self.refused([[request() + literal(b"x", b"y" * 4_000, 0x40)],
                       [request() + b"\xbe" * 10_000]])
+
+    def test_a_block_that_stands_for_very_many_fields_ends_the_connection(self):
+        """RFC 9113, section 10.5.1: an octet that stands for 4,000, in heads and in trailers."""
+        bomb = b"\xbe" * 16_000
+        for says, first, last in [
+                ("head", request(), b""),
+                ("trailer", b"", headers(3, request(b"/v1/jobs", b"POST"), END_HEADERS))]:
+            with self.subTest(says):
+                peer = self.peer()
+                peer.send(headers(1, request() + literal(b"x", b"y" * 4_000, 0x40)) + last
+                          + headers(3, first + bomb))
+                frames = peer.frames(lambda got: got.type == GOAWAY)
+                self.assertEqual(code(frames[-1]), ENHANCE_YOUR_CALM)
+                self.assertTrue(self.server.is_well(2))
 
     def test_more_streams_than_were_granted_are_refused(self):  # 5.1.2
         job = self.server.submit(function="sleep", args=[2])

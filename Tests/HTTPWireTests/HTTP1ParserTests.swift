@@ -25,6 +25,7 @@ import Testing
         ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 501, "3.2.3"),
         (" GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "2.2 blank before the method"),
         ("\u{16}\u{3}\u{1}", 400, "a TLS greeting is not waited for"),
+        ("\r\n\u{ff}", 400, "nor what follows an empty line and is no request"),
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\r\n\r\n", 400, "2.2 CR before the last line"),
         ("GET / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n", 417, "RFC 9110 10.1.1"),
         ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", 400, "RFC 3986 2"),
