@@ -150,7 +150,7 @@ final class HTTP2Connection: @unchecked Sendable {
         } catch {
             return end()
         }
-        if session.isOver || (drainStart != nil && streams.isEmpty) { end() }
+        if session.isOver || isDrained { end() }
     }
 
     /// Takes frames from the session, but not without bound; whether there is anything to send.
@@ -305,11 +305,17 @@ final class HTTP2Connection: @unchecked Sendable {
         }
     }
 
+    /// Whether nothing is left to be answered at the stop; a client that has asked nothing yet has
+    /// its first request on its way, perhaps.
+    private var isDrained: Bool {
+        drainStart != nil && streams.isEmpty && (highestID > 0 || drainStart == .never)
+    }
+
     /// Tells the client to go elsewhere and ends when its requests are answered.
     private func drain() {
         guard drainStart == nil else { return }
         drainStart = home.loop.now
-        if streams.isEmpty {
+        if isDrained {
             session.refuseMore()
         } else {
             // Requests on their way are still taken for a second (RFC 9113, section 6.8).

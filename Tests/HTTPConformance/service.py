@@ -95,6 +95,17 @@ class Service:
     def is_well(self, seconds=5):
         return self.call("GET", "/healthz", timeout=seconds)[0] == 200
 
+    def accepted(self, count, seconds=10):
+        """Waits until so many connections are open besides the one that asks."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            text = self.call("GET", "/metrics")[2].decode()
+            open_now = int(text.split("\nmartlet_http_connections ")[1].split()[0])
+            if open_now > count:
+                return
+            time.sleep(0.02)
+        raise AssertionError("%d connections are not accepted" % count)
+
     def descriptors(self):
         return len(os.listdir("/proc/%d/fd" % self.pid))
 

@@ -310,7 +310,7 @@ class StopTests(unittest.TestCase):
                 socket.create_connection(("127.0.0.1", server.port), 10) as waiting:
             job = server.submit(function="sleep", args=[1])
             waiting.sendall(b"GET /v1/jobs/%s?wait=20 HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n")
-            time.sleep(0.1)  # both have been accepted
+            server.accepted(2)
             server.process.terminate()
             time.sleep(0.1)
             fresh.sendall(GET)

@@ -134,7 +134,7 @@ class LateTests(HTTP2Tests):
             half = self.peer(server, preface=PREFACE[:10], settings=b"")
             poll = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
             poll.request("GET", "/v1/jobs/%s?wait=30" % job)
-            time.sleep(0.3)
+            server.accepted(3)
             began = time.monotonic()
             server.process.terminate()
             half.send(PREFACE[10:] + setting() + headers(1, request()))
