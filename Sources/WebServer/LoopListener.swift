@@ -28,6 +28,8 @@ final class LoopListener: EventHandler {
     private func accept(most: Int) {
         for _ in 0..<most {
             if home.ledger.isFull {
+                // Nobody is sent away for a connection that does not come.
+                guard socket.isAwaited else { return }
                 makeRoom()
                 guard !home.ledger.isFull else {
                     home.counters.add(.limitConnections)
@@ -39,6 +41,7 @@ final class LoopListener: EventHandler {
             case .failed: continue
             case .nobody: return
             case .noDescriptor:
+                guard socket.isAwaited else { return }
                 home.counters.add(.limitDescriptors)
                 guard makeRoom() else { return pause() }
             }

@@ -88,6 +88,7 @@ class DescriptorTests(unittest.TestCase):
         with Service(descriptors=(1000, 1000)) as server:
             crowd = Crowd(self, server, "127.0.0.9", 20)
             busy = crowd.open.pop(0)
+            self.addCleanup(busy.close)
             busy.sendall(ASK[:9])
             deadline = time.monotonic() + 10
             while server.call("GET", "/metrics")[2].find(b"_connections 22\n") < 0:
@@ -107,6 +108,15 @@ class DescriptorTests(unittest.TestCase):
             resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (1000, 1000))
             document = json.loads(server.call("GET", "/v1/jobs/%s?wait=30" % job, timeout=40)[2])
             self.assertEqual(document["state"], "succeeded", document)
+
+    def test_nobody_is_closed_for_room_that_nobody_wants(self):
+        with Service("--max-connections", "2", "--max-connections-per-address", "2") as server:
+            first = Crowd(self, server, "127.0.0.9", 1)
+            self.assertEqual(first.served(), 1)
+            time.sleep(1.1)  # it may be closed from now on
+            second = Crowd(self, server, "127.0.0.9", 1)
+            for _ in range(3):
+                self.assertEqual((second.served(), first.served()), (1, 1))
 
     def test_idle_http2_connections_make_room_too(self):
         with Service("--max-connections", "2", "--max-connections-per-address", "2") as server:
