@@ -68,7 +68,7 @@ let package = Package(
             ],
             more: unchecked),
         // Jobs side: knows no HTTP server.
-        module("Jobs", ["RawJSON"], more: unchecked),
+        module("Jobs", ["RawJSON", "Threads"], more: unchecked),
         module(
             "SQLiteStore",
             [
@@ -121,24 +121,26 @@ let package = Package(
         tests("WebClientTests", ["WebClient", "Sockets", "CCurl"]),
         tests("SocketsTests", ["Sockets"]),
         tests("TracingTests", ["Tracing", "RawJSON"]),
-        tests("WebServerTests", ["WebServer", "HTTPWire", "Sockets"]),
+        tests("WebServerTests", ["WebServer", "HTTPWire", "Sockets", "Threads"]),
         .target(
-            name: "TestSupport", dependencies: ["Jobs", "RawJSON"], path: "Tests/Support",
+            name: "TestSupport", dependencies: ["Jobs", "RawJSON", "Threads"],
+            path: "Tests/Support",
             swiftSettings: house),
         tests(
             "SQLiteStoreTests",
             [
-                "SQLiteStore", "TestSupport", "Jobs", "RawJSON",
+                "SQLiteStore", "TestSupport", "Jobs", "RawJSON", "Threads",
                 .product(name: "GRDB", package: "GRDB.swift"), logging,
             ]),
         tests(
             "JobEngineTests",
             [
-                "JobEngine", "Functions", "Jobs", "RawJSON", "Sockets", "TestSupport", logging,
+                "JobEngine", "Functions", "Jobs", "RawJSON", "Sockets", "TestSupport", "Threads",
+                logging,
             ]),
         tests(
             "PoolsTests", ["Pools", "Functions", "Jobs", "RawJSON", "Sockets", "Threads", logging]),
-        tests("BlobsTests", ["Blobs"]),
+        tests("BlobsTests", ["Blobs", "Threads"]),
         tests("HouseTests", []),
         // Built by `make bench-http` alone.
         .executableTarget(

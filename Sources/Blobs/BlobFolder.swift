@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 import Synchronization
-import Threads
+package import Threads
 
 /// Immutable bytes by their SHA-256: a file each in one folder, beside the store.
 ///
@@ -47,22 +47,16 @@ package final class BlobFolder: Sendable {
         }
     }
 
-    /// A blob's bytes; nil when it is not there.
-    package func reader(of digest: BlobDigest) async throws(BlobError) -> BlobReader? {
+    /// The file with a blob's bytes; nil when it is not there.
+    package func content(of digest: BlobDigest) async throws(BlobError) -> OpenFile? {
         try await onThread { () throws(BlobError) in
-            let fd = open(self.file(digest), O_RDONLY | O_CLOEXEC)
-            guard fd >= 0 else {
-                if errno == ENOENT { return nil }
-                throw BlobError(errno, "read \(self.file(digest))")
+            do throws(FileError) {
+                let content = try OpenFile(self.file(digest), on: self.threads)
+                if let content { futimens(content.descriptor, nil) }
+                return content
+            } catch {
+                throw BlobError(error.code, error.doing)
             }
-            futimens(fd, nil)
-            var status = stat()
-            guard fstat(fd, &status) == 0 else {
-                let code = errno
-                close(fd)
-                throw BlobError(code, "look at \(self.file(digest))")
-            }
-            return BlobReader(fd, count: status.st_size, of: self)
         }
     }
 

@@ -281,6 +281,24 @@ void clinux_tune_allocator(void) {
 #endif
 }
 
+bool clinux_is_cached(int fd, int64_t offset, int64_t bytes) {
+    const long call = 451;  // cachestat, the same number everywhere; the C library may not know it
+    const struct { uint64_t offset, bytes; } part = {(uint64_t)offset, (uint64_t)bytes};
+    struct { uint64_t cached, dirty, writeback, evicted, recently_evicted; } found;
+    if (bytes <= 0) return true;
+    if (syscall(call, fd, &part, &found, 0) != 0) return false;
+    const int64_t page = sysconf(_SC_PAGESIZE);
+    return found.cached >= (uint64_t)((offset + bytes - 1) / page - offset / page + 1);
+}
+
+void clinux_prefer_huge_pages(void *start, size_t bytes) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)start + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)start + bytes) & ~(page - 1);
+    // Advice: what comes of it nobody depends on.
+    if (end > first) madvise((void *)first, end - first, MADV_HUGEPAGE);
+}
+
 static int drop_code_pages(struct dl_phdr_info *object, size_t size, void *unused) {
     (void)size;
     (void)unused;

@@ -12,7 +12,7 @@ struct MapItems: Sendable {
             writer.beginLine()
             try append(line, to: &writer)
         }
-        return writer.bytes.isEmpty ? [] : writer.line()
+        return writer.count == 0 ? [] : writer.line()
     }
 
     /// The items of an input that is known whole: one array, if it may be, or lines.

@@ -45,7 +45,7 @@ package struct NativeWorker {
             answer.key("error")
             Failure(.unavailable, type: "LookupError", message: "no native function \(name)")
                 .write(to: &answer)
-            return finish(&answer)
+            return finish(answer)
         }
         if let items = message.member("map") {
             let chunk = await NativeChunk.run(
@@ -65,7 +65,7 @@ package struct NativeWorker {
                 failure.write(to: &answer)
             }
         }
-        finish(&answer)
+        finish(answer)
     }
 
     private func write(_ failures: [Failure], to answer: inout JSONWriter) {
@@ -78,7 +78,7 @@ package struct NativeWorker {
         answer.endObject()
     }
 
-    private func finish(_ answer: inout JSONWriter) {
+    private func finish(_ answer: consuming JSONWriter) {
         answer.endObject()
         send(answer.line())
     }

@@ -8,7 +8,7 @@ extension CallKeys {
     /// Arguments are the same when their JSON texts are, white space outside strings apart: 1 and
     /// 1.0 are not, nor are the same members in another order. A function whose version is unknown
     /// has no results to answer with.
-    init(_ submission: JobSubmission, of function: Function) {
+    init(_ submission: borrowing JobSubmission, of function: Function) {
         self.init()
         if submission.isUnique == true { unique = Self.fingerprint(submission, version: "") }
         if submission.cache != nil, let version = function.version {

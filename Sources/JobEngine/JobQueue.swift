@@ -60,7 +60,7 @@ package final class JobQueue: Sendable {
     let store: any JobStore
     let shelf: ResultShelf
     let pools: [PoolKind: any JobPool]
-    private let slots: [PoolKind: Int]
+    private let slots: PoolTable<Int?>
     let loop: EventLoop
     let dispatcher: Dispatcher
     let waiters = JobWaiters()
@@ -106,7 +106,7 @@ package final class JobQueue: Sendable {
         store = parts.store
         shelf = ResultShelf(store: parts.store)
         pools = parts.pools
-        slots = parts.slots
+        slots = PoolTable { parts.slots[$0] }
         loop = parts.loop
         clock = WaitClock(on: parts.loop)
         ids = JobIDGenerator(after: lastSequence)
@@ -125,8 +125,8 @@ package final class JobQueue: Sendable {
     /// - Throws: `SubmissionError` when the function is unknown or not read yet, or does not run on
     ///   the pool.
     package func prepare(
-        _ submission: JobSubmission, idempotencyKey: String? = nil, traceparent: String? = nil,
-        at pointer: JSONPointer = JSONPointer(),
+        _ submission: consuming JobSubmission, idempotencyKey: String? = nil,
+        traceparent: String? = nil, at pointer: JSONPointer = JSONPointer(),
     ) throws(SubmissionError) -> Job {
         guard let function = catalogue.function(named: submission.function) else {
             throw unknown(submission.function, at: pointer.appending("function"))
@@ -157,7 +157,6 @@ package final class JobQueue: Sendable {
                     + " not for \"\(function.name)\" on the \(pool.rawValue) pool.")
         }
         let now = Timestamp.now()
-        var submission = submission
         submission.queue = submission.queue ?? function.queue ?? "default"
         // A function that would like more than there is runs with what there is.
         submission.cpus = submission.cpus ?? min(function.cpus ?? 1, slots[pool] ?? 1)
@@ -172,13 +171,10 @@ package final class JobQueue: Sendable {
         let keys = CallKeys(submission, of: function)
         let pieces = submission.takeItems()
         let due = submission.delay.map { now.adding(seconds: $0) } ?? submission.notBefore
-        var job = Job(
+        return Job(
             id: ids.next(at: now), submission: submission, pool: pool, createdAt: now,
-            notBefore: due, idempotencyKey: idempotencyKey)
-        job.traceparent = traceparent
-        job.keys = keys
-        job.pieces = pieces
-        return job
+            notBefore: due, idempotencyKey: idempotencyKey, traceparent: traceparent, keys: keys,
+            pieces: pieces)
     }
 
     private func unknown(_ function: String, at pointer: JSONPointer) -> SubmissionError {
@@ -203,11 +199,17 @@ package final class JobQueue: Sendable {
         let outcomes = try await keysInUse.hold(job.idempotencyKey) {
             try await insert([job], batch: nil)
         }
-        switch outcomes.first {
+        return try kept(job, outcomes.first)
+    }
+
+    /// Apart, so that a submission which waits for the disk holds no room for the jobs of each case.
+    @inline(never)
+    private func kept(_ job: Job, _ outcome: InsertOutcome?) throws(KeyReused) -> KeptJob {
+        switch outcome {
         case .existing(let existing, let likeness):
-            return KeptJob(job: live.job(existing.id) ?? existing, likeness: likeness)
+            KeptJob(job: live.job(existing.id) ?? existing, likeness: likeness)
         case .keyReused: throw KeyReused()
-        case .stored, .repeated, nil: return KeptJob(job: job.withoutPieces)
+        case .stored, .repeated, nil: KeptJob(job: job.withoutPieces)
         }
     }
 

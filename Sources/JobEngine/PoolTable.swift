@@ -27,3 +27,5 @@ struct PoolTable<Value> {
         }
     }
 }
+
+extension PoolTable: Sendable where Value: Sendable {}

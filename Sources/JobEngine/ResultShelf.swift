@@ -1,5 +1,6 @@
 package import Jobs
 import Synchronization
+package import Threads
 
 /// Large results that clients are reading, each in memory once for all its readers.
 ///
@@ -85,9 +86,10 @@ package final class ResultReader: Sendable {
     private let key: ResultShelf.Key
     private let size: Int
     private let store: any JobStore
-    /// nil where each piece is read by itself.
+    /// nil of a result in a file.
     private let shelf: ResultShelf?
     private let state = Mutex<(whole: WholeResult?, isFirst: Bool)>((nil, true))
+    private let opened = Mutex<OpenFile?>(nil)
 
     init(_ key: ResultShelf.Key, size: Int, store: any JobStore, shelf: ResultShelf?) {
         self.key = key
@@ -100,7 +102,15 @@ package final class ResultReader: Sendable {
     package func read(
         from offset: Int, _ count: Int,
     ) async throws(StoreError) -> ArraySlice<UInt8>? {
-        if let whole = try await whole() {
+        guard let shelf else {
+            guard let file = try await file() else { return nil }
+            do throws(FileError) {
+                return try await file.read(from: offset, count)[...]
+            } catch {
+                throw .failed(error.description)
+            }
+        }
+        if let whole = try await whole(on: shelf) {
             return whole.bytes[offset..<min(offset + count, whole.bytes.count)]
         }
         return try await store.result(
@@ -108,9 +118,19 @@ package final class ResultReader: Sendable {
         ).map { $0[...] }
     }
 
+    /// The file of a result that is in one; nil when it is not there any more.
+    ///
+    /// It is open from the first call on, and can be read to its end then, whatever becomes of the
+    /// job.
+    package func file() async throws(StoreError) -> OpenFile? {
+        if let file = opened.withLock({ $0 }) { return file }
+        let file = try await store.resultFile(of: key.job, endedAt: key.endedAt)
+        opened.withLock { $0 = file }
+        return file
+    }
+
     /// Only for who comes for a second piece: a small part of a large result is read alone.
-    private func whole() async throws(StoreError) -> WholeResult? {
-        guard let shelf else { return nil }
+    private func whole(on shelf: ResultShelf) async throws(StoreError) -> WholeResult? {
         let (known, isFirst) = state.withLock { state in
             defer { state.isFirst = false }
             return (state.whole, state.isFirst)

@@ -3,13 +3,11 @@ package import RawJSON
 /// Values of jobs go into documents without a text of their own.
 extension JSONWriter {
     package mutating func member(_ name: StaticString, _ id: JobID) {
-        key(name)
-        value(plain: JobID.textLength) { id.write(to: $0) }
+        member(name, plain: JobID.textLength) { id.write(to: $0) }
     }
 
     /// As RFC 3339 has it, in UTC with microseconds.
     package mutating func member(_ name: StaticString, _ time: Timestamp) {
-        key(name)
-        value(plain: Timestamp.textLength) { time.write(to: $0) }
+        member(name, plain: Timestamp.textLength) { time.write(to: $0) }
     }
 }

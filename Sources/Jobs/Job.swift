@@ -41,28 +41,27 @@ package struct Job: Sendable {
     package var isResultInFile = false
     /// The attempts that have failed, the latest twenty at most.
     package var failedAttempts: [FailedAttempt] = []
+}
 
+extension Job {
     package init(
         id: JobID, submission: JobSubmission, pool: PoolKind, state: JobState = .queued,
         attempt: Int = 0, createdAt: Timestamp, notBefore: Timestamp? = nil,
         startedAt: Timestamp? = nil, endedAt: Timestamp? = nil, expiresAt: Timestamp? = nil,
         itemsDone: Int = 0, itemsFailed: Int = 0, result: RawJSON? = nil,
-        failure: Failure? = nil, idempotencyKey: String? = nil,
+        failure: Failure? = nil, idempotencyKey: String? = nil, traceparent: String? = nil,
+        keys: CallKeys = CallKeys(), pieces: [ItemPiece] = [],
     ) {
-        self.id = id
-        request = JobRequest(submission: submission, idempotencyKey: idempotencyKey)
-        self.pool = pool
-        self.state = state
-        self.attempt = attempt
-        self.createdAt = createdAt
-        self.notBefore = notBefore
-        self.startedAt = startedAt
-        self.endedAt = endedAt
-        self.expiresAt = expiresAt
-        self.itemsDone = itemsDone
-        self.itemsFailed = itemsFailed
-        self.result = result
-        latestFailure = failure.map(FailureBox.init)
+        // All at once: put together member by member, so large a value is copied when it is whole.
+        self.init(
+            id: id,
+            request: JobRequest(
+                submission: submission, idempotencyKey: idempotencyKey, traceparent: traceparent,
+                keys: keys, pieces: pieces),
+            latestFailure: failure.map(FailureBox.init), pool: pool, state: state,
+            attempt: attempt, createdAt: createdAt, notBefore: notBefore, startedAt: startedAt,
+            endedAt: endedAt, expiresAt: expiresAt, itemsDone: itemsDone,
+            itemsFailed: itemsFailed, result: result)
     }
 }
 
@@ -134,6 +133,9 @@ extension Job {
         set { latestFailure = newValue.map(FailureBox.init) }
     }
 
+    /// Whether there is one: a failure is large, and most jobs have none.
+    package var hasFailure: Bool { latestFailure != nil }
+
     private mutating func ownRequest() {
         if !isKnownUniquelyReferenced(&request) { request = JobRequest(copying: request) }
     }
@@ -143,14 +145,20 @@ extension Job {
 private final class JobRequest: @unchecked Sendable {
     // Unchecked: changed by a job alone that holds the only reference to it.
     var submission: JobSubmission
-    var pieces: [ItemPiece] = []
+    var pieces: [ItemPiece]
     let idempotencyKey: String?
     var traceparent: String?
-    var keys = CallKeys()
+    var keys: CallKeys
 
-    init(submission: JobSubmission, idempotencyKey: String?) {
+    init(
+        submission: JobSubmission, idempotencyKey: String?, traceparent: String?, keys: CallKeys,
+        pieces: [ItemPiece],
+    ) {
         self.submission = submission
         self.idempotencyKey = idempotencyKey
+        self.traceparent = traceparent
+        self.keys = keys
+        self.pieces = pieces
     }
 
     init(copying other: JobRequest) {

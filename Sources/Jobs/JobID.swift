@@ -78,10 +78,15 @@ package struct JobID: Hashable, Comparable, Sendable, CustomStringConvertible {
         (left.high, left.low) < (right.high, right.low)
     }
 
-    package var description: String {
-        String(unsafeUninitializedCapacity: Self.textLength) { buffer in
-            write(to: buffer)
-            return Self.textLength
+    package var description: String { text(after: "") }
+
+    /// The text behind another, as one string.
+    package func text(after prefix: StaticString) -> String {
+        let start = prefix.utf8CodeUnitCount
+        return String(unsafeUninitializedCapacity: start + Self.textLength) { buffer in
+            _ = prefix.withUTF8Buffer { buffer.update(fromContentsOf: $0) }
+            write(to: UnsafeMutableBufferPointer(rebasing: buffer[start..<start + Self.textLength]))
+            return start + Self.textLength
         }
     }
 
@@ -90,27 +95,35 @@ package struct JobID: Hashable, Comparable, Sendable, CustomStringConvertible {
 
     /// Writes the text to a buffer that has room for it.
     package func write(to buffer: UnsafeMutableBufferPointer<UInt8>) {
-        var position = 0
-        func put(_ value: UInt64, _ digits: ClosedRange<Int>) {
-            for digit in digits {
-                let nibble = UInt8(truncatingIfNeeded: value >> UInt64(60 - 4 * digit) & 0xf)
-                buffer[position] = nibble + (nibble < 10 ? 0x30 : 0x57)
-                position += 1
-            }
+        let room = UnsafeMutableRawBufferPointer(buffer)
+        func put<Digits: FixedWidthInteger>(_ digits: Digits, at place: Int) {
+            room.storeBytes(of: digits.bigEndian, toByteOffset: place, as: Digits.self)
         }
-        func dash() {
-            buffer[position] = UInt8(ascii: "-")
-            position += 1
+        /// Eight digits as four, a hyphen and four.
+        func putHalves(_ digits: UInt64, at place: Int) {
+            put(UInt32(truncatingIfNeeded: digits >> 32), at: place)
+            put(UInt8(ascii: "-"), at: place + 4)
+            put(UInt32(truncatingIfNeeded: digits), at: place + 5)
         }
-        put(high, 0...7)
-        dash()
-        put(high, 8...11)
-        dash()
-        put(high, 12...15)
-        dash()
-        put(low, 0...3)
-        dash()
-        put(low, 4...15)
+        put(UInt32(truncatingIfNeeded: high >> 32).hexadecimal, at: 0)
+        put(UInt8(ascii: "-"), at: 8)
+        putHalves(UInt32(truncatingIfNeeded: high).hexadecimal, at: 9)
+        put(UInt8(ascii: "-"), at: 18)
+        putHalves(UInt32(truncatingIfNeeded: low >> 32).hexadecimal, at: 19)
+        put(UInt32(truncatingIfNeeded: low).hexadecimal, at: 28)
+    }
+}
+
+extension UInt32 {
+    /// Its eight digits in ASCII, the first in the highest octet: all at once, as a job's answer has
+    /// its id twice.
+    fileprivate var hexadecimal: UInt64 {
+        var digits = UInt64(self)
+        digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff
+        digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff
+        digits = (digits | digits << 4) & 0x0f0f_0f0f_0f0f_0f0f
+        let areLetters = (digits + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return digits + 0x3030_3030_3030_3030 + areLetters * 0x27
     }
 }
 

@@ -1,3 +1,5 @@
+package import Threads
+
 /// Where jobs are kept.
 ///
 /// Every method may be called from any thread and suspends instead of blocking. What a method
@@ -51,6 +53,10 @@ package protocol JobStore: ItemStore, LogStore, StoreHealth {
     func result(
         of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
     ) async throws(StoreError) -> [UInt8]?
+
+    /// The file that is the result of a call; nil when it is in none, or not there any more.
+    /// `endedAt` as of `result`.
+    func resultFile(of id: JobID, endedAt: Timestamp) async throws(StoreError) -> OpenFile?
 
     /// The submission of a call from an offset on, at most `maxBytes` of it, as it was sent; nil when
     /// there is no such job.

@@ -10,22 +10,26 @@ extension JobSubmission {
     package init(
         parsing document: RawJSON, at pointer: JSONPointer = JSONPointer(),
     ) throws(SubmissionError) {
-        guard document.kind == .object else {
+        guard case .object = document.kind else {
             throw SubmissionError(
                 .invalidMember, at: pointer, "A submission is a JSON object with a \"function\".")
         }
+        self.init(function: "", work: .call(arguments: .emptyArray), document: document)
         var reader = SubmissionReader(pointer: pointer)
         for (name, value) in document.rawMembers {
-            try reader.read(name, value)
+            guard let member = SubmissionMember(sent: name) else {
+                throw unknown(name.string ?? "", among: SubmissionMember.names, at: pointer)
+            }
+            try reader.read(member, value, into: &self)
         }
-        self = try reader.finish(document)
+        try reader.finish(&self)
     }
 
     /// Reads the first line of an upload: a submission without its `map`, whose items follow.
     ///
     /// - Throws: the first mistake found, with its JSON Pointer.
     package init(uploadHead document: RawJSON) throws(SubmissionError) {
-        guard document.kind == .object else {
+        guard case .object = document.kind else {
             throw SubmissionError(
                 .invalidMember, at: JSONPointer(),
                 "The first line is a JSON object with a \"function\"; items follow, one a line.")
@@ -58,83 +62,53 @@ extension JobSubmission {
     }
 }
 
-/// Collects the members of one submission.
+/// Reads the members of one submission.
 private struct SubmissionReader {
     let pointer: JSONPointer
-    private var submission = JobSubmission(
-        function: "", work: .call(arguments: .emptyArray), document: .emptyObject)
-    private var seen: [Member] = []
+    private var seen = SubmissionMembers()
     private var items: RawJSON?
     private var spread = false
 
-    init(pointer: JSONPointer) {
-        self.pointer = pointer
-        seen.reserveCapacity(Member.allCases.count)
-    }
+    init(pointer: JSONPointer) { self.pointer = pointer }
 
-    private enum Member: String, CaseIterable {
-        case function, args, map, spread, pool, concurrency, chunk, queue, priority, delay, timeout
-        case retry, keep, tags, cpus, unique, cache
-        case onError = "on_error"
-        case notBefore = "not_before"
-        case maxMemoryBytes = "max_memory_bytes"
-        case maxCPUSeconds = "max_cpu_seconds"
-        case maxOutputBytes = "max_output_bytes"
-    }
-
-    /// The members by their names as a client sends them, quotes included.
-    private static let byName = Member.allCases.map { member in
-        (name: Array("\"\(member.rawValue)\"".utf8), member: member)
-    }
-
-    private static func member(_ name: RawJSON) -> Member? {
-        let known = byName.first { $0.name.count == name.bytes.count && $0.name[...] == name.bytes }
-        // A name may also be written with escapes.
-        return known?.member ?? name.string.flatMap(Member.init)
-    }
-
-    mutating func read(_ sent: RawJSON, _ value: RawJSON) throws(SubmissionError) {
-        guard let member = Self.member(sent) else {
-            throw unknown(
-                sent.string ?? "", among: Member.allCases.map(\.rawValue), at: pointer)
-        }
-        let name = member.rawValue
-        guard !seen.contains(member) else {
+    mutating func read(
+        _ member: SubmissionMember, _ value: RawJSON, into submission: inout JobSubmission,
+    ) throws(SubmissionError) {
+        guard seen.insert(member) else {
             throw SubmissionError(
-                .duplicateMember, at: pointer.appending(name),
-                "The member \"\(name)\" is there twice; send it once.")
+                .duplicateMember, at: pointer.appending(member.name),
+                "The member \"\(member.name)\" is there twice; send it once.")
         }
-        seen.append(member)
         switch member {
-        case .function: submission.function = try text(value, name, 1...200)
-        case .args: try readArguments(value)
-        case .map: try readItems(value)
-        case .spread: spread = try bool(value, name)
-        case .pool: submission.pool = try choice(value, name)
+        case .function: submission.function = try text(value, member.name, 1...200)
+        case .args: submission.work = .call(arguments: try arguments(value))
+        case .map: items = try itemArray(value)
+        case .spread: spread = try bool(value, member.name)
+        case .pool: submission.pool = try choice(value, member.name)
         case .concurrency: submission.concurrency = try concurrency(value)
-        case .cpus: submission.cpus = try integer(value, name, 1...1_000_000)
+        case .cpus: submission.cpus = try integer(value, member.name, 1...1_000_000)
         case .chunk: submission.chunk = try chunkSize(value)
-        case .onError: submission.onError = try choice(value, name)
+        case .onError: submission.onError = try choice(value, member.name)
         case .queue: submission.queue = try queueName(value)
-        case .priority: submission.priority = try integer(value, name, -1000...1000)
-        case .notBefore: submission.notBefore = try time(value, name)
-        case .delay: submission.delay = try seconds(value, name, atLeast: 0)
-        case .timeout: submission.timeout = try seconds(value, name, atLeast: 0.001)
+        case .priority: submission.priority = try integer(value, member.name, -1000...1000)
+        case .notBefore: submission.notBefore = try time(value, member.name)
+        case .delay: submission.delay = try seconds(value, member.name, atLeast: 0)
+        case .timeout: submission.timeout = try seconds(value, member.name, atLeast: 0.001)
         case .retry: submission.retry = try retryPolicy(value)
-        case .keep: submission.keep = try seconds(value, name, atLeast: 0)
-        case .tags: submission.tags = try JobTags.read(value, at: pointer.appending(name))
-        case .unique: submission.isUnique = try bool(value, name)
-        case .cache: submission.cache = try seconds(value, name, atLeast: 0)
+        case .keep: submission.keep = try seconds(value, member.name, atLeast: 0)
+        case .tags: submission.tags = try JobTags.read(value, at: pointer.appending(member.name))
+        case .unique: submission.isUnique = try bool(value, member.name)
+        case .cache: submission.cache = try seconds(value, member.name, atLeast: 0)
         case .maxMemoryBytes:
-            submission.limits.memoryBytes = try integer(value, name, 1 << 20...1 << 50)
+            submission.limits.memoryBytes = try integer(value, member.name, 1 << 20...1 << 50)
         case .maxCPUSeconds:
-            submission.limits.cpuSeconds = try integer(value, name, 1...1_000_000_000)
+            submission.limits.cpuSeconds = try integer(value, member.name, 1...1_000_000_000)
         case .maxOutputBytes:
-            submission.limits.outputBytes = try integer(value, name, 1...1 << 40)
+            submission.limits.outputBytes = try integer(value, member.name, 1...1 << 40)
         }
     }
 
-    mutating func finish(_ document: RawJSON) throws(SubmissionError) -> JobSubmission {
+    func finish(_ submission: inout JobSubmission) throws(SubmissionError) {
         guard seen.contains(.function) else {
             throw SubmissionError(
                 .missingMember, at: pointer,
@@ -146,34 +120,32 @@ private struct SubmissionReader {
             }
             submission.work = .map(
                 items: items, count: items.elementCount, spread: spread)
-        } else {
-            for member in [Member.spread, .concurrency, .chunk, .onError]
-            where seen.contains(member) {
-                throw SubmissionError(
-                    .conflictingMembers, at: pointer.appending(member.rawValue),
-                    "\"\(member.rawValue)\" is for a map job; add \"map\" or leave it out.")
-            }
+        } else if let member = Self.onlyOfMaps.first(where: seen.contains) {
+            throw SubmissionError(
+                .conflictingMembers, at: pointer.appending(member.name),
+                "\"\(member.name)\" is for a map job; add \"map\" or leave it out.")
         }
         if seen.contains(.delay), seen.contains(.notBefore) {
             throw conflict("delay", "not_before", "both say when the job may start")
         }
-        submission.document = document
-        return submission
     }
+
+    private static let onlyOfMaps: [SubmissionMember] = [.spread, .concurrency, .chunk, .onError]
 
     // MARK: Members
 
-    private mutating func readArguments(_ value: RawJSON) throws(SubmissionError) {
-        guard value.kind == .array || value.kind == .object else {
+    private func arguments(_ value: RawJSON) throws(SubmissionError) -> RawJSON {
+        switch value.kind {
+        case .array, .object: return value
+        case .string, .number, .bool, .null:
             throw wrong(
                 "args", "an array of positional or an object of named arguments", value)
         }
-        submission.work = .call(arguments: value)
     }
 
-    private mutating func readItems(_ value: RawJSON) throws(SubmissionError) {
-        guard value.kind == .array else { throw wrong("map", "an array of items", value) }
-        items = value
+    private func itemArray(_ value: RawJSON) throws(SubmissionError) -> RawJSON {
+        guard case .array = value.kind else { throw wrong("map", "an array of items", value) }
+        return value
     }
 
     private func concurrency(_ value: RawJSON) throws(SubmissionError) -> Int {
@@ -227,7 +199,7 @@ extension RetryPolicy {
     /// Reads a policy from its JSON object; members not given keep their defaults.
     package init(parsing value: RawJSON, at pointer: JSONPointer) throws(SubmissionError) {
         self.init()
-        guard value.kind == .object else {
+        guard case .object = value.kind else {
             throw SubmissionError(
                 .invalidMember, at: pointer,
                 "\"retry\" is an object such as {\"max_attempts\":3}, not \(excerpt(value)).")
@@ -287,63 +259,67 @@ extension TypedMembers {
     }
 
     func text(
-        _ value: RawJSON, _ name: String, _ bytes: ClosedRange<Int>,
+        _ value: RawJSON, _ name: @autoclosure () -> String, _ bytes: ClosedRange<Int>,
     ) throws(SubmissionError) -> String {
         guard let text = value.string, bytes.contains(text.utf8.count) else {
             throw wrong(
-                name, "a string of \(bytes.lowerBound) to \(bytes.upperBound) bytes", value)
+                name(), "a string of \(bytes.lowerBound) to \(bytes.upperBound) bytes", value)
         }
         return text
     }
 
-    func bool(_ value: RawJSON, _ name: String) throws(SubmissionError) -> Bool {
-        guard let bool = value.bool else { throw wrong(name, "true or false", value) }
+    func bool(
+        _ value: RawJSON, _ name: @autoclosure () -> String,
+    ) throws(SubmissionError) -> Bool {
+        guard let bool = value.bool else { throw wrong(name(), "true or false", value) }
         return bool
     }
 
     func integer(
-        _ value: RawJSON, _ name: String, _ range: ClosedRange<Int>,
+        _ value: RawJSON, _ name: @autoclosure () -> String, _ range: ClosedRange<Int>,
     ) throws(SubmissionError) -> Int {
         guard let number = value.int, range.contains(number) else {
             throw wrong(
-                name, "a whole number from \(range.lowerBound) to \(range.upperBound)", value)
+                name(), "a whole number from \(range.lowerBound) to \(range.upperBound)", value)
         }
         return number
     }
 
     func number(
-        _ value: RawJSON, _ name: String, _ range: ClosedRange<Double>,
+        _ value: RawJSON, _ name: @autoclosure () -> String, _ range: ClosedRange<Double>,
     ) throws(SubmissionError) -> Double {
         guard let number = value.double, range.contains(number) else {
             throw wrong(
-                name, "a number from \(range.lowerBound) to \(range.upperBound)", value)
+                name(), "a number from \(range.lowerBound) to \(range.upperBound)", value)
         }
         return number
     }
 
     /// Seconds up to about 30 years.
     func seconds(
-        _ value: RawJSON, _ name: String, atLeast least: Double,
+        _ value: RawJSON, _ name: @autoclosure () -> String, atLeast least: Double,
     ) throws(SubmissionError) -> Double {
         guard let number = value.double, number >= least, number <= 1_000_000_000 else {
-            throw wrong(name, "a number of seconds from \(least) to 1000000000", value)
+            throw wrong(name(), "a number of seconds from \(least) to 1000000000", value)
         }
         return number
     }
 
-    func time(_ value: RawJSON, _ name: String) throws(SubmissionError) -> Timestamp {
+    func time(
+        _ value: RawJSON, _ name: @autoclosure () -> String,
+    ) throws(SubmissionError) -> Timestamp {
         guard let time = value.string.flatMap(Timestamp.init) else {
-            throw wrong(name, "an RFC 3339 time such as \"2026-01-31T09:30:00Z\"", value)
+            throw wrong(name(), "an RFC 3339 time such as \"2026-01-31T09:30:00Z\"", value)
         }
         return time
     }
 
     func choice<Choice: RawRepresentable<String> & CaseIterable>(
-        _ value: RawJSON, _ name: String,
+        _ value: RawJSON, _ name: @autoclosure () -> String,
     ) throws(SubmissionError) -> Choice {
         guard let choice = value.string.flatMap(Choice.init(rawValue:)) else {
             let all = Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-            throw wrong(name, "one of \(all)", value)
+            throw wrong(name(), "one of \(all)", value)
         }
         return choice
     }

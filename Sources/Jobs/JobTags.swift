@@ -13,29 +13,36 @@ package enum JobTags {
     /// - Returns: them in their order.
     /// - Throws: what is wrong with the list or with the first tag that cannot be one.
     package static func read(
-        _ value: RawJSON, at pointer: JSONPointer,
+        _ value: RawJSON, at pointer: @autoclosure () -> JSONPointer,
     ) throws(SubmissionError) -> [String] {
-        let elements = value.elements()
-        guard value.kind == .array, elements.count <= most else {
-            throw SubmissionError(
-                .invalidMember, at: pointer,
+        func tooMany() -> SubmissionError {
+            SubmissionError(
+                .invalidMember, at: pointer(),
                 "\"tags\" must be an array of at most \(most) strings, not \(excerpt(value)).")
         }
+        guard case .array = value.kind else { throw tooMany() }
         var tags: [String] = []
-        for (index, element) in elements.enumerated() {
+        var index = 0
+        for element in value.rawElements {
+            guard index < most else { throw tooMany() }
             guard let tag = element.string, isTag(tag) else {
+                guard value.elementCount <= most else { throw tooMany() }
                 throw SubmissionError(
-                    .invalidMember, at: pointer.appending(index),
+                    .invalidMember, at: pointer().appending(index),
                     "A tag is a string of 1 to 100 bytes without control characters, not "
                         + "\(excerpt(element)).")
             }
             if !tags.contains(tag) { tags.append(tag) }
+            index += 1
         }
         return tags
     }
 
     /// SQLite's JSON functions take U+0000 for the end of a text.
     private static func isTag(_ text: String) -> Bool {
-        lengths.contains(text.utf8.count) && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
+        var text = text
+        return text.withUTF8 { bytes in
+            lengths.contains(bytes.count) && bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
+        }
     }
 }

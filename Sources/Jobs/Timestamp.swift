@@ -58,30 +58,44 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
 
     /// Writes the text to a buffer that has room for it.
     ///
-    /// Digits are put one by one, since each job that is shown has up to five times.
+    /// Digits are put two by two, since each job that is shown has up to five times.
     package func write(to buffer: UnsafeMutableBufferPointer<UInt8>) {
         let moment = min(max(microseconds, Self.first), Self.last)
         let (days, clock) = moment.floorDivided(by: 86_400_000_000)
         let date = CivilDate(daysSince1970: days)
-        let second = clock / 1_000_000
-        var place = 0
-        func put(_ value: Int64, digits: Int, then mark: UInt8) {
-            var rest = UInt32(truncatingIfNeeded: value)
-            for digit in (place..<place + digits).reversed() {
-                buffer[digit] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-                rest /= 10
-            }
-            buffer[place + digits] = mark
-            place += digits + 1
+        let (second, fraction) = clock.quotientAndRemainder(dividingBy: 1_000_000)
+        let room = UnsafeMutableRawBufferPointer(buffer)
+        let pairs = UnsafeRawPointer(Self.digitPairs.utf8Start)
+        func put(_ value: Int64, at place: Int) {
+            let pair = pairs.loadUnaligned(fromByteOffset: 2 * Int(value), as: UInt16.self)
+            room.storeBytes(of: pair, toByteOffset: place, as: UInt16.self)
         }
-        put(date.year, digits: 4, then: UInt8(ascii: "-"))
-        put(date.month, digits: 2, then: UInt8(ascii: "-"))
-        put(date.day, digits: 2, then: UInt8(ascii: "T"))
-        put(second / 3600, digits: 2, then: UInt8(ascii: ":"))
-        put(second / 60 % 60, digits: 2, then: UInt8(ascii: ":"))
-        put(second % 60, digits: 2, then: UInt8(ascii: "."))
-        put(clock % 1_000_000, digits: 6, then: UInt8(ascii: "Z"))
+        func put(_ mark: Unicode.Scalar, at place: Int) { buffer[place] = UInt8(ascii: mark) }
+        put(date.year / 100, at: 0)
+        put(date.year % 100, at: 2)
+        put("-", at: 4)
+        put(date.month, at: 5)
+        put("-", at: 7)
+        put(date.day, at: 8)
+        put("T", at: 10)
+        put(second / 3600, at: 11)
+        put(":", at: 13)
+        put(second / 60 % 60, at: 14)
+        put(":", at: 16)
+        put(second % 60, at: 17)
+        put(".", at: 19)
+        put(fraction / 10_000, at: 20)
+        put(fraction / 100 % 100, at: 22)
+        put(fraction % 100, at: 24)
+        put("Z", at: 26)
     }
+
+    /// The numbers from 0 to 99.
+    private static let digitPairs: StaticString = """
+        0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546\
+        4748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293\
+        949596979899
+        """
 
     /// The first and the last microsecond that RFC 3339 can write.
     private static let first: Int64 = -62_167_219_200_000_000

@@ -53,7 +53,7 @@ enum JobDocument {
     private static func writeTail(
         _ job: Job, to writer: inout JSONWriter, withAttempts: Bool,
     ) {
-        if let failure = job.failure {
+        if job.hasFailure, let failure = job.failure {
             writer.key("error")
             failure.write(to: &writer)
         }
@@ -77,12 +77,11 @@ enum JobDocument {
         var writer = JSONWriter(capacity: 512)
         writeHead(job, to: &writer)
         writer.key("result")
-        let end = writer.bytes.count
+        let end = writer.count
         writer.append(number: "0")  // in the place of the result, for the comma behind it
         writeTail(job, to: &writer, withAttempts: true)
-        return (
-            Array(writer.bytes[..<end]), Array(writer.line()[(end + 1)...])
-        )
+        let whole = writer.line()
+        return (Array(whole[..<end]), Array(whole[(end + 1)...]))
     }
 
     private static func time(_ name: StaticString, _ time: Timestamp?, _ writer: inout JSONWriter) {

@@ -35,7 +35,7 @@ extension JobRoutes {
 
     func blob(_ request: HTTPRequest) async throws -> HTTPResponse {
         let digest = try digest(request)
-        guard let reader = try await blobs.reader(of: digest) else { throw noBlob(request) }
+        guard let file = try await blobs.content(of: digest) else { throw noBlob(request) }
         return HTTPResponse(
             200,
             fields: [
@@ -43,10 +43,7 @@ extension JobRoutes {
                 ("Cache-Control", "private, max-age=31536000, immutable"),
                 ("Accept-Ranges", "bytes"),
             ],
-            .content(
-                HTTPContent(count: reader.count, pieceBytes: 256 << 10) { offset, count in
-                    try await reader.read(from: offset, count)[...]
-                }))
+            .content(HTTPContent(file)))
     }
 
     func deleteBlob(_ request: HTTPRequest) async throws -> HTTPResponse {

@@ -104,6 +104,6 @@ private final class ItemStream: Sendable {
             }
             writer.endObject()
         }
-        return writer.bytes.isEmpty ? [] : writer.line()
+        return writer.count == 0 ? [] : writer.line()
     }
 }

@@ -40,7 +40,7 @@ extension JobRoutes {
         case .succeeded:
             if let expires = job.expiresAt, expires < .now() { throw Problem.expired(id) }
             if job.isMap { return mapResult(of: job) }
-            guard let response = callResult(of: job) else { throw Problem.expired(id) }
+            guard let response = try await callResult(of: job) else { throw Problem.expired(id) }
             return response
         }
     }

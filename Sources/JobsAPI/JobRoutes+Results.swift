@@ -19,7 +19,7 @@ extension JobRoutes {
     }
 
     /// The answer with the result of a call that has succeeded; nil when it is gone.
-    func callResult(of job: Job) -> HTTPResponse? {
+    func callResult(of job: Job) async throws -> HTTPResponse? {
         guard let endedAt = job.endedAt,
             let size = job.result?.bytes.count ?? job.unreadResultBytes
         else { return nil }
@@ -31,6 +31,10 @@ extension JobRoutes {
         ]
         if let result = job.result, size <= Self.wholeBytes {
             response.body = .bytes(Array(result.bytes))
+        } else if job.isResultInFile {
+            let reader = queue.result(of: job.id, endedAt: endedAt, size: size, inFile: true)
+            guard let file = try await reader.file() else { return nil }
+            response.body = .content(HTTPContent(file))
         } else {
             response.body = .content(content(of: job, endedAt: endedAt, size: size))
         }
@@ -44,7 +48,7 @@ extension JobRoutes {
         // In a row the store walks through a large value to where a piece begins: the larger the
         // result, the fewer pieces.
         let pieceBytes =
-            job.isResultInFile ? Self.wholeBytes : min(max(size / 32, Self.wholeBytes), 1 << 20)
+            job.isResultInFile ? 128 << 10 : min(max(size / 32, Self.wholeBytes), 1 << 20)
         return HTTPContent(count: size, pieceBytes: pieceBytes) { offset, count in
             // Dropped, or run again, while it was read: the client sees an answer cut short.
             guard let piece = try await reader.read(from: offset, count) else {

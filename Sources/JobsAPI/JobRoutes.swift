@@ -108,7 +108,7 @@ package struct JobRoutes: Sendable {
     }
 
     /// The job of a submission that a request has brought.
-    func job(_ submission: JobSubmission, of request: HTTPRequest) throws -> Job {
+    func job(_ submission: consuming JobSubmission, of request: HTTPRequest) throws -> Job {
         var job = try queue.prepare(
             submission, idempotencyKey: try idempotencyKey(request),
             traceparent: request.traceparent)
@@ -144,7 +144,7 @@ package struct JobRoutes: Sendable {
 
     package func accepted(_ job: Job, status: Int) -> HTTPResponse {
         var response = document(of: job, status: status)
-        response.fields.append(("Location", "/v1/jobs/" + job.id.description))
+        response.fields.append(("Location", job.id.text(after: "/v1/jobs/")))
         return response
     }
 
@@ -217,7 +217,7 @@ package struct JobRoutes: Sendable {
     }
 
     func requireType(_ request: HTTPRequest, _ types: StaticString...) throws {
-        guard !types.contains(where: request.head.hasContentType) else { return }
+        for type in types where request.head.hasContentType(type) { return }
         let sent = request.head.field("content-type") ?? ""
         throw Problem(
             415, "wrong-content-type", "The Content-Type is not taken here",

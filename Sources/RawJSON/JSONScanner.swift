@@ -107,7 +107,9 @@ struct JSONScanner {
         } else {
             try scanDigits()
         }
-        if current == UInt8(ascii: ".") {
+        // Most are whole, and followed by a comma.
+        guard let next = current, next >= UInt8(ascii: ".") else { return }
+        if next == UInt8(ascii: ".") {
             position += 1
             try scanDigits()
         }
@@ -119,8 +121,9 @@ struct JSONScanner {
     }
 
     private mutating func scanDigits() throws(RawJSONError) {
-        guard let first = current, JSONText.isDigit(first) else { throw mistake(.badNumber) }
-        while position < bytes.count, JSONText.isDigit(bytes[position]) { position += 1 }
+        let end = JSONText.endOfDigits(bytes, from: position)
+        guard end > position else { throw mistake(.badNumber) }
+        position = end
     }
 
     // RFC 8259, section 7.
@@ -215,7 +218,7 @@ struct JSONWalker {
         var depth = 0
         while position < bytes.count {
             switch bytes[position] {
-            case UInt8(ascii: "\""): skipString()
+            case UInt8(ascii: "\""): position = JSONText.endOfString(bytes, from: position)
             case UInt8(ascii: "{"), UInt8(ascii: "["):
                 depth += 1
                 position += 1
@@ -229,20 +232,13 @@ struct JSONWalker {
                 position += 1
                 continue
             default:
+                // Of a scalar at the start its end is wanted, of those inside the bracket behind.
                 position += 1
+                if depth > 0 { position = JSONText.nextOfNesting(bytes, from: position) }
                 continue
             }
             if depth == 0 { return start..<position }
         }
         return start..<position
-    }
-
-    private mutating func skipString() {
-        position = JSONText.endOfPlain(bytes, from: position + 1)
-        while position < bytes.count, bytes[position] != UInt8(ascii: "\"") {
-            position += bytes[position] == UInt8(ascii: "\\") ? 2 : 1
-            position = JSONText.endOfPlain(bytes, from: position)
-        }
-        position += 1
     }
 }

@@ -44,7 +44,10 @@ package struct RawJSON: Sendable, Hashable {
 
     /// A whole number, without a text of its own.
     package init(_ number: UInt) {
-        bytes = [UInt8](capacity: 20) { $0.append(decimal: number) }[...]
+        bytes =
+            [UInt8](capacity: 20) { output in
+                JSONText.forEachDigit(of: number) { output.append($0) }
+            }[...]
     }
 
     package static let null = RawJSON(literal: "null")
@@ -66,12 +69,12 @@ package struct RawJSON: Sendable, Hashable {
 
     /// The text of a string; lone surrogates become U+FFFD; nil for other kinds.
     package var string: String? {
-        guard kind == .string else { return nil }
+        guard case .string = kind else { return nil }
         let body = bytes[bytes.startIndex + 1..<bytes.endIndex - 1]
-        guard body.contains(UInt8(ascii: "\\")) else {
-            return body.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
+        return body.withUnsafeBufferPointer { units in
+            units.contains(UInt8(ascii: "\\"))
+                ? JSONText.unescape(body) : String(decoding: units, as: UTF8.self)
         }
-        return JSONText.unescape(body)
     }
 
     /// The value of a number written as an integer that fits; nil for `1.0` and `1e2` too.
@@ -167,6 +170,9 @@ package struct RawJSON: Sendable, Hashable {
         elementRanges().map { RawJSON(trusted: bytes[$0]) }
     }
 
+    /// The elements of an array in order, one after the other; none if this is no array.
+    package var rawElements: RawElements { RawElements(of: self) }
+
     /// The members of an object in order, names unescaped; empty if this is none.
     package func members() -> [(name: String, value: RawJSON)] {
         rawMembers.map { ($0.string ?? "", $1) }
@@ -189,9 +195,33 @@ package struct RawJSON: Sendable, Hashable {
 
     /// The same value with no white space outside strings.
     package func compacted() -> RawJSON {
-        let body = bytes
-        let needs = body.withUnsafeBufferPointer { JSONText.hasBlankOutsideStrings($0) }
-        return needs ? RawJSON(trusted: JSONText.withoutBlanks(body)[...]) : self
+        bytes.withUnsafeBufferPointer { buffer in
+            guard JSONText.nextBlank(buffer, from: 0) < buffer.count else { return self }
+            return RawJSON(trusted: JSONText.withoutBlanks(buffer)[...])
+        }
+    }
+}
+
+/// Goes through the elements of an array.
+package struct RawElements: Sequence, IteratorProtocol {
+    private let bytes: ArraySlice<UInt8>
+    /// Where the walk has come to, from the start of `bytes`.
+    private var position = 1
+
+    fileprivate init(of array: RawJSON) {
+        bytes = array.kind == .array ? array.bytes : []
+    }
+
+    package mutating func next() -> RawJSON? {
+        let found = bytes.withUnsafeBufferPointer { buffer -> Range<Int>? in
+            var walker = JSONWalker(buffer)
+            walker.position = position
+            return walker.toNextMember() ? walker.value() : nil
+        }
+        guard let found else { return nil }
+        position = found.upperBound
+        let start = bytes.startIndex
+        return RawJSON(trusted: bytes[found.lowerBound + start..<found.upperBound + start])
     }
 }
 

@@ -41,20 +41,29 @@ final class PayloadFolder: Sendable {
 
     /// Writes texts to files of their own, which are on the disk when it returns.
     ///
+    /// - Parameters:
+    ///   - texts: with the files that they become.
+    ///   - isReadSoon: whether the kernel is to keep them in memory, too.
     /// - Throws: `full` when there is no room; then none is kept.
-    func keep(_ texts: [(file: PayloadFile, text: RawJSON)]) async throws(StoreError) {
+    func keep(
+        _ texts: [(file: PayloadFile, text: RawJSON)], isReadSoon: Bool,
+    ) async throws(StoreError) {
         let result: Result<Void, StoreError> = await withUnsafeContinuation { continuation in
             threads.execute {
                 continuation.resume(
-                    returning: Result { () throws(StoreError) in try self.write(texts) })
+                    returning: Result { () throws(StoreError) in
+                        try self.write(texts, isReadSoon: isReadSoon)
+                    })
             }
         }
         try result.get()
     }
 
-    private func write(_ texts: [(file: PayloadFile, text: RawJSON)]) throws(StoreError) {
+    private func write(
+        _ texts: [(file: PayloadFile, text: RawJSON)], isReadSoon: Bool,
+    ) throws(StoreError) {
         do throws(StoreError) {
-            for (file, text) in texts { try write(file, text.bytes) }
+            for (file, text) in texts { try write(file, text.bytes, isReadSoon: isReadSoon) }
             try Self.sync(files.path)
         } catch {
             for (file, _) in texts { unlink(files.place(of: file.name)) }
@@ -63,7 +72,9 @@ final class PayloadFolder: Sendable {
         for (file, _) in texts { bytesHeld.add(file.bytes, ordering: .relaxed) }
     }
 
-    private func write(_ file: PayloadFile, _ bytes: ArraySlice<UInt8>) throws(StoreError) {
+    private func write(
+        _ file: PayloadFile, _ bytes: ArraySlice<UInt8>, isReadSoon: Bool,
+    ) throws(StoreError) {
         let place = files.place(of: file.name)
         let fd = open(place, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard fd >= 0 else { throw StoreError(errno, "make \(place)") }
@@ -76,6 +87,8 @@ final class PayloadFolder: Sendable {
             rest = rest.dropFirst(count)
         }
         guard fdatasync(fd) == 0 else { throw StoreError(errno, "sync \(place)") }
+        // The pages take the next file then; it would else take ever new ones, up to all there are.
+        if !isReadSoon { posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) }
     }
 
     private static func sync(_ folder: String) throws(StoreError) {

@@ -109,7 +109,9 @@ extension SQLiteJobStore {
             files[job.id] = file
             texts.append((file, text))
         }
-        try await payloads.keep(texts)
+        // A result is fetched by its client; a submission is in memory until it runs or, with many
+        // before it, is not read for long.
+        try await payloads.keep(texts, isReadSoon: part == "result")
         return files
     }
 }

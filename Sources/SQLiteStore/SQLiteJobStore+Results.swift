@@ -1,6 +1,7 @@
 import GRDB
 import GRDBSQLite
 package import Jobs
+package import Threads
 
 /// A job's submission and result, which may be too large to be in memory for each of their readers.
 extension SQLiteJobStore {
@@ -50,24 +51,44 @@ extension SQLiteJobStore {
     ) async throws(StoreError) -> [UInt8]? {
         let files = payloads.files
         return try await read { database in
-            let statement = try RowStatement(
-                cached: """
-                    SELECT length(result), CASE typeof(result) WHEN 'text' THEN result END
-                    FROM jobs
-                    WHERE id = ? AND uuid_low = ? AND ended_at = ? AND result IS NOT NULL
-                    """, database)
-            let place = try statement.first(
-                { row in
-                    row.add(id.sequence)
-                    row.add(Int64(bitPattern: id.low))
-                    row.add(endedAt.microseconds)
-                }, { ($0.number(0), $0.optionalText(1)) })
-            guard let (size, file) = place else { return nil }
-            if let file { return try files.read(file, from: offset, maxBytes) }
-            let count = min(maxBytes, Int(size) - offset)
+            guard let place = try Self.resultPlace(id, endedAt, database) else { return nil }
+            if let file = place.file { return try files.read(file, from: offset, maxBytes) }
+            let count = min(maxBytes, place.size - offset)
             guard offset >= 0, count > 0 else { return [] }
             return try Self.part(offset, count, of: "result", ofRow: id.sequence, database)
         }
+    }
+
+    package func resultFile(
+        of id: JobID, endedAt: Timestamp,
+    ) async throws(StoreError) -> OpenFile? {
+        let (files, readers) = (payloads.files, readers)
+        return try await read { database in
+            guard let name = try Self.resultPlace(id, endedAt, database)?.file else { return nil }
+            do throws(FileError) {
+                return try OpenFile(files.place(of: name), on: readers)
+            } catch {
+                throw StoreError(error.code, error.doing)
+            }
+        }
+    }
+
+    /// The size of the value in a result's row, and the name of the file if that is what it is.
+    private static func resultPlace(
+        _ id: JobID, _ endedAt: Timestamp, _ database: Database,
+    ) throws -> (size: Int, file: String?)? {
+        try RowStatement(
+            cached: """
+                SELECT length(result), CASE typeof(result) WHEN 'text' THEN result END
+                FROM jobs
+                WHERE id = ? AND uuid_low = ? AND ended_at = ? AND result IS NOT NULL
+                """, database
+        ).first(
+            { row in
+                row.add(id.sequence)
+                row.add(Int64(bitPattern: id.low))
+                row.add(endedAt.microseconds)
+            }, { (Int($0.number(0)), $0.optionalText(1)) })
     }
 
     package func submission(

@@ -34,7 +34,7 @@ package final class SQLiteJobStore: JobStore {
     let path: String
     private let pool: DatabasePool
     private let lock: StoreLock
-    private let readers: ThreadExecutor
+    let readers: ThreadExecutor
     /// How far the results of expired jobs are known to be dropped.
     let droppedResults = Mutex(Timestamp(microseconds: 0))
     /// Up to which job the ended ones have lost their results to make room.

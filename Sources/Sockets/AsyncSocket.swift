@@ -266,6 +266,32 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         }
     }
 
+    /// Writes as much of a part of a file as fits, without waiting for room and without a copy.
+    ///
+    /// What is not in the page cache is waited for. Not with TLS.
+    ///
+    /// - Returns: the number of bytes taken, 0 when there is no room; nil when the file has no more.
+    package func sendNow(_ file: Int32, _ part: Range<Int>) throws(SocketError) -> Int? {
+        assert(loop.isCurrent && tls == nil)
+        if writeExpired {
+            writeExpired = false
+            throw .timedOut
+        }
+        while isWritable {
+            guard fd >= 0 else { throw .closed }
+            var offset = off_t(part.lowerBound)
+            let count = sendfile(fd, file, &offset, part.count)
+            if count >= 0 { return count == 0 ? nil : count }
+            switch errno {
+            case EAGAIN: try awaitRoom()
+            case EINTR: continue
+            default: throw .system("sendfile", errno)
+            }
+        }
+        guard fd >= 0 else { throw .closed }
+        return 0
+    }
+
     /// Notes that nothing can be written until the kernel says so.
     private func awaitRoom() throws(SocketError) {
         isWritable = false

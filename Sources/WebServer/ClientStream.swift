@@ -1,5 +1,6 @@
 import HTTPWire
 import Sockets
+import Threads
 
 /// The bytes of one client: what is read and written, by when, and how it ends.
 ///
@@ -62,6 +63,31 @@ final class ClientStream: @unchecked Sendable {
         return count
     }
 
+    /// The same to the end of `bytes`, at most `count` of them.
+    func receive(
+        upTo count: Int, into bytes: inout [UInt8],
+    ) async throws(SocketError) -> Int {
+        while true {
+            if let count = try receiveNow(upTo: min(count, 1 << 20), into: &bytes) { return count }
+            await socket.untilReadable()
+        }
+    }
+
+    private func receiveNow(
+        upTo most: Int, into bytes: inout [UInt8],
+    ) throws(SocketError) -> Int? {
+        var received: Int?
+        try bytes.append(addingCapacity: most) { room throws(SocketError) in
+            try room.withUnsafeMutableBufferPointer { buffer, used throws(SocketError) in
+                let free = UnsafeMutableBufferPointer(rebasing: buffer[used...].prefix(most))
+                received = try socket.readNow(into: UnsafeMutableRawBufferPointer(free))
+                used += received ?? 0
+            }
+        }
+        if let received { home.counters.add(.bytesReceived, received) }
+        return received
+    }
+
     /// The first `count` bytes of what was received.
     func received(_ count: Int) -> UnsafeBufferPointer<UInt8> {
         UnsafeRawBufferPointer(rebasing: home.scratch[..<count])
@@ -117,6 +143,39 @@ final class ClientStream: @unchecked Sendable {
             }
         }
     }
+
+    /// Sends everything and then a part of a file, which is in no memory of the server's.
+    ///
+    /// Adds to `sent` what has been sent of it. Not with TLS.
+    ///
+    /// - Throws: `HTTPContentError.endedEarly` when the file does not reach so far any more.
+    func write(_ file: OpenFile, _ part: Range<Int>, _ sent: inout Int) async throws {
+        try await flush()
+        defer { stopWriteClock() }
+        var rest = part
+        while !rest.isEmpty {
+            // The disk's time is not the client's; and others have their turn in between.
+            stopWriteClock()
+            var stretch = rest.prefix(Self.stretchBytes)
+            try await file.bringIn(stretch)
+            rest = rest.dropFirst(stretch.count)
+            while !stretch.isEmpty {
+                guard let count = try socket.sendNow(file.descriptor, stretch) else {
+                    throw HTTPContentError.endedEarly
+                }
+                home.counters.add(.bytesSent, count)
+                sent += count
+                stretch = stretch.dropFirst(count)
+                guard !stretch.isEmpty else { break }
+                if count > 0 || writeDeadline == .never { startWriteClock() }
+                await socket.untilWritable()
+            }
+            await Task.yield()
+        }
+    }
+
+    /// Bytes of a file that are in memory before they are sent.
+    private static let stretchBytes = 1 << 20
 
     /// Sends soon what is not sent, while a handler may take its time over the next answer.
     func flushSoon() {

@@ -56,9 +56,10 @@ final class HTTP1Body: @unchecked Sendable {
     /// All of the body.
     func collect() async throws -> [UInt8] {
         var body: [UInt8] = []
-        // What a client announces is believed as far as a read goes, not as far as the limit.
-        if case .bytes(let count) = rest { body.reserveCapacity(min(count, 256 << 10)) }
-        while try await more(into: &body) {}
+        while try await more(into: &body) {
+            guard case .bytes(let left) = rest else { continue }
+            body.makeRoom(for: left, atLeast: stream.home.scratch.count)
+        }
         return body
     }
 
@@ -105,6 +106,15 @@ final class HTTP1Body: @unchecked Sendable {
         try await sayContinue()
         stream.readDeadline = deadline
         defer { stream.readDeadline = .never }
+        if case .bytes(let left) = rest, body.capacity > body.count {
+            // Without a detour by the loop's scratch.
+            let count = try await stream.receive(
+                upTo: min(left, body.capacity - body.count), into: &body)
+            guard count > 0 else { throw HTTP1Connection.End.quietly }
+            received += count
+            rest = count == left ? .nothing : .bytes(left - count)
+            return
+        }
         let count = try await stream.receive()
         guard count > 0 else { throw HTTP1Connection.End.quietly }
         received += count

@@ -54,6 +54,9 @@ extension HTTP1Connection {
             begin(response, to: request, closing: closing)
             defer { home.answered(request, status: response.status, bytes: sent) }
             guard !isHead else { return }
+            if let file = content.file, !stream.socket.isSecure {
+                return try await stream.write(file, content.range, &sent)
+            }
             try await eachPiece(content.pieces) { piece in
                 try await stream.write(piece)
                 sent += piece.count

@@ -33,6 +33,9 @@ final class HTTP2Stream: HTTP2Source, @unchecked Sendable {
     /// Adds data; they are kept until the handler takes them, and the client's window with them if
     /// the handler takes the body as a stream.
     func add(_ bytes: UnsafeBufferPointer<UInt8>) {
+        if case .bytes(let count)? = request?.head.body, route?.takesBodyAsStream == false {
+            incoming.makeRoom(for: count - received, atLeast: bytes.count)
+        }
         received += bytes.count
         incoming.append(contentsOf: bytes)
         wakeBodyWaiter()

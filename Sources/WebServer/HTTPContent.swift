@@ -1,4 +1,5 @@
 import Synchronization
+package import Threads
 
 /// Content of a known length that is read piece by piece, so that no more of it than a piece is in
 /// memory for a client.
@@ -11,17 +12,28 @@ package struct HTTPContent: Sendable {
     let range: Range<Int>
     private let pieceBytes: Int
     private let read: Reader
+    /// What it is, if it is nothing but a file: the kernel may send that without a copy here.
+    let file: OpenFile?
+
+    package init(_ file: OpenFile) {
+        range = 0..<file.count
+        pieceBytes = 128 << 10
+        read = { offset, count in try await file.read(from: offset, count)[...] }
+        self.file = file
+    }
 
     package init(count: Int, pieceBytes: Int, read: @escaping Reader) {
         range = 0..<count
         self.pieceBytes = pieceBytes
         self.read = read
+        file = nil
     }
 
     private init(_ whole: HTTPContent, _ range: Range<Int>) {
         self.range = range
         pieceBytes = whole.pieceBytes
         read = whole.read
+        file = whole.file
     }
 
     /// The content between a few bytes before and behind it.

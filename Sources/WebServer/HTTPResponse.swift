@@ -5,7 +5,7 @@ package struct HTTPResponse: Sendable {
     package enum Body: Sendable {
         case bytes([UInt8])
         /// A known number of bytes that are read piece by piece.
-        case content(HTTPContent)
+        indirect case content(HTTPContent)
         /// Pieces until nil; each is asked for when the client has taken the one before. An error
         /// cuts the connection, so that the client sees that the answer is not whole.
         case stream(@Sendable () async throws -> [UInt8]?)

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import Threads
 
 @testable import Blobs
 
@@ -37,10 +38,10 @@ import Testing
     }
 
     private func read(_ digest: BlobDigest, in folder: BlobFolder) async throws -> [UInt8]? {
-        guard let reader = try await folder.reader(of: digest) else { return nil }
+        guard let file = try await folder.content(of: digest) else { return nil }
         var bytes: [UInt8] = []
-        while bytes.count < reader.count {
-            bytes += try await reader.read(from: bytes.count, 1 << 16)
+        while bytes.count < file.count {
+            bytes += try await file.read(from: bytes.count, 1 << 16)
         }
         return bytes
     }

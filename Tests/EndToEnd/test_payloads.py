@@ -199,6 +199,41 @@ class PayloadTests(ServiceTestCase):
         self.assertEqual(self.server.result(done), text)
         self.assertEqual(self.server.result(waiting), text + "y")
 
+    def test_a_result_that_is_being_fetched_stays_whole_when_its_job_goes(self):
+        self.serve()
+        # More than the kernel takes for a client that does not read.
+        text = random.randbytes(8 << 20).hex()
+        job = self.server.submit(function="echo", args=[text])
+        self.assertEqual(self.server.wait(job)["state"], "succeeded")
+        clients = []
+        for path in ("/v1/jobs/%s/result" % job, "/v1/jobs/" + job):
+            client = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+            self.addCleanup(client.close)
+            client.connect()
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            client.request("GET", path)
+            clients.append(client.getresponse())
+            self.assertEqual(clients[-1].status, 200)
+        first = clients[1].read(1 << 20)
+        self.assertEqual(self.server.call("DELETE", "/v1/jobs/" + job)[0], 204)
+        self.await_files(0)
+        self.assertTrue(clients[0].read() == b'"%s"' % text.encode())
+        self.assertEqual(json.loads(first + clients[1].read())["result"], text)
+        self.assertEqual(self.server.call("GET", "/v1/jobs/%s/result" % job)[0], 404)
+
+    def test_a_result_that_the_disk_alone_has_is_sent_as_any_other(self):
+        self.serve()
+        text = random.randbytes(4 << 20).hex()
+        job = self.server.submit(function="echo", args=[text])
+        self.assertEqual(self.server.wait(job)["state"], "succeeded")
+        self.await_files(2)
+        for name in os.listdir(self.data + "/payloads"):
+            file = os.open(self.data + "/payloads/" + name, os.O_RDONLY)
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(file)
+        self.assertTrue(self.server.call("GET", "/v1/jobs/%s/result" % job)[2]
+                        == b'"%s"' % text.encode())
+
     def test_a_missing_file_is_named_and_hurts_nobody_else(self):
         self.serve()
         jobs = [self.server.submit(function="echo", args=[str(n) * LARGE]) for n in range(2)]

@@ -1,5 +1,6 @@
 """Where the server listens: TLS, a Unix socket, IPv6, several addresses at once."""
 
+import json
 import os
 import signal
 import socket
@@ -107,6 +108,24 @@ class TLSTests(unittest.TestCase):
                 connection = connect(self.server, context)
                 self.assertEqual(connection.version(), name)
                 self.assertTrue(serves(connection))
+
+    def test_a_result_that_is_a_file_comes_whole_by_both_versions(self):
+        server = "https://localhost:%d" % self.server.port
+        text = os.urandom(1 << 20).hex()
+        curl = ["curl", "-sS", "--fail", "--cacert", place("authority.pem")]
+        job = json.loads(subprocess.run(
+            [*curl, "--json", "@-", server + "/v1/jobs"], check=True, capture_output=True,
+            input=json.dumps({"function": "echo", "args": [text]}).encode()).stdout)["id"]
+        path = server + "/v1/jobs/" + job
+        subprocess.run([*curl, path + "?wait=30"], check=True, capture_output=True)
+        for way in ("--http1.1", "--http2"):
+            for part in (None, "1048575-2000000"):
+                with self.subTest(way, part=part):
+                    got = subprocess.run(
+                        [*curl, way, *(["--range", part] if part else []), path + "/result"],
+                        check=True, capture_output=True).stdout
+                    whole = b'"%s"' % text.encode()
+                    self.assertTrue(got == (whole[1048575:2000001] if part else whole))
 
     def test_tls_before_1_2_is_refused(self):  # RFC 8996
         for version in ("-tls1", "-tls1_1"):

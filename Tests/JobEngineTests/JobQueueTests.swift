@@ -8,6 +8,7 @@ import Sockets
 import Synchronization
 import TestSupport
 import Testing
+import Threads
 
 /// A store whose disk is full for its first few writes of results, and whose queue may be read
 /// as it was a while ago.
@@ -79,6 +80,9 @@ private final class HinderedStore: JobStore {
         of id: JobID, endedAt: Timestamp, from offset: Int, maxBytes: Int,
     ) async throws(StoreError) -> [UInt8]? {
         try await inner.result(of: id, endedAt: endedAt, from: offset, maxBytes: maxBytes)
+    }
+    func resultFile(of id: JobID, endedAt: Timestamp) async throws(StoreError) -> OpenFile? {
+        try await inner.resultFile(of: id, endedAt: endedAt)
     }
     func submission(
         of id: JobID, from offset: Int, maxBytes: Int,

@@ -17,6 +17,21 @@ import Testing
         #expect("89ab".contains(characters[19]))
     }
 
+    @Test func `an id is written with each of the sixteen digits, and reads back`() {
+        func digits(_ word: UInt64) -> String {
+            let text = String(word, radix: 16)
+            return String(repeating: "0", count: 16 - text.count) + text
+        }
+        for shift in 0..<16 as Range<UInt64> {
+            let all: UInt64 = 0x0123_4567_89ab_cdef
+            let word = all << (4 * shift) | all >> (64 - 4 * shift)
+            let id = JobID(high: word & ~0xf000 | 0x7000, low: word & ~(3 << 62) | 2 << 62)
+            #expect(id.description.filter { $0 != "-" } == digits(id.high) + digits(id.low))
+            #expect(JobID(id.description) == id)
+            #expect(id.text(after: "/v1/jobs/") == "/v1/jobs/" + id.description)
+        }
+    }
+
     @Test(arguments: ["", "x", "00000000-0000-4000-8000-000000000000", "0000000000007000"])
     func `other texts are no ids`(text: String) { #expect(JobID(text) == nil) }
 }
@@ -30,6 +45,16 @@ import Testing
         let time = try #require(Timestamp(text))
         #expect(time.microseconds == microseconds)
         #expect(Timestamp(time.description) == time)
+    }
+
+    @Test func `every moment reads back as it was written`() {
+        // A prime number of microseconds, about nine days.
+        for moment in stride(
+            from: -62_167_219_200_000_000 as Int64, to: 253_402_300_800_000_000, by: 777_777_777_797
+        ) {
+            let time = Timestamp(microseconds: moment)
+            #expect(Timestamp(time.description) == time)
+        }
     }
 
     @Test func `a moment outside of the years that can be written is the nearest in them`() throws {
@@ -93,6 +118,31 @@ import Testing
         let error = #expect(throws: SubmissionError.self) { try parse(text) }
         #expect(error?.pointer.description == pointer)
         #expect(error?.kind == kind)
+    }
+
+    @Test func `each member is known by its name, with escapes too, and by no other`() throws {
+        let names = [
+            "function", "args", "map", "spread", "pool", "concurrency", "chunk", "queue",
+            "priority",
+            "delay", "timeout", "retry", "keep", "tags", "cpus", "unique", "cache", "on_error",
+            "not_before", "max_memory_bytes", "max_cpu_seconds", "max_output_bytes",
+        ]
+        for name in names {
+            let escaped = "\\u00" + String(name.utf8.first ?? 0, radix: 16) + name.dropFirst()
+            for sent in [name, escaped] {
+                // None may be an object, or this one is there twice: both show that it is known.
+                let error = #expect(throws: SubmissionError.self) {
+                    try parse("{\"\(sent)\":{},\"\(sent)\":{}}")
+                }
+                #expect(error?.kind == .invalidMember || error?.kind == .duplicateMember)
+                #expect(error?.pointer == JSONPointer().appending(name))
+            }
+            let others = [name + "x", String(name.dropLast()), name + "\\u0000", name.uppercased()]
+            for sent in others {
+                let error = #expect(throws: SubmissionError.self) { try parse("{\"\(sent)\":1}") }
+                #expect(error?.kind == .unknownMember)
+            }
+        }
     }
 
     @Test func `a misspelt member brings a hint`() {

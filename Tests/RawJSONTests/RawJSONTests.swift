@@ -69,6 +69,29 @@ import Testing
         }
     }
 
+    @Test func `in a long text, too, each byte is looked at`() throws {
+        let plain = [UInt8](repeating: UInt8(ascii: "x"), count: 180)
+        let quote = UInt8(ascii: "\"")
+        for place in plain.indices {
+            for byte: UInt8 in [0x00, 0x1f, 0x0a, 0x80, 0xff, quote, 0x5c] {
+                var text = plain
+                text[place] = byte
+                #expect(throws: RawJSONError.self) {
+                    try RawJSON(validating: [quote] + text + [quote])
+                }
+            }
+            for part in ["\u{4e2d}", "\\\"", "\u{7f}", "!#[]~"] {
+                var text = plain
+                text.replaceSubrange(place...place, with: part.utf8)
+                let string = [quote] + text + [quote]
+                let list = Array("[1,".utf8) + string + Array(", 2]".utf8)
+                let json = try RawJSON(validating: list)
+                #expect(json.elements().map { Array($0.bytes) }[1] == string)
+                #expect(json.compacted().bytes.count == list.count - 1)
+            }
+        }
+    }
+
     @Test func `a number is the double that is nearest to its text`() throws {
         var texts = ["0", "0.0", "30.0", "0.1", "123456789012345", "0.12345678901234", "-1.5"]
         texts += [
@@ -82,6 +105,46 @@ import Testing
         }
         for text in texts {
             #expect(RawJSON(trusted: Array(text.utf8)[...]).double == Double(text), "\(text)")
+        }
+    }
+
+    @Test func `what ends a number is found behind as many digits as there may be`() throws {
+        let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+        for count in 1..<20 {
+            let number = Array("[-".utf8) + [UInt8](repeating: UInt8(ascii: "7"), count: count)
+            for byte in UInt8.min ... .max where !digits.contains(byte) {
+                let text = number + [byte] + Array("0        ]".utf8)
+                if ",.eE".utf8.contains(byte) {
+                    #expect(try RawJSON(validating: text).bytes.count == text.count)
+                    continue
+                }
+                let mistake =
+                    switch byte {
+                    case UInt8(ascii: "]"):
+                        RawJSONError(offset: number.count + 1, reason: .trailingBytes)
+                    case 0x09, 0x0a, 0x0d, 0x20:
+                        RawJSONError(offset: number.count + 1, reason: .unexpectedByte)
+                    default: RawJSONError(offset: number.count, reason: .unexpectedByte)
+                    }
+                #expect(throws: mistake) { try RawJSON(validating: text) }
+            }
+        }
+    }
+
+    @Test func `an element ends with its own bracket wherever that stands`() throws {
+        let insides = [
+            "", "1", "-12.5e+10,true", "\"]}[{\"", "\"\\\"]\"", "[[],{}]",
+            "{\"a]\":[{\"b\":\"}\"}]}",
+            "\"YyZz_\u{7f}\",null",
+        ]
+        for width in 0..<18 {
+            let blanks = String(repeating: " ", count: width)
+            for inside in insides {
+                let values = ["[\(blanks)\(inside)\(blanks)]", "{\"k\":[\(inside)]\(blanks)}", "7"]
+                let text = "[" + values.joined(separator: "," + blanks) + blanks + "]"
+                let json = try RawJSON(validating: Array(text.utf8))
+                #expect(json.elements().map { String(decoding: $0.bytes, as: UTF8.self) } == values)
+            }
         }
     }
 
@@ -114,6 +177,21 @@ import Testing
         #expect(String(decoding: json.compacted().bytes, as: UTF8.self) == "{\"a b\":[1,2]}")
     }
 
+    @Test func `blanks go from wherever they stand, and none from strings`() throws {
+        let parts = ["[", "\"a b\\\" c\"", ",", "{", "\"x\"", ":", "-1.5e3", "}", ",", "true", "]"]
+        for width in 0..<10 {
+            for blank in [" ", "\n", "\r\n", "\t"] {
+                for place in 0...parts.count {
+                    var spread = parts
+                    spread.insert(String(repeating: blank, count: width), at: place)
+                    let json = try RawJSON(validating: Array(spread.joined().utf8))
+                    let kept = String(decoding: json.compacted().bytes, as: UTF8.self)
+                    #expect(kept == parts.joined())
+                }
+            }
+        }
+    }
+
     @Test func `what the writer makes is valid and reads back`() throws {
         var writer = JSONWriter()
         writer.beginObject()
@@ -125,5 +203,31 @@ import Testing
         #expect(json.member("text")?.string == "a\"\\\n\u{1}é")
         #expect(json.member("number")?.int == 3)
         #expect(json.member("list")?.elements().compactMap(\.string) == ["x", "y"])
+    }
+
+    @Test func `the writer's room grows with what is written, from none`() throws {
+        let long = String(repeating: "x\"", count: 1000)
+        for capacity in [0, 1, 7, 300] {
+            var writer = JSONWriter(capacity: capacity)
+            writer.beginObject()
+            writer.member("least", Int.min)
+            writer.member("most", Int.max)
+            writer.member("plain", plain: 3) { _ = $0.initialize(fromContentsOf: "abc".utf8) }
+            writer.member("long", long)
+            writer.member("raw", try RawJSON(validating: Array("[1,{}]".utf8)))
+            writer.key(named: "a\nb")
+            writer.append(raw: [0x31, 0x32].lazy.map { $0 as UInt8 })
+            writer.member("half", 0.5)
+            writer.member("none", Double.nan)
+            writer.endObject()
+            writer.beginLine()
+            writer.value(true)
+            let text =
+                "{\"least\":-9223372036854775808,\"most\":9223372036854775807,"
+                + "\"plain\":\"abc\",\"long\":\"\(String(repeating: "x\\\"", count: 1000))\","
+                + "\"raw\":[1,{}],\"a\\nb\":12,\"half\":0.5,\"none\":null}\ntrue\n"
+            #expect(writer.count == text.utf8.count - 1)
+            #expect(String(decoding: writer.line(), as: UTF8.self) == text)
+        }
     }
 }

@@ -5,6 +5,7 @@ import Jobs
 import RawJSON
 import SQLiteStore
 import Testing
+import Threads
 
 /// What is too large for the database lies in files beside it, which come and go with their jobs.
 @Suite struct PayloadTests {
@@ -191,6 +192,29 @@ import Testing
             store.close()
             #expect(try files(folder).count < taken.count - 5)
             #expect(try StoreDoctor.examine(folder).findings.isEmpty)
+        }
+    }
+
+    @Test func `a result is a file that stays readable when it is removed`() async throws {
+        try await withFolder { folder in
+            let store = try open(folder)
+            let (job, small) = (try largeJob(), try make.job())
+            _ = try await store.insert([job, small])
+            try await end(job, in: store, with: large)
+            try await end(small, in: store, with: "1")
+            let file = try #require(
+                try await store.resultFile(of: job.id, endedAt: make.start))
+            #expect(file.count == large.utf8.count)
+            let other = make.start.adding(seconds: 1)
+            #expect(try await store.resultFile(of: job.id, endedAt: other) == nil)
+            #expect(try await store.resultFile(of: small.id, endedAt: make.start) == nil)
+            #expect(try await store.delete(job.id))
+            #expect(try await store.resultFile(of: job.id, endedAt: make.start) == nil)
+            try await file.bringIn(0..<file.count)
+            let read = try await file.read(from: 0, file.count)
+            #expect(read.elementsEqual(large.utf8))
+            #expect(try await file.read(from: file.count, 9).isEmpty)
+            store.close()
         }
     }
 

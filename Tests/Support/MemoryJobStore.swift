@@ -1,6 +1,7 @@
 package import Jobs
 import RawJSON
 import Synchronization
+package import Threads
 
 /// Jobs in memory, for tests: what `SQLiteJobStore` promises, but nothing survives the process.
 package final class MemoryJobStore: JobStore {
@@ -266,6 +267,10 @@ package final class MemoryJobStore: JobStore {
         guard let job, job.endedAt == endedAt, let result = job.result else { return nil }
         return Array(result.bytes.dropFirst(offset).prefix(maxBytes))
     }
+
+    package func resultFile(
+        of id: JobID, endedAt: Timestamp,
+    ) async throws(StoreError) -> OpenFile? { nil }
 
     package func submission(
         of id: JobID, from offset: Int, maxBytes: Int,

@@ -33,6 +33,23 @@ import WebServer
         await server.stop()
     }
 
+    @Test(arguments: [65_535, 65_537, 1 << 20, 5_000_001])
+    func `a large body comes whole, and not what follows it`(size: Int) async throws {
+        let server = try ServerUnderTest([Self.a, Self.echo])
+        let body = String(decoding: (0..<size).map { UInt8(0x21 + $0 % 89) }, as: UTF8.self)
+        let text = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: \(size)\r\n\r\n" + body + last
+        for first in [10, 100, 60_000] {
+            let client = RawClient(port: server.port)
+            client.send(String(text.prefix(first)))
+            let answers = client.exchange(String(text.dropFirst(first)))
+            let parts = answers.split(separator: "\r\n\r\n", maxSplits: 1)
+            #expect(parts.last?.hasPrefix(body) == true)
+            #expect(parts.last?.dropFirst(size).hasPrefix("HTTP/1.1 200") == true)
+            #expect(answers.hasSuffix("\r\n\r\na"))
+        }
+        await server.stop()
+    }
+
     @Test func `a quick answer and one that is waited for are the same to the client`()
         async throws
     {

@@ -85,6 +85,13 @@ void clinux_name_thread(const char *name);
 /// that, which it would give back and fetch again every dozen jobs.
 void clinux_tune_allocator(void);
 
+/// Whether a part of a file is in the page cache. False where the kernel cannot tell (before Linux 6.5).
+bool clinux_is_cached(int fd, int64_t offset, int64_t bytes);
+
+/// Asks for large pages where memory will be filled: one fault for 2 MiB in place of 512. Where the system is
+/// set to give none, nothing changes.
+void clinux_prefer_huge_pages(void *start, size_t bytes);
+
 /// Unmaps the pages of the program's and its libraries' files that cannot be written to; those that are still
 /// needed come back from the page cache when they are next touched.
 void clinux_drop_code_pages(void);
