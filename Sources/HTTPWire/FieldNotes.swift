@@ -3,6 +3,9 @@ struct FieldNotes {
     /// How many they are.
     private(set) var count = 0
     private(set) var nameMarks: UInt64 = 0
+    /// Where the value of `Content-Type` stands in the head; nil when it was not sent, empty when it
+    /// was sent twice.
+    private(set) var contentType: Range<Int>?
     private var hosts = 0
     private var isHostValid = true
     private var lengths = 0
@@ -26,7 +29,9 @@ struct FieldNotes {
     }
 
     /// Reads one line without its CRLF, in which there is no other control character than tabs.
-    mutating func readField(_ line: Span<UInt8>) throws(HTTPRefusal) {
+    ///
+    /// It stands at `place` in its head.
+    mutating func readField(_ line: Span<UInt8>, at place: Int) throws(HTTPRefusal) {
         var colon = 0
         while colon < line.count, line[colon].isToken { colon += 1 }
         // Section 5.1: no white space before the colon; 5.2: no folded lines, which begin with it.
@@ -35,8 +40,12 @@ struct FieldNotes {
         }
         count += 1
         nameMarks |= RequestHead.mark(line[0], colon)
-        note(
-            line.extracting(..<colon), line.extracting(line.trimmed(colon + 1..<line.count)))
+        let (name, value) = (line.extracting(..<colon), line.trimmed(colon + 1..<line.count))
+        note(name, line.extracting(value))
+        if name.equalsIgnoringCase("content-type") {
+            let isFirst = contentType == nil
+            contentType = isFirst ? place + value.lowerBound..<place + value.upperBound : 0..<0
+        }
     }
 
     private mutating func note(_ name: Span<UInt8>, _ value: Span<UInt8>) {

@@ -90,7 +90,7 @@ package struct HTTP1Parser: Sendable {
     /// Reads one line, of which the CRLF has been taken.
     private func read(_ line: Span<UInt8>, _ progress: inout Progress) throws(HTTPRefusal) {
         if progress.requestLine != nil {
-            try progress.notes.readField(line)
+            try progress.notes.readField(line, at: progress.lineStart - progress.first)
             if progress.notes.count > limits.fields {
                 throw HTTPRefusal(431, "More than \(limits.fields) header fields.")
             }
@@ -136,6 +136,7 @@ package struct HTTP1Parser: Sendable {
             bytes: bytes.withUnsafeBufferPointer { Array($0) }, method: line.methodKind,
             version: line.version, pathRange: line.path, queryRange: line.query,
             methodRange: line.method, fieldsStart: line.count + 2, nameMarks: notes.nameMarks,
+            contentType: notes.contentType,
             body: try notes.bodyLength(line.version, limit: limits.bodyBytes),
             keepsAlive: notes.keepsAlive(line.version),
             expectation: try notes.expectation(line.version),

@@ -13,6 +13,8 @@ package struct RequestHead: Sendable {
     let fieldsStart: Int
     /// The marks of all names, so that most questions for a field that was not sent end at once.
     let nameMarks: UInt64
+    /// Where the value of `Content-Type` stands in `bytes`; empty when it was sent twice.
+    let contentType: Range<Int>?
     package let body: BodyLength
     /// Whether the connection may serve another request (RFC 9112, section 9.3).
     package let keepsAlive: Bool
@@ -27,7 +29,8 @@ package struct RequestHead: Sendable {
     package static func unreadable(_ version: Version) -> RequestHead {
         RequestHead(
             bytes: Array("\r\n".utf8), method: .other, version: version, pathRange: 0..<0,
-            queryRange: 0..<0, methodRange: 0..<0, fieldsStart: 0, nameMarks: 0, body: .none,
+            queryRange: 0..<0, methodRange: 0..<0, fieldsStart: 0, nameMarks: 0, contentType: nil,
+            body: .none,
             keepsAlive: false, expectation: .nothing, upgradesToHTTP2: false)
     }
 
@@ -82,16 +85,13 @@ package struct RequestHead: Sendable {
     /// Whether the `Content-Type` was sent once and names this media type, which is to be given in
     /// lower case; its parameters do not matter.
     package func hasContentType(_ type: StaticString) -> Bool {
-        guard nameMarks & Self.mark("content-type") != 0 else { return false }
-        var isType: Bool?
-        forEachField { name, value in
-            guard name.equalsIgnoringCase("content-type") else { return }
-            let end = min(
-                value.index(of: UInt8(ascii: ";"), from: 0),
-                value.index(of: UInt8(ascii: " "), from: 0))
-            isType = isType == nil && value.extracting(first: end).equalsIgnoringCase(type)
+        guard let contentType else { return false }
+        let value = bytes.span.extracting(contentType)
+        let count = type.utf8CodeUnitCount
+        guard value.count >= count, value.extracting(first: count).equalsIgnoringCase(type) else {
+            return false
         }
-        return isType == true
+        return value.count == count || value[count] == UInt8(ascii: ";") || value[count].isBlank
     }
 
     /// Names in lower case, in the order of sending.

@@ -158,6 +158,21 @@ import Testing
         #expect(head.keepsAlive == keepsAlive)
     }
 
+    @Test(arguments: [
+        ("Content-Type: text/a", true), ("content-TYPE:\tText/A \t", true),
+        ("X: 1\r\nContent-Type: text/a;charset=b", true), ("Content-Type: text/a ;b=c", true),
+        ("Content-Type: text/ab", false), ("Content-Type: text/", false),
+        ("Content-Type:", false), ("X: text/a", false), ("Content-Typ: text/a", false),
+        ("Content-Type: text/a\r\nContent-Type: text/a", false),
+    ])
+    func `the content's type is known if it was sent once`(field: String, isKnown: Bool) throws {
+        for first in ["", "\r\n"] {
+            let text = "\(first)POST / HTTP/1.1\r\nHost: a\r\n\(field)\r\n\r\n"
+            let head = try #require(try parse(text)).head
+            #expect(head.hasContentType("text/a") == isKnown)
+        }
+    }
+
     @Test func `fields are found by name, joined and trimmed`() throws {
         let text =
             "GET / HTTP/1.1\r\nHost: a\r\nX-One:  1 \t\r\nx-ONE: 2\r\nEmpty:\r\nExpect: 100-Continue\r\n\r\n"
