@@ -90,9 +90,7 @@ class DescriptorTests(unittest.TestCase):
             busy = crowd.open.pop(0)
             self.addCleanup(busy.close)
             busy.sendall(ASK[:9])
-            deadline = time.monotonic() + 10
-            while server.call("GET", "/metrics")[2].find(b"_connections 22\n") < 0:
-                self.assertLess(time.monotonic(), deadline)
+            server.accepted(20)
             # Not one more than there are.
             highest = max(map(int, os.listdir("/proc/%d/fd" % server.pid)))
             resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (highest + 1, 1000))
