@@ -10,7 +10,6 @@ import unittest
 
 from frames import Peer, block, headers
 from service import Service
-from wire import read_answers
 
 ASK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -133,7 +132,7 @@ class DescriptorTests(unittest.TestCase):
             held = Crowd(self, server, "127.0.0.9", 10)
             for client in held.open:  # none of them idle
                 client.sendall(ASK + ASK[:9])
-                self.assertEqual(read_answers(client.recv(9999))[0].status, 200)
+                self.assertTrue(client.recv(9999).startswith(b"HTTP/1.1 200"))
             highest = max(map(int, os.listdir("/proc/%d/fd" % server.pid)))
             resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (highest + 1, 1000))
             crowd = Crowd(self, server, "127.0.0.10", 100)
@@ -146,7 +145,8 @@ class DescriptorTests(unittest.TestCase):
             self.assertLess(server.cpu_seconds() - began, 0.3, "it spins")
             for client in held.open:
                 client.sendall(ASK[9:])
-                self.assertEqual(read_answers(client.recv(9999))[0].status, 200)
+                answer = client.recv(9999)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 200"), answer)
             crowd.close()
             held.close()
             self.assertTrue(server.is_well(10))
