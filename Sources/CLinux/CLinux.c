@@ -42,6 +42,28 @@ static int limit(__rlimit_resource_t kind, int64_t value) {
     return setrlimit(kind, &now);
 }
 
+// The bound of descriptors that the process began with; what it starts gets that again.
+static struct rlimit first_open_files;
+static bool has_raised_open_files;
+
+int64_t clinux_raise_open_files(void) {
+    struct rlimit now;
+    if (getrlimit(RLIMIT_NOFILE, &now) != 0) return 1024;
+    if (now.rlim_cur < now.rlim_max) {
+        struct rlimit raised = {now.rlim_max, now.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+            first_open_files = now;
+            has_raised_open_files = true;
+            now = raised;
+        }
+    }
+    return now.rlim_cur > INT64_MAX ? INT64_MAX : (int64_t)now.rlim_cur;
+}
+
+static int restore_open_files(void) {
+    return has_raised_open_files ? setrlimit(RLIMIT_NOFILE, &first_open_files) : 0;
+}
+
 // A start as its child sees it, in the parent's memory.
 struct start {
     const struct clinux_spawn *spawn;
@@ -77,7 +99,7 @@ static void child(struct start *start) {
     close_from(wanted[3] >= 0 ? 4 : 3);
     if (s->directory && chdir(s->directory) != 0) goto fail;
 
-    if (limit(RLIMIT_DATA, s->memory_bytes) || limit(RLIMIT_NOFILE, s->open_files) ||
+    if (restore_open_files() || limit(RLIMIT_DATA, s->memory_bytes) || limit(RLIMIT_NOFILE, s->open_files) ||
         limit(RLIMIT_NPROC, s->processes)) goto fail;
     // A second more for the hard limit, whose SIGKILL would not tell what it was for.
     struct rlimit cpu = {(rlim_t)s->cpu_seconds, (rlim_t)s->cpu_seconds + 1};
@@ -233,9 +255,10 @@ int clinux_unix_listener(const char *path) {
     close(fd);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
-    // For the server's user and group: changing the mode after bind would leave a moment between.
-    if (fchmod(fd, 0660) != 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 4096) != 0) {
+    // For the server's user and group. The socket's own mode bounds that of its path, less the umask, so that
+    // there is no moment in which it is everybody's; what the umask took from the group is given back.
+    if (fchmod(fd, 0660) != 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        chmod(path, 0660) != 0 || listen(fd, 4096) != 0) {
         int failure = errno;
         close(fd);
         return -failure;

@@ -1,6 +1,7 @@
 import JobEngine
 import Pools
 import Sockets
+import WebServer
 
 /// How a server is set up; `ServerSettings` says how each field is set.
 struct Configuration {
@@ -42,6 +43,8 @@ struct Configuration {
     var tlsClientAuthorities: String?
     /// Proxies whose word on the client's address is taken.
     var trustedProxies: [AddressRange] = []
+    /// The field by which they say it.
+    var forwardedHeader = ForwardedHeader.xForwardedFor
     /// File for a line a response, `-` for the standard error; nil for none.
     var accessLog: String?
     var logFormat = LogFormat.text

@@ -8,7 +8,7 @@ extension HTTPServerConfiguration {
     /// The HTTP server's settings as the program's say; `RequestGate` says who is let in.
     init(
         _ configuration: Configuration, tls: TLSContext?, tracer: Tracer?, openPaths: Set<String>,
-        workerToken: String?,
+        workerToken: String?, descriptors: DescriptorBudget,
     ) throws {
         self.init { status, detail in
             var problem = Problem(status, "http-\(status)", HTTPStatus.reason(status), detail)
@@ -18,14 +18,18 @@ extension HTTPServerConfiguration {
         self.tls = tls
         self.tracer = tracer
         trustedProxies = configuration.trustedProxies
+        forwardedHeader = configuration.forwardedHeader
         if let path = configuration.accessLog {
-            guard let log = AccessLog(path: path) else {
-                throw Refusal(description: "cannot write --access-log \(path)")
+            do throws(SocketError) {
+                accessLog = try AccessLog(path: path)
+            } catch {
+                throw Refusal(description: "cannot write --access-log: \(error)")
             }
-            accessLog = log
         }
-        connections = configuration.http.connections
-        connectionsPerAddress = configuration.http.connectionsPerAddress
+        var bounds = configuration.http
+        bounds.connections = min(bounds.connections, descriptors.connections)
+        connections = bounds.connections
+        connectionsPerAddress = bounds.connectionsPerAddress
         limits.bodyBytes = configuration.http.bodyBytes
         idleTimeout = .seconds(configuration.http.idleSeconds)
         headTimeout = .seconds(configuration.http.headSeconds)

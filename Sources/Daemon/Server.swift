@@ -33,6 +33,7 @@ struct Server {
     private let web: WebClient
     private let exporter: SpanExporter?
     private let runtimes: Runtimes
+    private let descriptors: DescriptorBudget
 
     /// Builds what runs jobs; blocks.
     ///
@@ -44,6 +45,8 @@ struct Server {
         let logger = configuration.logFormat.logger
         self.logger = logger
         for warning in warnings { logger.warning("\(warning)") }
+        descriptors = DescriptorBudget(configuration)
+        descriptors.note(configuration, logger)
         store = try Self.openStore(configuration, logger)
         blobs = try BlobFolder(
             at: configuration.blobs, mostBytes: configuration.maxBlobBytes)
@@ -102,7 +105,7 @@ struct Server {
                     + dashboard.routes),
             configuration: HTTPServerConfiguration(
                 configuration, tls: tls, tracer: exporter?.tracer, openPaths: dashboard.paths,
-                workerToken: workerToken))
+                workerToken: workerToken, descriptors: descriptors))
         watch.look(at: server)
         // Calls may submit jobs: they know where before the first of them runs.
         await runtimes.announce(server.addresses, isSecure: tls != nil, token: workerToken)
@@ -125,7 +128,10 @@ struct Server {
         }
 
         let grace = StopGrace()
-        await Self.firstSignal(on: engineLoop, onSecond: grace.hurry) { Self.reload(tls, logger) }
+        await Self.firstSignal(on: engineLoop, onSecond: grace.hurry) {
+            Self.reload(tls, logger)
+            Self.reopen(server.accessLog, logger)
+        }
         logger.notice("stopping")
         grace.begin(seconds: configuration.drainSeconds)
         care.cancel()
@@ -173,6 +179,18 @@ struct Server {
             logger.notice("the certificate was loaded anew")
         } catch {
             logger.error("the certificate stays as it was", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Goes on in a new file, where the old one has been moved away.
+    private static func reopen(_ log: AccessLog?, _ logger: Logger) {
+        log?.reopen { error in
+            if let error {
+                logger.error(
+                    "the access log stays in its old file", metadata: ["error": "\(error)"])
+            } else {
+                logger.notice("the access log was opened anew")
+            }
         }
     }
 

@@ -122,19 +122,22 @@ enum HTTPServerSettings: SettingTable {
             }, show: \.self),
         .list(
             "trusted-proxy", \.trustedProxies, unit: "address",
-            "Address or network of a proxy whose Forwarded fields are believed. Repeatable.",
+            "Address or network of a proxy whose word on who sent a request is believed. Repeatable.",
             read: { text throws(SettingError) in
                 guard let range = AddressRange(text) else {
                     throw SettingError("takes an address or network, not \"\(text)\"")
                 }
                 return range
             }, show: \.description),
+        .choice(
+            "forwarded-header", \.forwardedHeader,
+            "The field of such a proxy that is believed; it must set or clear it itself."),
         .optional(
             "access-log", \.accessLog, unit: "file",
-            "Gets a line of JSON a response; - for stderr.", shape: .path),
+            "Gets a line of JSON a response; - for stderr. Opened anew on SIGHUP.", shape: .path),
         .count(
             "max-connections", \.http.connections, 1...Int.max, unit: "connections",
-            "At once; past it they wait."),
+            "At once, fewer where descriptors are short; past it the longest idle makes room."),
         .count(
             "max-connections-per-address", \.http.connectionsPerAddress, 1...Int.max,
             unit: "connections", "At once of one address; past it they are closed.",

@@ -123,6 +123,10 @@ extension JobRoutes {
         for (name, counter) in Self.limits {
             text.value("martlet_http_limits_total", [("limit", name)], statistics[counter])
         }
+        text.single(
+            "martlet_access_log_dropped_total", .counter,
+            "Lines of the access log lost for want of room, or refused by its file.",
+            statistics.droppedLogLines)
     }
 
     private static let limits: [(String, HTTPServerStatistics.Counter)] = [
@@ -132,6 +136,7 @@ extension JobRoutes {
         ("head", .limitHead), ("body", .limitBody), ("malformed", .malformed),
         ("head_time", .limitHeadTime), ("body_rate", .limitBodyRate),
         ("body_time", .limitBodyTime), ("idle_time", .limitIdleTime),
+        ("idle_for_room", .idleForRoom),
         ("write_time", .limitWriteTime), ("held_bytes", .limitHeldBytes),
         ("pipelined_bytes", .limitPipelinedBytes), ("streams", .limitStreams),
         ("coders", .limitCoders), ("http2_error", .http2Errors),

@@ -21,11 +21,19 @@ struct CommandLane: Sendable {
     /// In bytes; a command that writes more is killed.
     static let outputLimit = 64 << 20
 
-    /// Runs one call, which takes a number of `slots` of this lane's; `started` is told the process
-    /// id, so that the process can be killed.
+    /// A process that has been started, with our ends of its pipes.
+    private struct Started {
+        let pid: pid_t
+        let input: Int32
+        let output: Int32
+        let error: Int32
+    }
+
+    /// Runs one call, which takes a number of `slots` of this lane's, as `process`, by which it can
+    /// be killed.
     func run(
         _ path: String, _ arguments: RawJSON, of call: Call, slots: Int, home: ServerHome?,
-        started: @escaping @Sendable (pid_t) -> Void,
+        as process: CommandProcess,
     ) async -> Result<RawJSON, Failure> {
         var environment = inheritedEnvironment()
         home?.add(to: &environment)
@@ -37,45 +45,60 @@ struct CommandLane: Sendable {
         launch.sandbox = sandbox
         // It costs as much as the start of a small program, or more, where clone3 is not to be had.
         if limits.memoryBytes != nil || rules.processes != nil { launch.cgroups = cgroups }
-        var input: [Int32] = [-1, -1]
-        var output: [Int32] = [-1, -1]
-        var errors: [Int32] = [-1, -1]
-        guard clinux_pipe(&input) == 0, clinux_pipe(&output) == 0, clinux_pipe(&errors) == 0 else {
-            let why = String(cString: strerror(errno))
-            for end in input + output + errors where end >= 0 { close(end) }
-            return .failure(Failure(.unavailable, type: "SystemError", message: why))
+        var start = await start(launch)
+        // Others give descriptors and processes back: the call waits for that, as it would for a slot.
+        while case .failure(let error) = start, error.isShortage, !process.isEnding {
+            // One that is cancelled does not wait; then the process is to end.
+            try? await Task.sleep(for: .milliseconds(200))
+            start = await self.start(launch)
         }
-        let start = launch
-        let (stdin, stdout, stderr) = (input, output, errors)
-        let pid: pid_t = await withUnsafeContinuation { continuation in
-            spawner.execute {
-                let pid = spawnProcess(
-                    start, input: stdin[0], output: stdout[1], error: stderr[1], channel: -1,
-                    in: children)
-                for end in [stdin[0], stdout[1], stderr[1]] { close(end) }
-                continuation.resume(returning: pid)
-            }
+        let started: Started
+        do throws(SocketError) {
+            started = try start.get()
+        } catch {
+            return .failure(Failure(.unavailable, type: "SystemError", message: "\(error)"))
         }
-        guard pid > 0 else {
-            close(stdin[1])
-            close(stdout[0])
-            close(stderr[0])
-            return .failure(
-                Failure(
-                    .unavailable, type: "SystemError",
-                    message: "cannot start \(path): \(String(cString: strerror(-pid)))"))
-        }
-        started(pid)
+        process.started(started.pid)
         let bytes = Array(arguments.bytes)
         return await withUnsafeContinuation { continuation in
             threads.execute {
-                var errors = StandardError(stderr[0], of: source)
+                var errors = StandardError(started.error, of: source)
                 let outcome = converse(
-                    pid, bytes, to: stdin[1], from: stdout[0], &errors, path, limits)
+                    started.pid, bytes, to: started.input, from: started.output, &errors, path,
+                    limits)
                 spawner.execute {
                     children.sweep(on: spawner)
                     continuation.resume(returning: outcome)
                 }
+            }
+        }
+    }
+
+    private func start(_ launch: WorkerLaunch) async -> Result<Started, SocketError> {
+        var input: [Int32] = [-1, -1]
+        var output: [Int32] = [-1, -1]
+        var errors: [Int32] = [-1, -1]
+        guard clinux_pipe(&input) == 0, clinux_pipe(&output) == 0, clinux_pipe(&errors) == 0 else {
+            let failure = SocketError.system("pipe", errno)
+            for end in input + output + errors where end >= 0 { close(end) }
+            return .failure(failure)
+        }
+        let (stdin, stdout, stderr) = (input, output, errors)
+        return await withUnsafeContinuation { continuation in
+            spawner.execute {
+                let pid = spawnProcess(
+                    launch, input: stdin[0], output: stdout[1], error: stderr[1], channel: -1,
+                    in: children)
+                for end in [stdin[0], stdout[1], stderr[1]] { close(end) }
+                if pid > 0 {
+                    let started = Started(
+                        pid: pid, input: stdin[1], output: stdout[0], error: stderr[0])
+                    continuation.resume(returning: .success(started))
+                    return
+                }
+                for end in [stdin[1], stdout[0], stderr[0]] { close(end) }
+                let what = "start \(launch.arguments.first ?? "")"
+                continuation.resume(returning: .failure(.system(what, -pid)))
             }
         }
     }

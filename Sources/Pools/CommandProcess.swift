@@ -5,6 +5,9 @@ import Synchronization
 final class CommandProcess: Sendable {
     private let state = Mutex<(pid: pid_t?, isEnding: Bool)>((nil, false))
 
+    /// Whether it is to end, or not to start any more.
+    var isEnding: Bool { state.withLock { $0.isEnding } }
+
     func started(_ pid: pid_t) {
         state.withLock { state in
             state.pid = pid

@@ -322,7 +322,7 @@ package actor RuntimePool: JobPool {
         startClock(ticket)
         let outcome = await commands.run(
             path, arguments, of: ticket.call, slots: min(ticket.call.cpus, slots), home: home,
-            started: { process.started($0) })
+            as: process)
         process.reaped()
         ticket.timer?.cancel()
         if case .failure = outcome, let stopping = ticket.stopping { return .failure(stopping) }

@@ -117,15 +117,23 @@ final class WorkerCrew {
             workers.append(worker)
             if isStopped { worker.kill(SIGKILL) }
         } catch {
-            logger.error("cannot start a worker", metadata: ["error": "\(error)"])
-            startFailed("\(error)")
+            // What comes again and again is said once.
+            if !error.isShortage || failedStarts == 0 {
+                logger.error("cannot start a worker", metadata: ["error": "\(error)"])
+            }
+            startFailed("\(error)", isShortage: error.isShortage)
         }
     }
 
     /// Tries again after a growing pause.
-    private func startFailed(_ why: String) {
+    ///
+    /// - Parameters:
+    ///   - why: for the jobs that fail of it.
+    ///   - isShortage: whether it says nothing of the workers; then what waits for one goes on waiting.
+    private func startFailed(_ why: String, isShortage: Bool = false) {
         guard !isStopped else { return noteGone() }
         failedStarts += 1
+        if isShortage { failedStarts = min(failedStarts, 2) }
         if failedStarts >= 3 { onFailure?(why) }
         guard !isPausing else { return }
         isPausing = true

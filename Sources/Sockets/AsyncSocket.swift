@@ -34,11 +34,24 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     private var writeExpired = false
 
     /// Takes over a non-blocking descriptor.
-    ///
-    /// With `secure` the first thing to do is `handshake()`.
-    package init(_ fd: Int32, on loop: EventLoop, secure: TLSContext? = nil) {
+    package init(_ fd: Int32, on loop: EventLoop) {
         self.fd = fd
-        tls = secure?.makeSession(fd)
+        tls = nil
+        self.loop = loop
+    }
+
+    /// Takes over a non-blocking descriptor to be encrypted; the first thing to do is `handshake()`.
+    ///
+    /// - Throws: `TLSError` when there is no memory for a session; the descriptor is closed then, for
+    ///   nothing must ever be said on it in the clear.
+    package init(_ fd: Int32, on loop: EventLoop, secure: TLSContext) throws(TLSError) {
+        do throws(TLSError) {
+            tls = try secure.makeSession(fd)
+        } catch {
+            Glibc.close(fd)
+            throw error
+        }
+        self.fd = fd
         self.loop = loop
     }
 

@@ -83,6 +83,12 @@ package struct ListeningSocket: Sendable {
         case failed
     }
 
+    /// Whether a connection waits to be taken; without a descriptor to spare `accept` cannot say.
+    package var isAwaited: Bool {
+        var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&watched, 1, 0) > 0
+    }
+
     /// Takes one connection that waits.
     package func accept() -> Acceptance {
         var peer = clinux_peer()

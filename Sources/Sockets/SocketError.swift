@@ -9,6 +9,12 @@ package enum SocketError: Error, Equatable, CustomStringConvertible {
     /// The socket was closed on this side while it was waited for.
     case closed
 
+    /// Whether descriptors or processes were short, which they need not be soon.
+    package var isShortage: Bool {
+        guard case .system(_, let code) = self else { return false }
+        return [EMFILE, ENFILE, EAGAIN].contains(code)
+    }
+
     package var description: String {
         switch self {
         case .system(let call, let code): "\(call): \(String(cString: strerror(code)))"

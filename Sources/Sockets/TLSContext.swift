@@ -62,13 +62,18 @@ package final class TLSContext: Sendable {
         current.withLock { $0 = loaded }
     }
 
-    /// A session for a connection that was accepted; nil when there is no memory for it.
-    func makeSession(_ descriptor: Int32) -> TLSSession? {
+    /// A session for a connection that was accepted.
+    ///
+    /// - Throws: `TLSError` when there is no memory for it.
+    func makeSession(_ descriptor: Int32) throws(TLSError) -> TLSSession {
         let loaded = current.withLock { $0 }
-        guard let session = SSL_new(loaded.context) else { return nil }
-        SSL_set_fd(session, descriptor)
+        guard let session = SSL_new(loaded.context) else { throw TLSError("cannot make a session") }
+        let owned = TLSSession(session)
+        guard SSL_set_fd(session, descriptor) == 1 else {
+            throw TLSError("cannot make a session")
+        }
         SSL_set_accept_state(session)
-        return TLSSession(session)
+        return owned
     }
 
     private static func load(_ files: Files) throws(TLSError) -> Loaded {

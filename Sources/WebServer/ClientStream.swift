@@ -18,7 +18,11 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
     /// What is to be sent and has not been.
     var output = HTTP1Writer()
 
-    var readDeadline = LoopInstant.never
+    var readDeadline = LoopInstant.never {
+        didSet { isIdle = false }
+    }
+    /// Whether it waits for a request, none being under way: then it may be closed to make room.
+    private(set) var isIdle = false
     private(set) var writeDeadline = LoopInstant.never
     /// Since when the client has taken nothing of what waits, or sent nothing of a body.
     private(set) var stalledSince = LoopInstant.never
@@ -253,6 +257,12 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
     }
 
     // MARK: Time and end
+
+    /// Waits for the next request until `deadline`.
+    func awaitRequest(until deadline: LoopInstant) {
+        readDeadline = deadline
+        isIdle = true
+    }
 
     /// Called by the loop now and then.
     func sweep(_ now: LoopInstant) {

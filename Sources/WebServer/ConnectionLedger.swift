@@ -6,6 +6,8 @@ final class ConnectionLedger: Sendable {
     private let limit: Int
     private let limitPerAddress: Int
     private let state = Mutex(State())
+    /// Have each loop make room, set before any connection comes.
+    private let roomMakers = Mutex<[@Sendable () -> Void]>([])
 
     private struct State {
         var open = 0
@@ -15,6 +17,15 @@ final class ConnectionLedger: Sendable {
     init(limit: Int, perAddress: Int) {
         self.limit = limit
         limitPerAddress = perAddress
+    }
+
+    /// Has the loops close idle connections by `body` when one of them has none to close.
+    func whenAsked(_ body: @escaping @Sendable () -> Void) {
+        roomMakers.withLock { $0.append(body) }
+    }
+
+    func askOthers() {
+        for makeRoom in roomMakers.withLock({ $0 }) { makeRoom() }
     }
 
     enum Admission { case admitted, full, tooManyOfAddress }

@@ -1,14 +1,29 @@
 import HTTPWire
 import Sockets
 
-/// Who sent a request that came through proxies (RFC 7239, and `X-Forwarded-For` before it).
+/// By which fields a trusted proxy says who sent a request.
+///
+/// Only one of them is believed: a proxy that sets the one passes on what a client wrote into the other.
+package enum ForwardedHeader: String, CaseIterable, Sendable {
+    /// `X-Forwarded-For` and `X-Forwarded-Proto`, which nginx, Traefik and load balancers set.
+    case xForwardedFor = "x-forwarded-for"
+    /// `Forwarded` (RFC 7239).
+    case forwarded
+}
+
+/// Who sent a request that came through proxies.
 enum ForwardedFields {
-    /// The last address in the chain that is not a trusted proxy; nil when the fields say none.
+    /// The last address in the chain that is not a trusted proxy; nil when the field says none.
     ///
     /// What stands before it was written by somebody who is not trusted.
-    static func client(of head: RequestHead, behind proxies: [AddressRange]) -> String? {
+    static func client(
+        of head: RequestHead, behind proxies: [AddressRange], by header: ForwardedHeader,
+    ) -> String? {
         let chain =
-            head.field("forwarded").map(forwarded) ?? head.field("x-forwarded-for").map(plain)
+            switch header {
+            case .xForwardedFor: head.field("x-forwarded-for").map(plain)
+            case .forwarded: head.field("forwarded").map(forwarded)
+            }
         var client: PeerAddress?
         for hop in (chain ?? []).reversed() {
             guard let address = hop.flatMap(PeerAddress.init) else { break }
@@ -19,12 +34,16 @@ enum ForwardedFields {
     }
 
     /// Whether the last proxy was reached by TLS; nil when it does not say.
-    static func isSecure(_ head: RequestHead) -> Bool? {
-        if let field = head.field("forwarded") {
-            return parameter("proto", ofEach: field).last?.map { $0.lowercased() == "https" }
-        }
-        return head.field("x-forwarded-proto").map {
-            $0.split(separator: ",").last.map(trimmed)?.lowercased() == "https"
+    static func isSecure(_ head: RequestHead, by header: ForwardedHeader) -> Bool? {
+        switch header {
+        case .xForwardedFor:
+            head.field("x-forwarded-proto").map {
+                $0.split(separator: ",").last.map(trimmed)?.lowercased() == "https"
+            }
+        case .forwarded:
+            head.field("forwarded").flatMap { field in
+                parameter("proto", ofEach: field).last?.map { $0.lowercased() == "https" }
+            }
         }
     }
 

@@ -289,7 +289,11 @@ final class HTTP1Connection: @unchecked Sendable {
         awaited = next
         // Of one that has begun while the server drains, a request may be on its way.
         let idleTime = home.isDraining ? ServerLoop.lastRequestTime : home.idleTime
-        stream.readDeadline = home.loop.now + (next == .request ? idleTime : home.headTime)
+        if next == .request {
+            stream.awaitRequest(until: home.loop.now + idleTime)
+        } else {
+            stream.readDeadline = home.loop.now + home.headTime
+        }
     }
 
     // MARK: HTTP/2

@@ -275,8 +275,11 @@ final class HTTP2Connection: @unchecked Sendable {
     // MARK: Time and end
 
     func startIdleClock() {
-        let isIdle = streams.isEmpty && drainStart == nil
-        stream.readDeadline = isIdle ? home.loop.now + home.idleTime : .never
+        if streams.isEmpty, drainStart == nil {
+            stream.awaitRequest(until: home.loop.now + home.idleTime)
+        } else {
+            stream.readDeadline = .never
+        }
     }
 
     private func sweep(_ now: LoopInstant) {

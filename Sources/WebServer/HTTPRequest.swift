@@ -42,13 +42,14 @@ package struct HTTPRequest: Sendable {
     /// The address of who sent it: what a trusted proxy says, else the other end's.
     package var clientAddress: String {
         guard !client.proxies.isEmpty else { return client.address }
-        return ForwardedFields.client(of: head, behind: client.proxies) ?? client.address
+        return ForwardedFields.client(
+            of: head, behind: client.proxies, by: client.forwardedHeader) ?? client.address
     }
 
     /// Whether it was encrypted on its way, as far as a trusted proxy or the connection says.
     package var isSecure: Bool {
         guard !client.proxies.isEmpty else { return client.isSecure }
-        return ForwardedFields.isSecure(head) ?? client.isSecure
+        return ForwardedFields.isSecure(head, by: client.forwardedHeader) ?? client.isSecure
     }
 
     /// What the request is called in logs and answers: the client's `X-Request-Id`, or one of ours.
@@ -106,11 +107,17 @@ package final class HTTPClient: Sendable {
     package let isSecure: Bool
     /// The proxies that are believed, if this is one of them.
     let proxies: [AddressRange]
+    /// What of theirs is believed.
+    let forwardedHeader: ForwardedHeader
 
-    init(address: String, isSecure: Bool, proxies: [AddressRange]) {
+    init(
+        address: String, isSecure: Bool, proxies: [AddressRange],
+        forwardedHeader: ForwardedHeader = .xForwardedFor,
+    ) {
         self.address = address
         self.isSecure = isSecure
         self.proxies = proxies
+        self.forwardedHeader = forwardedHeader
     }
 }
 

@@ -26,7 +26,16 @@ package final class HTTPServer: Sendable {
         self.ledger = ledger
         routes = router.routes
         self.service = service
-        self.loops = loops.map { ServerLoop(loop: $0, service: service, ledger: ledger) }
+        let homes = loops.map { ServerLoop(loop: $0, service: service, ledger: ledger) }
+        if homes.count > 1 {
+            for home in homes {
+                ledger.whenAsked { [weak home] in
+                    guard let home else { return }
+                    home.loop.execute { home.makeRoom() }
+                }
+            }
+        }
+        self.loops = homes
         var bound: [[ListeningSocket]] = loops.map { _ in [] }
         var shared: [ListeningSocket] = []
         do throws(SocketError) {
@@ -68,8 +77,12 @@ package final class HTTPServer: Sendable {
         let counts = HTTPServerStatistics.Counter.allCases.map { counter in
             loops.reduce(0) { $0 + $1.counters.value(counter) }
         }
-        return HTTPServerStatistics(counts: counts, open: ledger.open)
+        return HTTPServerStatistics(
+            counts: counts, open: ledger.open, droppedLogLines: accessLog?.dropped ?? 0)
     }
+
+    /// nil for none.
+    package var accessLog: AccessLog? { service.settings.accessLog }
 
     /// How often each route has answered with each status.
     package var answers: [AnswerCount] {
@@ -100,7 +113,7 @@ package final class HTTPServer: Sendable {
         for home in loops { home.loop.execute { home.closeAll() } }
         for socket in shared { socket.close() }
         service.stop()
-        service.settings.accessLog?.flush()
+        await accessLog?.finish()
     }
 }
 

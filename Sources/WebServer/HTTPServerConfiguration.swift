@@ -53,8 +53,10 @@ package struct HTTPServerConfiguration: Sendable {
     package var tls: TLSContext?
     /// Seconds for which browsers then ask the host for TLS alone, at each of its ports; 0 for not so.
     package var strictTransportSeconds = 0
-    /// Proxies whose `Forwarded` and `X-Forwarded-For` are believed.
+    /// Proxies whose word on who sent a request is believed.
     package var trustedProxies: [AddressRange] = []
+    /// The field that they say it by.
+    package var forwardedHeader = ForwardedHeader.xForwardedFor
     /// Takes one line a response; nil for no access log.
     package var accessLog: AccessLog?
     /// Takes a span of each request; nil for none.

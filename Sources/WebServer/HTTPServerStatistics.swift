@@ -3,10 +3,13 @@ package struct HTTPServerStatistics: Sendable {
     private let counts: [Int]
     /// Connections open now.
     package let open: Int
+    /// Lines that the access log has lost.
+    package let droppedLogLines: Int
 
-    init(counts: [Int], open: Int) {
+    init(counts: [Int], open: Int, droppedLogLines: Int) {
         self.counts = counts
         self.open = open
+        self.droppedLogLines = droppedLogLines
     }
 
     package subscript(counter: Counter) -> Int { counts[counter.rawValue] }
@@ -24,6 +27,8 @@ package struct HTTPServerStatistics: Sendable {
         case http2Errors, handshakeFailures
         /// Requests whose client left before their answer.
         case hangUps
+        /// Idle connections closed so that others found room.
+        case idleForRoom
         /// Bytes held for clients now; the one that also sinks.
         case heldBytes
 

@@ -27,17 +27,23 @@ final class LoopListener: EventHandler {
 
     private func accept(most: Int) {
         for _ in 0..<most {
-            guard !home.ledger.isFull else {
-                home.counters.add(.limitConnections)
-                return pause()
+            if home.ledger.isFull {
+                // Nobody is sent away for a connection that does not come.
+                guard socket.isAwaited else { return }
+                makeRoom()
+                guard !home.ledger.isFull else {
+                    home.counters.add(.limitConnections)
+                    return pause()
+                }
             }
             switch socket.accept() {
             case .connection(let descriptor, let address): take(descriptor, address)
             case .failed: continue
             case .nobody: return
             case .noDescriptor:
+                guard socket.isAwaited else { return }
                 home.counters.add(.limitDescriptors)
-                return pause()
+                guard makeRoom() else { return pause() }
             }
         }
     }
@@ -58,14 +64,37 @@ final class LoopListener: EventHandler {
             Glibc.close(descriptor)
             return
         }
-        let secure = address.isLocal ? nil : home.settings.tls
+        guard let socket = makeSocket(descriptor, isLocal: address.isLocal) else {
+            home.counters.add(.handshakeFailures)
+            return home.ledger.release(counted)
+        }
         home.serve(
             ClientStream(
-                socket: AsyncSocket(descriptor, on: home.loop, secure: secure), home: home,
+                socket: socket, home: home,
                 client: HTTPClient(
-                    address: address.description, isSecure: secure != nil,
-                    proxies: isTrusted ? proxies : []),
+                    address: address.description, isSecure: socket.isSecure,
+                    proxies: isTrusted ? proxies : [],
+                    forwardedHeader: home.settings.forwardedHeader),
                 countedAddress: counted))
+    }
+
+    /// Takes over a descriptor; nil, which is counted, and it is closed, when there is no TLS for it
+    /// where it must be.
+    private func makeSocket(_ descriptor: Int32, isLocal: Bool) -> AsyncSocket? {
+        guard !isLocal, let tls = home.settings.tls else {
+            return AsyncSocket(descriptor, on: home.loop)
+        }
+        return try? AsyncSocket(descriptor, on: home.loop, secure: tls)
+    }
+
+    /// Closes idle connections; of other loops, which takes a moment, where this one has none.
+    ///
+    /// - Returns: whether there is room already.
+    @discardableResult
+    private func makeRoom() -> Bool {
+        if home.makeRoom() { return true }
+        home.ledger.askOthers()
+        return false
     }
 
     /// Stops accepting until a connection ends, instead of spinning on what cannot be accepted;

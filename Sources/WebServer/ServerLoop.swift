@@ -93,6 +93,39 @@ final class ServerLoop: @unchecked Sendable {
         }
     }
 
+    /// Idle connections that are closed at once to make room, at most: an eighth of them, as nginx does.
+    private static let mostClosed = 16
+    /// How long a connection is idle before that: sooner, its first request may be on its way.
+    private static let safeIdleTime = Duration.seconds(1)
+
+    /// Closes some of the connections that have waited longest for a request, so that others find room.
+    ///
+    /// - Returns: whether there were any.
+    @discardableResult
+    func makeRoom() -> Bool {
+        var longest: [ClientStream] = []
+        // All have the same time to be idle: whoever's ends first has been so for longest.
+        let latest = loop.now + (settings.idleTimeout - Self.safeIdleTime)
+        var count = 0
+        for stream in clients where stream.isIdle && stream.readDeadline <= latest {
+            count += 1
+            if let last = longest.last, longest.count == Self.mostClosed,
+                last.readDeadline <= stream.readDeadline
+            {
+                continue
+            }
+            let place = longest.firstIndex { $0.readDeadline > stream.readDeadline }
+            longest.insert(stream, at: place ?? longest.endIndex)
+            if longest.count > Self.mostClosed { longest.removeLast() }
+        }
+        for stream in longest.prefix(max(1, count / 8)) {
+            counters.add(.idleForRoom)
+            stream.readDeadline = .never
+            stream.socket.close()
+        }
+        return !longest.isEmpty
+    }
+
     /// Looks at all deadlines; often enough for the shortest of them.
     private func sweepLater() {
         let shortest = min(

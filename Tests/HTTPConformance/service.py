@@ -24,14 +24,17 @@ def free_port(family=socket.AF_INET):
 class Service:
     """A server process with a data folder of its own; ends with its `with` block.
 
-    `listen` replaces the one address on a free port; `descriptors` limits its open files.
+    `listen` replaces the one address on a free port; `descriptors` limits its open files: one number,
+    or the soft and the hard limit. `environment` is added to that of the tests.
     """
 
-    def __init__(self, *more, listen=None, descriptors=None, processes=1):
+    def __init__(self, *more, listen=None, descriptors=None, processes=1, environment=None):
         self.folder = tempfile.TemporaryDirectory()
         self.port = free_port()
         listen = listen or ["127.0.0.1:%d" % self.port]
-        limit = ["prlimit", "--nofile=%d:%d" % (descriptors, descriptors)] if descriptors else []
+        if isinstance(descriptors, int):
+            descriptors = (descriptors, descriptors)
+        limit = ["prlimit", "--nofile=%d:%d" % descriptors] if descriptors else []
         # It must not outlive a suite that is killed.
         command = ["setpriv", "--pdeathsig", "KILL", *limit, BINARY, "serve",
                    "--data", self.folder.name + "/data", "--functions", FUNCTIONS,
@@ -40,7 +43,8 @@ class Service:
             command += ["--listen", address]
         self.log = open(self.folder.name + "/log", "w+")
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+            command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            env={**os.environ, **(environment or {})})
         try:
             self.wait_for_addresses(listen)
         except BaseException:

@@ -221,6 +221,31 @@ class TLSTests(unittest.TestCase):
             self.assertLess(time.monotonic() - began, 15)
 
 
+class NoSessionTests(unittest.TestCase):
+    """OpenSSL that has no memory for a session."""
+
+    SHIM = """
+        #include <stddef.h>
+        void *SSL_new(void *context) { return NULL; }
+    """
+
+    def test_nothing_is_said_in_the_clear(self):
+        peers.need("cc")
+        shim = place("no-session.so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", shim],
+                       input=self.SHIM, text=True, check=True, timeout=60)
+        with Service(*of("server"), environment={"LD_PRELOAD": shim}) as server:
+            for _ in range(3):
+                with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+                    try:
+                        connection.sendall(LAST)
+                        said = read_to_end(connection)
+                    except ConnectionError:
+                        said = b""
+                    self.assertEqual(said, b"")
+            self.assertIsNone(server.process.poll())
+
+
 class ReloadTests(unittest.TestCase):
     def test_a_hangup_brings_the_new_certificate_and_cuts_no_one(self):
         for kind in ("pem", "key"):
@@ -290,7 +315,7 @@ class AddressTests(unittest.TestCase):
                 ["curl", "-sS", "--unix-socket", path, "http://localhost/readyz"],
                 check=True, capture_output=True, text=True, timeout=20).stdout
             self.assertEqual(out, '{"status":"ready"}\n')
-            self.assertEqual(os.stat(path).st_mode & 0o007, 0, "open to everyone")
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o660, "not the user's and the group's")
         self.assertFalse(os.path.exists(path), "left behind")
 
     def test_a_socket_left_by_a_dead_server_is_taken_over(self):

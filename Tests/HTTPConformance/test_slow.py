@@ -205,27 +205,6 @@ class SlowClientTests(unittest.TestCase):
             self.assertTrue(server.is_well())
         watch.judge(self)
 
-    def test_a_server_out_of_descriptors_goes_on_afterwards(self):
-        with Service(descriptors=96) as server:
-            self.assertTrue(server.is_well())
-            clients = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(200)]
-            # The kernel has taken all 200; the server takes as many as it has descriptors.
-            deadline = time.monotonic() + 10
-            while server.descriptors() <= 90:
-                self.assertLess(time.monotonic(), deadline, "the descriptors did not run out")
-                time.sleep(0.05)
-            began = server.cpu_seconds()
-            time.sleep(1)  # the measure: what the server burns while nothing can be accepted
-            self.assertLess(server.cpu_seconds() - began, 0.3, "it spins")
-            # Those that were accepted are served still.
-            clients[0].sendall(b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")
-            self.assertTrue(clients[0].recv(99).startswith(b"HTTP/1.1 200"))
-            for client in clients:
-                client.close()
-            self.assertTrue(server.is_well(10))
-            job = server.finished(function="py_square", args=[12])
-            self.assertEqual(server.call("GET", "/v1/jobs/%s/result" % job)[2].strip(), b"144")
-
 
 if __name__ == "__main__":
     unittest.main()

@@ -44,7 +44,12 @@ final class FleetUnderTest: Sendable {
         done
         """#
 
-    init(size: Int) throws {
+    /// - Parameters:
+    ///   - size: workers.
+    ///   - failures: what the first starts fail with.
+    /// - Throws: `SocketError.system` when there can be no loop.
+    init(size: Int, failing failures: [SocketError] = []) throws {
+        let left = Mutex(failures[...])
         self.size = size
         loop = try EventLoop(name: "fleet")
         let folder = FileManager.default.temporaryDirectory.path + "/martlet-\(UUID().uuidString)"
@@ -57,7 +62,10 @@ final class FleetUnderTest: Sendable {
             loop: loop, spawner: spawner, children: ChildProcesses(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             start: { launch, children in
-                spawnWorker(launch, children).map { $0.given(Self.cgroup(of: $0.pid, in: folder)) }
+                if let failure = left.withLock({ $0.popFirst() }) { return .failure(failure) }
+                return spawnWorker(launch, children).map {
+                    $0.given(Self.cgroup(of: $0.pid, in: folder))
+                }
             })
         self.crew = LoopConfined(crew)
         fleet = LoopConfined(

@@ -23,6 +23,24 @@ import Testing
         let text = "GET / HTTP/1.1\r\nHost: a\r\n\(field)\r\n\r\n"
         let head = try #require(try parser.parse(Array(text.utf8).span)).head
         let proxies = try [#require(AddressRange("10.0.0.0/8"))]
-        #expect(ForwardedFields.client(of: head, behind: proxies) == wanted)
+        let header: ForwardedHeader = field.hasPrefix("Forwarded") ? .forwarded : .xForwardedFor
+        #expect(ForwardedFields.client(of: head, behind: proxies, by: header) == wanted)
+    }
+
+    @Test(
+        arguments: [(.xForwardedFor, "1.2.3.4", false), (.forwarded, "6.6.6.6", true)]
+            as [(ForwardedHeader, String, Bool)])
+    func `only one field is believed`(
+        header: ForwardedHeader, client: String, isSecure: Bool,
+    ) throws {
+        var parser = HTTP1Parser(limits: HTTPLimits())
+        let text =
+            "GET / HTTP/1.1\r\nHost: a\r\nForwarded: for=6.6.6.6;proto=https\r\n"
+            + "X-Forwarded-For: 5.5.5.5\r\nX-Forwarded-For: 1.2.3.4\r\n"
+            + "X-Forwarded-Proto: http\r\n\r\n"
+        let head = try #require(try parser.parse(Array(text.utf8).span)).head
+        let proxies = try [#require(AddressRange("10.0.0.0/8"))]
+        #expect(ForwardedFields.client(of: head, behind: proxies, by: header) == client)
+        #expect(ForwardedFields.isSecure(head, by: header) == isSecure)
     }
 }

@@ -323,15 +323,45 @@ import WebServer
     }
 
     @Test func `past the bound of connections others wait and are served`() async throws {
-        let server = try ServerUnderTest([Self.a]) { $0.connections = 1 }
+        let server = try ServerUnderTest([Self.a]) {
+            $0.connections = 1
+            $0.headTimeout = .seconds(60)
+        }
         var first: RawClient? = RawClient(port: server.port)
-        #expect(await server.reaches(.connectionsAccepted, 1))
+        first?.send("GET /a HT")  // else it would make room when it has been idle for a second
+        #expect(await server.reaches(.bytesReceived, 9))
         let second = RawClient(port: server.port)
         second.send(last)
         #expect(await server.reaches(.limitConnections, 1))
         first = nil
         #expect(first == nil)
         #expect(second.receive().hasPrefix("HTTP/1.1 200"))
+        await server.stop()
+    }
+
+    @Test func `past the bound of connections the one that has been idle for longest makes room`()
+        async throws
+    {
+        let server = try ServerUnderTest([Self.a]) {
+            $0.connections = 2
+            $0.headTimeout = .seconds(60)
+        }
+        let ask = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+        let clients = [RawClient(port: server.port), RawClient(port: server.port)]
+        for client in clients {
+            client.send(ask)
+            #expect(client.receive { $0.hasSuffix("a") }.hasPrefix("HTTP/1.1 200"))
+        }
+        // Busy with a head: it is not asked to make room.
+        clients[0].send("GET /a HT")
+        #expect(await server.reaches(.bytesReceived, 2 * ask.utf8.count + 9))
+        let third = RawClient(port: server.port)
+        #expect(third.exchange(last).hasPrefix("HTTP/1.1 200"))
+        #expect(clients[1].receive() == "")
+        #expect(server.server.statistics[.idleForRoom] == 1)
+        #expect(server.server.statistics[.limitIdleTime] == 0)
+        clients[0].send("TP/1.1\r\nHost: x\r\n\r\n")
+        #expect(clients[0].receive { $0.hasSuffix("a") }.hasPrefix("HTTP/1.1 200"))
         await server.stop()
     }
 

@@ -30,6 +30,12 @@ struct clinux_spawn {
     int cgroup;                     ///< folder of the cgroup (version 2) it begins in, or -1
 };
 
+/// Raises the soft limit of open descriptors to the hard one, as far as it goes, for this process alone: children
+/// of `clinux_spawn` have again what it began with, since programs that use select(2), or close all
+/// descriptors that there may be, do not get on with a high one. Returns the limit in force. To be called once,
+/// before any start.
+int64_t clinux_raise_open_files(void);
+
 /// The name of an entry that readdir(3) has given. Swift would copy the 256 bytes that the field may have, of
 /// which only as many are there as the name takes.
 static inline const char *clinux_entry_name(const struct dirent *entry) { return entry->d_name; }

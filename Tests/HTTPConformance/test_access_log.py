@@ -1,0 +1,172 @@
+"""The access log: a line a response, which no request waits for."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+from service import Service
+
+ASK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nUser-Agent: %s\r\n\r\n" % (b"x" * 1000)
+
+
+class AccessLogTests(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = folder.name + "/access.log"
+
+    def lines(self, path, count):
+        """The lines of a file as soon as there are so many."""
+        deadline = time.monotonic() + 10
+        while True:
+            with open(path) as file:
+                found = file.read().splitlines()
+            if len(found) >= count:
+                return [json.loads(line) for line in found]
+            self.assertLess(time.monotonic(), deadline, found)
+            time.sleep(0.02)
+
+    def dropped(self, server):
+        text = server.call("GET", "/metrics")[2].decode()
+        return int(re.search(r"^martlet_access_log_dropped_total (\d+)$", text, re.M)[1])
+
+    def test_a_pipe_that_nobody_reads_holds_up_no_request(self):
+        os.mkfifo(self.path)
+        pipe = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
+        self.addCleanup(os.close, pipe)
+        with Service("--access-log", self.path) as server:
+            count = 4000  # lines of 4 MB: the pipe holds 64 KiB, the server 2 MiB
+            with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+                for _ in range(count // 100):
+                    client.sendall(ASK * 100)
+                    answers = b""
+                    while answers.count(b"HTTP/1.1 200 OK") < 100 or not answers.endswith(b"}\n"):
+                        answers += client.recv(1 << 18)
+            self.assertTrue(server.is_well())
+            dropped = self.dropped(server)
+            self.assertGreater(dropped, 1000)
+            # What was kept comes out whole when somebody reads.
+            text, deadline = b"", time.monotonic() + 10
+            while text.count(b"x" * 1000) < count - dropped:
+                self.assertLess(time.monotonic(), deadline)
+                try:
+                    text += os.read(pipe, 1 << 18)
+                except BlockingIOError:
+                    time.sleep(0.01)
+            for line in text.splitlines():
+                json.loads(line)
+            self.assertEqual(server.stop(), 0)
+
+    def test_a_pipe_that_nobody_reads_does_not_hold_up_the_stop(self):
+        os.mkfifo(self.path)
+        pipe = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
+        self.addCleanup(os.close, pipe)
+        with Service("--access-log", self.path) as server:
+            with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+                client.sendall(ASK * 200)
+                answers = b""
+                while answers.count(b"HTTP/1.1 200 OK") < 200:
+                    answers += client.recv(1 << 18)
+            began = time.monotonic()
+            self.assertEqual(server.stop(), 0)
+            self.assertLess(time.monotonic() - began, 10)
+
+    def test_all_lines_are_there_after_the_stop(self):
+        with Service("--access-log", self.path) as server:
+            for _ in range(5):
+                server.call("GET", "/v1/pools")
+            self.assertEqual(server.stop(), 0)
+        paths = [line["path"] for line in self.lines(self.path, 5)]
+        self.assertEqual(paths.count("/v1/pools"), 5)
+
+    def test_a_hangup_opens_the_file_anew(self):
+        with Service("--access-log", self.path) as server:
+            server.call("GET", "/v1/pools")
+            os.rename(self.path, self.path + ".1")
+            server.process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + 10
+            while not os.path.exists(self.path):
+                self.assertLess(time.monotonic(), deadline, "no new file")
+                time.sleep(0.01)
+            server.call("GET", "/v1/queues")
+            new = [line["path"] for line in self.lines(self.path, 1)]
+            old = [line["path"] for line in self.lines(self.path + ".1", 1)]
+            self.assertEqual((new, "/v1/pools" in old), (["/v1/queues"], True))
+            # Where none can be made the old one stays in use.
+            os.rename(self.path, self.path + ".2")
+            os.mkdir(self.path)
+            server.process.send_signal(signal.SIGHUP)
+            while "stays in its old file" not in server.output():
+                self.assertLess(time.monotonic(), deadline + 10, server.output())
+                time.sleep(0.01)
+            server.call("GET", "/v1/functions")
+            self.assertEqual(
+                [line["path"] for line in self.lines(self.path + ".2", 2)],
+                ["/v1/queues", "/v1/functions"])
+
+    def test_a_line_that_a_full_disk_has_cut_spoils_no_other(self):
+        disk = os.path.dirname(self.path) + "/disk"
+        os.mkdir(disk)
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True, text=True)
+        if mounted.returncode != 0:
+            self.skipTest("no file system can be mounted: " + mounted.stderr.strip())
+        self.addCleanup(subprocess.run, ["umount", "--lazy", disk], check=True)
+        path = disk + "/access.log"
+        with open(disk + "/filler", "wb") as file:
+            file.write(b"\0" * (32 << 10))
+        with Service("--access-log", path) as server:
+            with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+                client.sendall(ASK * 60)
+                answers = b""
+                while answers.count(b"HTTP/1.1 200 OK") < 60:
+                    answers += client.recv(1 << 18)
+            deadline = time.monotonic() + 10
+            while self.dropped(server) < 20:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.02)
+            os.unlink(disk + "/filler")
+            server.call("GET", "/v1/pools")
+            while True:
+                with open(path) as file:
+                    lines = file.read().splitlines()
+                if '"/v1/pools"' in lines[-1]:
+                    break
+                self.assertLess(time.monotonic(), deadline + 10, lines[-1][-99:])
+                time.sleep(0.02)
+        broken = 0
+        for line in lines:
+            try:
+                json.loads(line)
+            except ValueError:
+                broken += 1
+        self.assertEqual(broken, 1)
+
+
+class ForwardedTests(unittest.TestCase):
+    FIELDS = {"Forwarded": "for=6.6.6.6", "X-Forwarded-For": "1.2.3.4"}
+
+    def client(self, *settings):
+        with tempfile.TemporaryDirectory() as folder:
+            path = folder + "/access.log"
+            with Service("--access-log", path, "--trusted-proxy", "127.0.0.1", *settings) as server:
+                server.call("GET", "/v1/pools", headers=self.FIELDS)
+                self.assertEqual(server.stop(), 0)
+            with open(path) as file:
+                lines = [json.loads(line) for line in file]
+        return next(line["client"] for line in lines if line["path"] == "/v1/pools")
+
+    def test_a_proxy_is_believed_by_one_field(self):
+        self.assertEqual(self.client(), "1.2.3.4")
+        self.assertEqual(self.client("--forwarded-header", "x-forwarded-for"), "1.2.3.4")
+        self.assertEqual(self.client("--forwarded-header", "forwarded"), "6.6.6.6")
+
+
+if __name__ == "__main__":
+    unittest.main()
