@@ -119,7 +119,8 @@ final class FleetUnderTest: Sendable {
         loop.execute { for ticket in tickets { self.fleet.value.begin(ticket.value) } }
         return tickets.map { ticket in
             let number = begun.wrappingAdd(1, ordering: .relaxed).newValue
-            return Task { try await self.answer(to: ticket, number) }
+            // At once, so that they wait in this order.
+            return Task.immediate { try await self.answer(to: ticket, number) }
         }
     }
 
