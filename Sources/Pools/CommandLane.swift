@@ -46,8 +46,8 @@ struct CommandLane: Sendable {
         // It costs as much as the start of a small program, or more, where clone3 is not to be had.
         if limits.memoryBytes != nil || rules.processes != nil { launch.cgroups = cgroups }
         var start = await start(launch)
-        // Others give descriptors and processes back: the call waits for that, as it would for a slot.
-        while case .failure(let error) = start, error.isShortage, !process.isEnding {
+        var shortage = Shortage()
+        while case .failure(let error) = start, shortage.isToPass(after: error), !process.isEnding {
             // One that is cancelled does not wait; then the process is to end.
             try? await Task.sleep(for: .milliseconds(200))
             start = await self.start(launch)

@@ -24,6 +24,7 @@ final class WorkerCrew {
     private var retiring: [WorkerProcess] = []
     private var starting = 0
     private var failedStarts = 0
+    private var shortage: Shortage
     /// Waits before it starts another worker, because the last one could not be started.
     private var isPausing = false
     private var isStarted = false
@@ -56,11 +57,13 @@ final class WorkerCrew {
     ///   - spawner: starts the processes.
     ///   - children: of the server, to which they are added.
     ///   - logger: told of workers that end or cannot be started.
+    ///   - patience: how long what waits for a worker waits while none can be started for want of
+    ///     descriptors or processes.
     ///   - start: how one is started.
     init(
         size: Int, runsOneCall: Bool, launch: WorkerLaunch, loop: EventLoop,
         spawner: ThreadExecutor, children: ChildProcesses, logger: Logger,
-        start: @escaping Start = spawnWorker,
+        patience: Duration = Shortage.patience, start: @escaping Start = spawnWorker,
     ) {
         self.size = size
         self.runsOneCall = runsOneCall
@@ -69,6 +72,7 @@ final class WorkerCrew {
         self.spawner = spawner
         self.children = children
         self.logger = logger
+        shortage = Shortage(patience: patience)
         self.start = start
     }
 
@@ -107,6 +111,7 @@ final class WorkerCrew {
                 children: children)
             worker.onHello = { [weak self, unowned worker] hello in
                 self?.failedStarts = 0
+                self?.shortage.end()
                 // Of one that is to go already the functions may be those of before a change.
                 if !worker.isRetiring { self?.onHello?(worker, hello) }
             }
@@ -121,7 +126,7 @@ final class WorkerCrew {
             if !error.isShortage || failedStarts == 0 {
                 logger.error("cannot start a worker", metadata: ["error": "\(error)"])
             }
-            startFailed("\(error)", isShortage: error.isShortage)
+            startFailed("\(error)", willPass: shortage.isToPass(after: error))
         }
     }
 
@@ -129,11 +134,11 @@ final class WorkerCrew {
     ///
     /// - Parameters:
     ///   - why: for the jobs that fail of it.
-    ///   - isShortage: whether it says nothing of the workers; then what waits for one goes on waiting.
-    private func startFailed(_ why: String, isShortage: Bool = false) {
+    ///   - willPass: whether what waits for a worker is to go on waiting.
+    private func startFailed(_ why: String, willPass: Bool = false) {
         guard !isStopped else { return noteGone() }
         failedStarts += 1
-        if isShortage { failedStarts = min(failedStarts, 2) }
+        if willPass { failedStarts = min(failedStarts, 2) }
         if failedStarts >= 3 { onFailure?(why) }
         guard !isPausing else { return }
         isPausing = true

@@ -47,8 +47,11 @@ final class FleetUnderTest: Sendable {
     /// - Parameters:
     ///   - size: workers.
     ///   - failures: what the first starts fail with.
+    ///   - patience: how long a call waits for descriptors or processes to be had.
     /// - Throws: `SocketError.system` when there can be no loop.
-    init(size: Int, failing failures: [SocketError] = []) throws {
+    init(
+        size: Int, failing failures: [SocketError] = [], patience: Duration = .seconds(60),
+    ) throws {
         let left = Mutex(failures[...])
         self.size = size
         loop = try EventLoop(name: "fleet")
@@ -61,6 +64,7 @@ final class FleetUnderTest: Sendable {
                 environment: ["PATH": "/bin", "FOLDER": folder]),
             loop: loop, spawner: spawner, children: ChildProcesses(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            patience: patience,
             start: { launch, children in
                 if let failure = left.withLock({ $0.popFirst() }) { return .failure(failure) }
                 return spawnWorker(launch, children).map {

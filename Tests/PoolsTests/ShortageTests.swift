@@ -26,6 +26,15 @@ extension RuntimePoolTests {
             await setup.stop()
         }
 
+        @Test func `a call does not wait for ever for descriptors or processes`() async throws {
+            let shortage = SocketError.system("start python3", EAGAIN)
+            let setup = try FleetUnderTest(
+                size: 1, failing: [SocketError](repeating: shortage, count: 1000),
+                patience: .milliseconds(500))
+            await #expect(throws: FleetUnderTest.NoResult.self) { try await setup.begin().value }
+            await setup.stop()
+        }
+
         @Test func `a call that waits so can be cancelled`() async throws {
             let shortage = SocketError.system("pipe2", EMFILE)
             let setup = try FleetUnderTest(
