@@ -79,9 +79,9 @@ struct Configuration {
         /// At once.
         var connections = 20_480
         private var ownPerAddress: Int?
-        /// At once of one address; half of all unless it was set.
+        /// At once of one address; three quarters of all unless it was set.
         var connectionsPerAddress: Int {
-            get { ownPerAddress ?? max(1, connections / 2) }
+            get { ownPerAddress ?? connections - connections / 4 }
             set { ownPerAddress = newValue }
         }
         var bodyBytes = 64 << 20

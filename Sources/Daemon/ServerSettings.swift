@@ -141,7 +141,7 @@ enum HTTPServerSettings: SettingTable {
         .count(
             "max-connections-per-address", \.http.connectionsPerAddress, 1...Int.max,
             unit: "connections", "At once of one address; past it they are closed.",
-            standard: "half of all"),
+            standard: "three quarters of all"),
         .count(
             "max-body-bytes", \.http.bodyBytes, 1...Int.max, unit: "bytes",
             "Of a request's body; past it 413."),

@@ -38,7 +38,7 @@ enum ForwardedFields {
         switch header {
         case .xForwardedFor:
             head.field("x-forwarded-proto").map {
-                $0.split(separator: ",").last.map(trimmed)?.lowercased() == "https"
+                $0.listMembers().last?.lowercased() == "https"
             }
         case .forwarded:
             head.field("forwarded").flatMap { field in
@@ -48,7 +48,7 @@ enum ForwardedFields {
     }
 
     private static func plain(_ field: String) -> [String?] {
-        field.split(separator: ",").map { withoutPort(trimmed($0)) }
+        field.listMembers().map(withoutPort)
     }
 
     private static func forwarded(_ field: String) -> [String?] {
@@ -57,28 +57,22 @@ enum ForwardedFields {
 
     /// A parameter of each hop; nil where the hop does not have it.
     private static func parameter(_ name: String, ofEach field: String) -> [String?] {
-        field.split(separator: ",").map { hop in
-            for pair in hop.split(separator: ";") {
+        field.listMembers().map { hop in
+            for pair in hop.listMembers(by: ";") {
                 let parts = pair.split(separator: "=", maxSplits: 1)
-                guard parts.count == 2, trimmed(parts[0]).lowercased() == name else { continue }
-                return trimmed(parts[1]).filter { $0 != "\"" }
+                guard parts.count == 2, parts[0].withoutBlanks.lowercased() == name else { continue }
+                return parts[1].withoutBlanks.filter { $0 != "\"" }
             }
             return nil
         }
     }
 
-    private static func withoutPort(_ text: String) -> String? {
+    private static func withoutPort(_ text: some StringProtocol) -> String? {
         if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
             return String(text[text.index(after: text.startIndex)..<end])
         }
         // One colon is a port's; an IPv6 address has more.
-        guard text.filter({ $0 == ":" }).count == 1 else { return text }
-        return text.split(separator: ":").first.map(String.init)
-    }
-
-    private static func trimmed(_ text: Substring) -> String {
-        String(
-            text.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }
-                .reversed())
+        guard text.filter({ $0 == ":" }).count == 1 else { return String(text) }
+        return text.firstIndex(of: ":").map { String(text[..<$0]) }
     }
 }

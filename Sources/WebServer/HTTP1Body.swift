@@ -29,9 +29,7 @@ final class HTTP1Body: @unchecked Sendable {
         clock = BodyClock(isLive: isLive)
         takesHints =
             !head.isHTTP10
-            && head.field("connection")?.lowercased().split(separator: ",").contains {
-                $0.filter { $0 != " " } == "prefer"
-            } == true
+            && head.field("connection")?.lowercased().listMembers().contains("prefer") == true
         settings = connection.home.settings
         switch head.body {
         case .none: rest = .nothing

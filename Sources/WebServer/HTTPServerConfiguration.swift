@@ -13,7 +13,7 @@ package struct HTTPServerConfiguration: Sendable {
     /// Connections of one IPv4 address or IPv6 network of 64 bits; past it the new one is closed.
     ///
     /// Unix sockets and trusted proxies are not counted.
-    package var connectionsPerAddress = 10_240
+    package var connectionsPerAddress = 15_360
     /// For a whole head from its first byte, and for the handshake of TLS; past it 408.
     package var headTimeout = Duration.seconds(10)
     /// Before `bodyRate` is asked for.

@@ -65,12 +65,12 @@ class DescriptorTests(unittest.TestCase):
     def test_a_crowd_leaves_descriptors_for_others_and_for_jobs(self):
         with Service(descriptors=256) as server:
             self.assertIn("descriptors bound the connections", server.output())
-            # Each may have half of the connections, which have half of the descriptors.
+            # Each may have three quarters of the connections, which have half of the descriptors.
             crowd = Crowd(self, server, "127.0.0.9", 300)
             deadline = time.monotonic() + 10
             while limits(server)["connections_per_address"] < 200:
                 self.assertLess(time.monotonic(), deadline)
-            self.assertEqual(crowd.served(), 64)
+            self.assertEqual(crowd.served(), 96)
             Crowd(self, server, "127.0.0.10", 300)
             began = time.monotonic()
             self.assertTrue(server.is_well(10))
