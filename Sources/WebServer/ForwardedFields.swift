@@ -60,7 +60,9 @@ enum ForwardedFields {
         field.listMembers().map { hop in
             for pair in hop.listMembers(by: ";") {
                 let parts = pair.split(separator: "=", maxSplits: 1)
-                guard parts.count == 2, parts[0].withoutBlanks.lowercased() == name else { continue }
+                guard parts.count == 2, parts[0].withoutBlanks.lowercased() == name else {
+                    continue
+                }
                 return parts[1].withoutBlanks.filter { $0 != "\"" }
             }
             return nil
