@@ -48,6 +48,16 @@ package struct HTTP1Parser: Sendable {
             progress = begun
             unfinished = nil
         }
+        do {
+            return try parse(bytes, &progress)
+        } catch {
+            throw bytes.extracting(progress.first...).hasPrefix("HEAD ") ? error.of(.head) : error
+        }
+    }
+
+    private mutating func parse(
+        _ bytes: Span<UInt8>, _ progress: inout Progress,
+    ) throws(HTTPRefusal) -> (head: RequestHead, length: Int)? {
         while true {
             try checkFirstOctet(bytes, progress)
             guard let end = try Self.endOfLine(bytes, &progress) else { break }

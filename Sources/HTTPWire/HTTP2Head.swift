@@ -59,6 +59,14 @@ package struct HTTP2HeadBuilder: Sendable {
     ///
     /// - Throws: the answer to a request that breaks a rule; the stream is to be ended.
     package func head() throws(HTTPRefusal) -> RequestHead {
+        do {
+            return try wholeHead()
+        } catch {
+            throw error.of(HTTPMethod(method.span))
+        }
+    }
+
+    private func wholeHead() throws(HTTPRefusal) -> RequestHead {
         guard listBytes <= limits.headBytes else {
             throw HTTPRefusal(431, "The request's head is over \(limits.headBytes) bytes.")
         }

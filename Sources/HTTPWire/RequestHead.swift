@@ -25,10 +25,12 @@ package struct RequestHead: Sendable {
     /// Whether the target is `*` (RFC 9112, section 3.2.4).
     package var isAsterisk: Bool { pathRange.isEmpty && !methodRange.isEmpty }
 
-    /// Stands for a head that broke a rule: no method, no path, no fields.
-    package static func unreadable(_ version: Version) -> RequestHead {
+    /// Stands for a head that broke a rule: no path, no fields.
+    package static func unreadable(
+        _ version: Version, method: HTTPMethod,
+    ) -> RequestHead {
         RequestHead(
-            bytes: Array("\r\n".utf8), method: .other, version: version, pathRange: 0..<0,
+            bytes: Array("\r\n".utf8), method: method, version: version, pathRange: 0..<0,
             queryRange: 0..<0, methodRange: 0..<0, fieldsStart: 0, nameMarks: 0, contentType: nil,
             body: .none,
             keepsAlive: false, expectation: .nothing, upgradesToHTTP2: false)

@@ -75,7 +75,8 @@ extension HTTP2Connection {
     func refuse(_ refusal: HTTPRefusal, _ open: HTTP2Stream) {
         home.counters.addRefusal(refusal.status)
         if open.request == nil {
-            open.request = home.request(.unreadable(.http2), stream.client)
+            let head = RequestHead.unreadable(.http2, method: refusal.method)
+            open.request = home.request(head, stream.client)
         }
         answer(home.settings.refusal(refusal.status, refusal.detail), on: open)
     }

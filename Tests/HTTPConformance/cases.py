@@ -132,6 +132,9 @@ answered("9110, 9.3.2", "HEAD of nothing has no body either",
          b"HEAD /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, to_head=(0,))
 answered("9110, 9.3.2", "HEAD of a large document",
          b"HEAD /openapi.yaml HTTP/1.1\r\nHost: localhost\r\n\r\n", 200, to_head=(0,))
+last("9110, 9.3.2", "a HEAD that is refused", b"HEAD /healthz HTTP/1.1\r\n\r\n", 400, to_head=(0,))
+last("9110, 9.3.2", "a HEAD that is too long",
+     b"\r\nHEAD /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, to_head=(0,))
 answered("9110, 9.3.7", "OPTIONS of a path",
          b"OPTIONS /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", (200, 204))
 answered("9110, 9.3.7", "OPTIONS of the whole server",

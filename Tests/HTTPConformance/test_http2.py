@@ -81,6 +81,13 @@ class TableTests(HTTP2Tests):
             self.assertTrue(case.malformed, "answered: %s" % answers)
             self.assertEqual(answers[1][0], 400)
 
+    def test_a_refused_head_request_has_no_content(self):  # RFC 9110, 9.3.2
+        peer = self.peer()
+        peer.send(headers(1, request(b"/healthz", b"HEAD", (b"host", b"elsewhere"))))
+        frames = peer.until_end_of(1)
+        self.assertEqual(self.answers(frames)[1][0], 400)
+        self.assertNotIn(DATA, [got.type for got in frames])
+
     def test_a_bad_preface_ends_the_connection(self):  # 3.4
         for preface in [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rX", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
                         b"PRI * HTTP/2.0\r\nHost: a\r\n\r\nSM\r\n\r\n", b"PRI / HTTP/2.0\r\n\r\n"]:
