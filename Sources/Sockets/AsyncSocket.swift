@@ -29,7 +29,7 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     package var onReadable: (() -> Void)?
     private var reader: UnsafeContinuation<Void, Never>?
     private var writer: UnsafeContinuation<Void, Never>?
-    private let tls: TLSSession?
+    private var tls: TLSSession?
     private var readExpired = false
     private var writeExpired = false
 
@@ -104,6 +104,8 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
 
     /// Agrees on keys with the other side; does nothing without TLS.
     ///
+    /// After a failure nothing more is sent, and what is read is as it came: to be dropped.
+    ///
     /// - Throws: `timedOut` after `expireRead()`, `closed` when the other side cannot be agreed with.
     package func handshake() async throws(SocketError) {
         guard let tls else { return }
@@ -122,7 +124,11 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
                 isReadable = false
                 try awaitRoom()
                 await untilReadable()
-            case .ended, .failed: throw .closed
+            case .ended, .failed:
+                shutdownWrite()
+                self.tls = nil
+                isReadable = true
+                throw .closed
             }
         }
         throw .closed

@@ -116,6 +116,9 @@ final class HTTP1Connection: @unchecked Sendable {
             try await stream.socket.handshake()
         } catch {
             home.counters.add(.handshakeFailures)
+            // It may have sent a request already, as one with a certificate of TLS 1.3 that is not
+            // wanted, and is to be told why it gets no answer.
+            if error == .closed { await stream.linger() }
             throw error
         }
         stream.readDeadline = .never
