@@ -22,6 +22,7 @@ test: setup ## Run all tests: Swift's, the Python worker's, then end to end agai
 	python3 -m unittest discover -v -s Tests/EndToEnd
 	python3 -m unittest discover -s Tests/HTTPConformance
 	MINUTES=1 $(MAKE) -s faults
+	$(MAKE) -s fuzz SECONDS=5
 
 # What the tests of the Python client use from PyPI.
 .build/client-venv/ready: Python/tests/requirements.txt

@@ -13,7 +13,10 @@ final class Answering: HTTP2SessionEvents {
 
     func frameBegins(type: UInt8, stream: Int32) -> UInt32? { nil }
     func headBegins(_ stream: Int32) { builder.begin() }
-    func field(_ name: Span<UInt8>, _ value: Span<UInt8>) { builder.add(name, value) }
+    func trailerBegins() { builder.begin() }
+    func field(_ name: Span<UInt8>, _ value: Span<UInt8>, isTrailer: Bool) -> Bool {
+        isTrailer ? builder.weigh(name, value) : builder.add(name, value)
+    }
     func headIsComplete(_ stream: Int32, endsStream: Bool) {
         var block = HTTP2FieldBlock()
         do throws(HTTPRefusal) {
@@ -32,7 +35,7 @@ final class Answering: HTTP2SessionEvents {
     func bodyIsComplete(_ stream: Int32) { session.reset(stream, NGHTTP2_NO_ERROR) }
     func streamClosed(_ stream: Int32) {}
     func answerLeft(_ stream: Int32) {}
-    func frameWasInvalid() {}
+    func frameWasInvalid(_ stream: Int32) {}
 }
 
 /// The preface and empty SETTINGS, so that the fuzzer need not find them.
