@@ -20,7 +20,9 @@ extension JobRoutes {
                 "A blob is named by its SHA-256 in 64 lower-case hexadecimal digits.")
         }
         let place = [(name: "Location", value: "/v1/blobs/\(digest)")]
-        if try await blobs.bytes(of: digest) != nil {
+        let isThere = try await blobs.bytes(of: digest) != nil
+        try request.require(isThere ? .tagged(entityTag(of: digest)) : .absent)
+        if isThere {
             // Who waits for `100 Continue` need not send it; others have begun to.
             if request.head.expectation != .continue {
                 while try await request.bodyStream?.next() != nil {}
@@ -39,7 +41,7 @@ extension JobRoutes {
         return HTTPResponse(
             200,
             fields: [
-                ("Content-Type", "application/octet-stream"), ("ETag", "\"\(digest)\""),
+                ("Content-Type", "application/octet-stream"), ("ETag", entityTag(of: digest)),
                 ("Cache-Control", "private, max-age=31536000, immutable"),
                 ("Accept-Ranges", "bytes"),
             ],
@@ -47,9 +49,16 @@ extension JobRoutes {
     }
 
     func deleteBlob(_ request: HTTPRequest) async throws -> HTTPResponse {
-        guard try await blobs.remove(try digest(request)) else { throw noBlob(request) }
+        let digest = try digest(request)
+        try await request.require {
+            guard try await blobs.bytes(of: digest) != nil else { throw noBlob(request) }
+            return .tagged(entityTag(of: digest))
+        }
+        guard try await blobs.remove(digest) else { throw noBlob(request) }
         return HTTPResponse(204, .bytes([]))
     }
+
+    private func entityTag(of digest: BlobDigest) -> String { "\"\(digest)\"" }
 
     private func digest(_ request: HTTPRequest) throws -> BlobDigest {
         guard let digest = BlobDigest(request.parameters["sha256"] ?? "") else {

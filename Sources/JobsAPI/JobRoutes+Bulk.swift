@@ -8,11 +8,13 @@ import WebServer
 extension JobRoutes {
     func cancelAll(_ request: HTTPRequest) async throws -> HTTPResponse {
         let filter = try JobFilter(request, states: [.queued, .running, .cancelling])
+        try request.require(.untagged)
         return try await answer { try await queue.cancelAll(filter.query, in: filter.states) }
     }
 
     func retryAll(_ request: HTTPRequest) async throws -> HTTPResponse {
         let filter = try JobFilter(request, states: [.failed, .cancelled], takesReason: true)
+        try request.require(.untagged)
         return try await answer {
             try await queue.retryAll(filter.query, in: filter.states, reason: filter.reason)
         }

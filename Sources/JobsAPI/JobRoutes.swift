@@ -89,6 +89,7 @@ package struct JobRoutes: Sendable {
     // MARK: Submitting
 
     func submit(_ request: HTTPRequest) async throws -> HTTPResponse {
+        try request.require(.untagged)
         if let items = request.bodyStream { return try await upload(items, request) }
         let job = try job(submittedBy: request)
         if let seconds = try preferredWait(request) {
@@ -150,6 +151,7 @@ package struct JobRoutes: Sendable {
 
     func submitBatch(_ request: HTTPRequest) async throws -> HTTPResponse {
         try requireType(request, "application/json", "application/x-ndjson")
+        try request.require(.untagged)
         var documents: [RawJSON] = []
         if Self.isLines(request.head) {
             for line in request.body.split(separator: UInt8(ascii: "\n")) where line != [13] {
@@ -257,6 +259,7 @@ package struct JobRoutes: Sendable {
 
     func cancel(_ request: HTTPRequest) async throws -> HTTPResponse {
         let id = try id(request)
+        try await request.require { try await representation(of: id) }
         guard let job = try await queue.cancel(id) else { throw Problem.noJob(id.description) }
         return accepted(job, status: job.state.isEnd ? 200 : 202)
     }
@@ -270,22 +273,32 @@ package struct JobRoutes: Sendable {
         if items == "failed", let job = try await queue.job(id), !job.isMap {
             throw Problem.notAMap(id)
         }
+        try await request.require { try await representation(of: id, endedOnly: true) }
         guard let (job, isQueuedAgain) = try await queue.retry(id, onlyFailed: items == "failed")
         else {
             throw Problem.noJob(id.description)
         }
-        guard isQueuedAgain else {
-            throw Problem(
-                409, "job-not-ended", "The job has not ended",
-                "Job \(id) is \(job.state.rawValue). Wait for its end or cancel it first.")
-        }
+        guard isQueuedAgain else { throw Problem.notEnded(job) }
         return accepted(job, status: 202)
     }
 
     func delete(_ request: HTTPRequest) async throws -> HTTPResponse {
         let id = try id(request)
+        try await request.require { try await representation(of: id) }
         guard try await queue.delete(id) else { throw Problem.noJob(id.description) }
         return HTTPResponse(204, .bytes([]))
+    }
+
+    /// What `GET /v1/jobs/{id}` shows: whoever has read it makes a change depend on its `ETag`.
+    ///
+    /// - Throws: a `Problem` when there is no such job, or, with `endedOnly`, when it has not ended.
+    private func representation(
+        of id: JobID, endedOnly: Bool = false,
+    ) async throws -> Preconditions.Representation {
+        let job = try await queue.summary(of: id, waiting: 0, resultUpTo: Self.wholeBytes)
+        guard let job else { throw Problem.noJob(id.description) }
+        if endedOnly, !job.state.isEnd { throw Problem.notEnded(job) }
+        return .tagged(JobDocument.entityTag(of: job, as: document(of: job, status: 200).body))
     }
 }
 

@@ -99,6 +99,13 @@ package struct Problem: Error, Sendable {
         Problem(404, "no-such-job", "No such job", "There is no job \(id); it may have expired.")
     }
 
+    /// Of a job that is to run again.
+    static func notEnded(_ job: Job) -> Problem {
+        Problem(
+            409, "job-not-ended", "The job has not ended",
+            "Job \(job.id) is \(job.state.rawValue). Wait for its end or cancel it first.")
+    }
+
     static func notAMap(_ id: JobID) -> Problem {
         Problem(
             409, "not-a-map", "The job has no items",

@@ -5,23 +5,26 @@ import HTTPWire
 extension HTTPService {
     func condition(_ response: inout HTTPResponse, for head: RequestHead) {
         let isRead = head.method == .get || head.method == .head
-        guard isRead, response.status == 200, !response.fields.isEmpty else { return }
-        if let tag = response.field("etag") {
-            if let wanted = head.field("if-match"), !EntityTag.isMatched(tag, by: wanted) {
-                response = settings.refusal(412, "The ETag is \(tag) now.")
+        guard isRead, response.status == 200 else { return }
+        if let conditions = Preconditions(head) {
+            let there = response.field("etag").map(Preconditions.Representation.tagged) ?? .untagged
+            switch conditions.failure(of: there) {
+            case .ifMatch:
+                response = settings.refusal(412, there.description)
                 return
-            }
-            if let held = head.field("if-none-match"), EntityTag.isNamed(tag, in: held) {
+            case .ifNoneMatch:
                 // RFC 9110, section 15.4.5: with the fields that 200 would have.
                 _ = compression?.choose(for: &response, head)
                 response.status = 304
                 response.type = nil
                 response.body = .bytes([])
                 return
+            case nil: break
             }
         }
         // Section 14.2: a range is asked for by GET alone.
-        guard head.method == .get, response.field("accept-ranges") == "bytes",
+        guard !response.fields.isEmpty, head.method == .get,
+            response.field("accept-ranges") == "bytes",
             let wanted = head.field("range"), isCurrent(response, by: head.field("if-range"))
         else { return }
         cut(&response, to: wanted)

@@ -171,6 +171,45 @@ class TimeTests(ServiceTestCase):
             self.assertEqual((status, json.loads(body)["state"]), (200, "succeeded"))
             self.assertNotEqual(headers["ETag"], tag)
 
+    def test_conditions_keep_a_job_from_being_changed(self):
+        job = self.server.submit(function="echo", args=[1], delay=3600)
+        path = "/v1/jobs/" + job
+        stale, fresh = '"other"', self.server.call("GET", path)[1]["ETag"]
+        cancel, retry = ("POST", path + "/cancel"), ("POST", path + "/retry")
+        delete = ("DELETE", path)
+        for headers in ({"If-Match": stale}, {"If-None-Match": fresh}, {"If-None-Match": "*"}):
+            for change in (cancel, delete):
+                self.problem(*change, 412, "http-412", headers=headers)
+            # RFC 9110, section 13.2.1: only where nothing else is in the way.
+            self.problem(*retry, 409, "job-not-ended", headers=headers)
+        self.assertEqual(self.server.wait(job, 0)["state"], "queued")
+        self.assertEqual(self.server.call(*cancel, headers={"If-Match": fresh})[0], 200)
+        # What the client has seen is no more.
+        for change in (cancel, retry, delete):
+            self.problem(*change, 412, "http-412", headers={"If-Match": fresh})
+        self.assertEqual(self.server.wait(job, 0)["state"], "cancelled")
+        for headers in ({"If-Match": "*"}, {"If-None-Match": stale}):
+            self.assertEqual(self.server.call(*cancel, headers=headers)[0], 200)
+        self.assertEqual(self.server.call(*retry, headers={"If-Match": "*"})[0], 202)
+        fresh = self.server.call("GET", path)[1]["ETag"]
+        self.assertEqual(self.server.call(*delete, headers={"If-Match": fresh})[0], 204)
+        self.problem(*delete, 404, "no-such-job", headers={"If-Match": fresh})
+
+    def test_a_condition_of_what_has_no_etag_holds_of_anything_alone(self):
+        job = {"function": "echo", "args": [1], "delay": 3600, "tags": ["on-condition"]}
+        for path, body in (("/v1/jobs", job), ("/v1/jobs/batch", [job]),
+                           ("/v1/jobs/cancel?tag=on-condition", None),
+                           ("/v1/jobs/retry?tag=on-condition", None)):
+            for headers in ({"If-Match": '"x"'}, {"If-None-Match": "*"}):
+                self.problem("POST", path, 412, "http-412", body=body, headers=headers)
+        self.assertEqual(self.get("/v1/jobs?tag=on-condition")["jobs"], [])
+        for headers in ({"If-Match": "*"}, {"If-None-Match": '"x"'}):
+            self.assertEqual(self.server.call("POST", "/v1/jobs", job, headers)[0], 202)
+        self.problem("GET", "/v1/pools", 412, "http-412", headers={"If-Match": '"x"'})
+        self.assertEqual(self.server.call("GET", "/v1/pools", headers={"If-Match": "*"})[0], 200)
+        status, _, body = self.server.call("GET", "/v1/pools", headers={"If-None-Match": "*"})
+        self.assertEqual((status, body), (304, b""))
+
     def test_an_etag_changes_with_the_progress_of_a_call(self):
         with tempfile.TemporaryDirectory() as folder:
             gate = folder + "/gate"

@@ -107,6 +107,34 @@ class BlobTests(ServiceTestCase):
                            b"Expect: 100-continue\r\n\r\n" % digest.encode())
             self.assertTrue(client.recv(100).startswith(b"HTTP/1.1 204"))
 
+    def test_conditions_keep_a_blob_from_being_changed(self):
+        digest, data = named(b"as it is")
+        place, tag = "/v1/blobs/" + digest, '"%s"' % digest
+
+        def ask(method, status, **headers):
+            answer = self.server.call(
+                method, place, data if method == "PUT" else None,
+                {name.replace("_", "-"): value for name, value in headers.items()})
+            if status == 412:
+                self.assertProblem(answer, 412, "http-412")
+            self.assertEqual(answer[0], status, headers)
+
+        ask("DELETE", 404, If_Match="*")  # RFC 9110, section 13.2.1
+        ask("PUT", 412, If_Match="*")
+        ask("PUT", 412, If_Match=tag)
+        self.problem("GET", place, 404, "no-such-blob")
+        ask("PUT", 201, If_None_Match="*")
+        ask("PUT", 412, If_None_Match="*")
+        ask("PUT", 412, If_None_Match="W/" + tag)
+        ask("PUT", 204, If_Match=tag)
+        ask("PUT", 204, If_None_Match='"other"')
+        ask("DELETE", 412, If_Match='"other"')
+        ask("DELETE", 412, If_Match="W/" + tag)
+        ask("DELETE", 412, If_None_Match="*")
+        ask("DELETE", 412, If_Match=tag, If_None_Match=tag)
+        ask("GET", 200)
+        ask("DELETE", 204, If_Match='"other", ' + tag)
+
     def test_blobs_outlive_the_server(self):
         with Server(BINARY, FUNCTIONS) as server:
             digest, data = named(b"still there")

@@ -125,6 +125,11 @@ class DescriptionTests(ServiceTestCase):
             self.ask("GET", job, 200, each)
         tag = self.server.call("GET", "/v1/jobs/" + call)[1]["ETag"]
         self.ask("GET", job, 304, call, headers={"If-None-Match": tag})
+        other = {"If-Match": '"other"'}
+        self.ask("GET", job, 412, call, headers=other)
+        self.ask("DELETE", job, 412, call, headers=other)
+        for change in ("/cancel", "/retry"):
+            self.ask("POST", job + change, 412, call, headers=other)
         for each in (later, call, map_):
             self.ask("GET", job + "/submission", 200, each)
         self.ask("GET", result, 200, call)
@@ -132,7 +137,7 @@ class DescriptionTests(ServiceTestCase):
         tag = self.server.call("GET", "/v1/jobs/%s/result" % call)[1]["ETag"]
         self.ask("GET", result, 206, call, headers={"Range": "bytes=0-", "If-Range": tag})
         self.ask("GET", result, 304, call, headers={"If-None-Match": tag})
-        self.ask("GET", result, 412, call, headers={"If-Match": '"other"'})
+        self.ask("GET", result, 412, call, headers=other)
         self.ask("GET", result, 416, call, headers={"Range": "bytes=99-"})
         self.ask("GET", result, 202, later)
         self.ask("GET", result, 202, running)
@@ -213,7 +218,8 @@ class DescriptionTests(ServiceTestCase):
         self.ask("GET", blob, 200, sha256=digest)
         self.ask("GET", blob, 206, sha256=digest, headers={"Range": "bytes=1-2"})
         self.ask("GET", blob, 304, sha256=digest, headers={"If-None-Match": '"%s"' % digest})
-        self.ask("GET", blob, 412, sha256=digest, headers={"If-Match": '"other"'})
+        for method in ("GET", "PUT", "DELETE"):
+            self.ask(method, blob, 412, sha256=digest, headers={"If-Match": '"other"'})
         self.ask("GET", blob, 416, sha256=digest, headers={"Range": "bytes=9-"})
         self.ask("DELETE", blob, 204, sha256=digest)
         for method in ("GET", "DELETE"):

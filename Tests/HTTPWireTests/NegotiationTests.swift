@@ -29,6 +29,33 @@ import Testing
         #expect(EntityTag.isMatched("\"a\"", by: field) == matches)
     }
 
+    @Test(
+        arguments: [
+            ("If-Match: \"a\"", .tagged("\"a\""), nil),
+            ("If-Match: *", .tagged("\"a\""), nil),
+            ("If-Match: *", .untagged, nil),
+            ("If-Match: *", .absent, .ifMatch),
+            ("If-Match: \"b\"", .tagged("\"a\""), .ifMatch),
+            ("If-Match: \"a\"", .untagged, .ifMatch),
+            ("If-Match: \"a\"", .absent, .ifMatch),
+            ("If-Match: \"b\"\r\nIf-Match: \"a\"", .tagged("\"a\""), nil),
+            ("If-None-Match: \"a\"", .tagged("\"a\""), .ifNoneMatch),
+            ("If-None-Match: W/\"a\"", .tagged("\"a\""), .ifNoneMatch),
+            ("If-None-Match: \"b\"", .tagged("\"a\""), nil),
+            ("If-None-Match: *", .untagged, .ifNoneMatch),
+            ("If-None-Match: \"a\"", .untagged, nil),
+            ("If-None-Match: *", .absent, nil),
+            ("If-Match: \"b\"\r\nIf-None-Match: \"a\"", .tagged("\"a\""), .ifMatch),
+        ] as [(String, Preconditions.Representation, Preconditions.Failure?)])
+    func `conditions are about what is there`(
+        fields: String, there: Preconditions.Representation, failure: Preconditions.Failure?,
+    ) throws {
+        let bytes = Array("DELETE / HTTP/1.1\r\nHost: a\r\n\(fields)\r\n\r\n".utf8)
+        var parser = HTTP1Parser(limits: HTTPLimits())
+        let head = try #require(try parser.parse(bytes.span)).head
+        #expect(Preconditions(head)?.failure(of: there) == failure)
+    }
+
     @Test func `a weak tag names no bytes to go on from`() {
         #expect(EntityTag.isSame("\"a\"", as: "\"a\""))
         #expect(!EntityTag.isSame("W/\"a\"", as: "W/\"a\""))
