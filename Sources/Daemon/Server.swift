@@ -137,10 +137,13 @@ struct Server {
         care.cancel()
         files.stop()
         queue.endStreams()
-        // Side by side: a request may wait for the end of a job.
-        async let requests: Void = server.stop(whenOver: grace.isOver)
-        async let jobs: Void = queue.stop(whenOver: grace.isOver)
-        _ = await (requests, jobs)
+        // Side by side: a request may wait for the end of a job, and is answered all the same when
+        // the jobs have had their time.
+        let answers = StopGrace()
+        async let requests: Void = server.stop { grace.isOver() && answers.isOver() }
+        await queue.stop(whenOver: grace.isOver)
+        answers.begin(seconds: 1)
+        await requests
         await runtimes.releaseCgroups()
         door?.remove()
         await exporter?.finish()

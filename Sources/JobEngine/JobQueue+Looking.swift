@@ -11,8 +11,8 @@ extension JobQueue {
         return job
     }
 
-    /// The job when it has ended, or as it stands after `seconds` or when the task is cancelled;
-    /// nil when there is none.
+    /// The job when it has ended, or as it stands after `seconds`, at the stop of the queue or when
+    /// the task is cancelled; nil when there is none.
     package func wait(_ id: JobID, seconds: Double) async throws(StoreError) -> Job? {
         try await wait(id, seconds: seconds) { () async throws(StoreError) in try await job(id) }
     }

@@ -286,7 +286,8 @@ package final class JobQueue: Sendable {
 
     // MARK: End
 
-    /// Starts nothing more, waits for what runs, then stops it and puts it back in the queue.
+    /// Starts nothing more, waits for what runs, then stops it and puts it back in the queue; who
+    /// waits for the end of another job hears then how it stands.
     ///
     /// - Parameter isOver: asked now and then whether what runs has had its time.
     package func stop(whenOver isOver: @Sendable () -> Bool) async {
@@ -295,10 +296,12 @@ package final class JobQueue: Sendable {
             try? await Task.sleep(for: .milliseconds(20))
         }
         for pool in pools.values { await pool.stop() }
-        let late = ContinuousClock.now + .seconds(3)
+        let late = ContinuousClock.now + .seconds(2)
         while await dispatcher.runningCount > 0, ContinuousClock.now < late {
             try? await Task.sleep(for: .milliseconds(10))
         }
+        // Not sooner: a call that waits for another job would fail of it, and is put back instead.
+        waiters.close()
     }
 }
 

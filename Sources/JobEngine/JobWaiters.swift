@@ -3,33 +3,53 @@ import Synchronization
 
 /// Those who wait for the end of a job.
 final class JobWaiters: Sendable {
-    private let waiters = Mutex<[JobID: [Waiter]]>([:])
+    private let state = Mutex(State())
+
+    private struct State {
+        var waiters: [JobID: [Waiter]] = [:]
+        /// Whether no job will end any more.
+        var isClosed = false
+    }
 
     func register(_ id: JobID) -> Waiter {
         let waiter = Waiter()
-        waiters.withLock { $0[id, default: []].append(waiter) }
+        let isClosed = state.withLock { state in
+            if !state.isClosed { state.waiters[id, default: []].append(waiter) }
+            return state.isClosed
+        }
+        if isClosed { waiter.resume(nil) }
         return waiter
     }
 
     func unregister(_ waiter: Waiter, _ id: JobID) {
-        waiters.withLock { waiters in
-            waiters[id]?.removeAll { $0 === waiter }
-            if waiters[id]?.isEmpty == true { waiters[id] = nil }
+        state.withLock { state in
+            state.waiters[id]?.removeAll { $0 === waiter }
+            if state.waiters[id]?.isEmpty == true { state.waiters[id] = nil }
         }
     }
 
     /// Whether somebody waits for the job.
-    func has(_ id: JobID) -> Bool { waiters.withLock { $0[id] != nil } }
+    func has(_ id: JobID) -> Bool { state.withLock { $0.waiters[id] != nil } }
 
     /// Wakes all who wait for the job, which has ended.
     func tell(_ job: Job) {
-        let told = waiters.withLock { waiters in
-            waiters.isEmpty ? nil : waiters.removeValue(forKey: job.id)
+        let told = state.withLock { state in
+            state.waiters.isEmpty ? nil : state.waiters.removeValue(forKey: job.id)
         }
         for waiter in told ?? [] { waiter.resume(job) }
     }
 
-    /// One who waits; is woken once, by the end, by the clock or by nobody's waiting any more.
+    /// Ends all waits, and those that are still to begin: no job will end any more.
+    func close() {
+        let left = state.withLock { state in
+            state.isClosed = true
+            defer { state.waiters = [:] }
+            return state.waiters
+        }
+        for waiter in left.values.joined() { waiter.resume(nil) }
+    }
+
+    /// One who waits; is woken once, by the end, by the clock, by `close` or by nobody's waiting any more.
     final class Waiter: Sendable {
         private let state = Mutex(State.fresh)
 
@@ -39,7 +59,8 @@ final class JobWaiters: Sendable {
             case over(Job?)
         }
 
-        /// Waits for the job's end; nil when `seconds` have passed or the task is cancelled.
+        /// Waits for the job's end; nil when `seconds` have passed, no job will end any more or the
+        /// task is cancelled.
         func wait(seconds: Double, by clock: WaitClock) async -> Job? {
             clock.start(self, seconds: seconds)
             defer {

@@ -48,6 +48,13 @@ def failing_child():
 
 
 @martlet.function
+def wait_for_later(seconds):
+    """Waits for a job that has some time to wait itself."""
+    with martlet.Client() as client:
+        return client.run("py_square", args=[3], delay=seconds, wait=60)
+
+
+@martlet.function
 def interval(seconds):
     """When it ran."""
     began = time.time()
