@@ -1,9 +1,11 @@
 """openapi.yaml against the server: its routes, answers and examples, and schemathesis."""
 
 import hashlib
+import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -321,6 +323,36 @@ class DescriptionTests(ServiceTestCase):
                     "missing-member", "unknown-member", "invalid-member", "conflicting-members"):
                 with self.subTest(body=body[:100]), self.assertRaises(Exception):
                     self.description.validate(json.loads(body), schema)
+
+    def test_what_any_request_may_be_answered_is_what_the_server_refuses_with(self):
+        told = set(re.findall(r"`(\d{3})`", self.description.document["info"]["description"]))
+        told |= {str(status) for _, _, status in self.description.answers()}
+        refused = set()
+        for folder in ("HTTPWire", "WebServer"):
+            for name in os.listdir("%s/Sources/%s" % (ROOT, folder)):
+                with open("%s/Sources/%s/%s" % (ROOT, folder, name)) as file:
+                    refused |= set(re.findall(r"[rR]efusal\(\s*(\d{3})", file.read()))
+        self.assertGreater(len(refused), 10)
+        self.assertEqual(refused - told, set())
+
+    def test_malformed_heads_are_answered_as_it_says(self):
+        head = "%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
+        for status, text in ((400, head % ("GET /healthz", "a b: c\r\n")),
+                             (414, head % ("GET /" + "a" * 20_000, "")),
+                             (417, head % ("GET /healthz", "Expect: a-rise\r\n")),
+                             (431, head % ("GET /healthz", "a: %s\r\n" % ("a" * 70_000))),
+                             (501, head % ("POST /v1/jobs", "Transfer-Encoding: gzip, chunked\r\n")),
+                             (505, (head % ("GET /healthz", "")).replace("/1.1", "/3.0"))):
+            with self.subTest(status=status), \
+                    socket.create_connection(("127.0.0.1", self.server.port), 10) as client:
+                client.sendall(text.encode())
+                client.shutdown(socket.SHUT_WR)
+                answer = http.client.HTTPResponse(client)
+                answer.begin()
+                problem = json.loads(answer.read())
+                self.assertEqual(answer.status, status)
+                self.assertEqual(problem["type"], "urn:martlet:problem:http-%d" % status)
+                self.description.validate(problem, {"$ref": "#/components/schemas/Problem"})
 
     def test_its_problems_are_those_in_the_source(self):
         codes = set()
