@@ -29,8 +29,10 @@ package struct JobRoutes: Sendable {
 
     package var routes: [Route] {
         [
-            route("POST", "/v1/jobs", body: Self.submissionBody, submit),
-            route("POST", "/v1/jobs/batch", submitBatch),
+            route("POST", "/v1/jobs", body: Self.submissionBody, submit)
+                .taking("application/json", "application/x-ndjson"),
+            route("POST", "/v1/jobs/batch", submitBatch)
+                .taking("application/json", "application/x-ndjson"),
             route("GET", "/v1/jobs", list),
             route("POST", "/v1/jobs/cancel", cancelAll),
             route("POST", "/v1/jobs/retry", retryAll),
@@ -104,8 +106,7 @@ package struct JobRoutes: Sendable {
     ///
     /// - Throws: a `Problem` or a `SubmissionError`.
     package func job(submittedBy request: HTTPRequest) throws -> Job {
-        try requireType(request, "application/json", "application/x-ndjson")
-        return try job(JobSubmission(parsing: try json(request.body[...])), of: request)
+        try job(JobSubmission(parsing: try json(request.body[...])), of: request)
     }
 
     /// The job of a submission that a request has brought.
@@ -150,7 +151,6 @@ package struct JobRoutes: Sendable {
     }
 
     func submitBatch(_ request: HTTPRequest) async throws -> HTTPResponse {
-        try requireType(request, "application/json", "application/x-ndjson")
         try request.require(.untagged)
         var documents: [RawJSON] = []
         if Self.isLines(request.head) {
@@ -216,16 +216,6 @@ package struct JobRoutes: Sendable {
                 400, "invalid-json", "The body is not JSON",
                 "The body is not valid JSON: \(error).", at: pointer)
         }
-    }
-
-    func requireType(_ request: HTTPRequest, _ types: StaticString...) throws {
-        for type in types where request.head.hasContentType(type) { return }
-        let sent = request.head.field("content-type") ?? ""
-        throw Problem(
-            415, "wrong-content-type", "The Content-Type is not taken here",
-            "Send Content-Type: \(types.map(\.description).joined(separator: " or ")), "
-                + "not \"\(sent)\".",
-            at: JSONPointer())
     }
 
     /// Seconds of `Prefer: wait=N` (RFC 7240, section 4.3), an hour at most; nil when not there.

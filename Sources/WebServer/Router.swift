@@ -23,11 +23,23 @@ package struct Route: Sendable {
     private(set) var isTraced = true
     let handler: HTTPHandler
     private(set) var quickHandler: HTTPQuickHandler?
+    /// Answers a request that is not to be taken, by its head alone.
+    private(set) var refusal: (@Sendable (RequestHead) -> HTTPResponse?)?
 
     /// The same with a handler that is asked first: what it answers needs no task.
     package func quickly(_ handler: @escaping HTTPQuickHandler) -> Route {
         var route = self
         route.quickHandler = handler
+        return route
+    }
+
+    /// The same with one that is asked before any of the body is read: what it answers refuses the
+    /// request, and nil takes it.
+    package func refusing(
+        _ refusal: @escaping @Sendable (RequestHead) -> HTTPResponse?,
+    ) -> Route {
+        var route = self
+        route.refusal = refusal
         return route
     }
 

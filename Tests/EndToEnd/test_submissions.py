@@ -155,6 +155,16 @@ class SubmissionTests(ServiceTestCase):
             self.refuse(GOOD, 415, "wrong-content-type", "", "/v1/jobs/batch",
                         {"Content-Type": value})
 
+    def test_a_wrong_content_type_is_refused_before_the_body_is_sent(self):
+        for path in ("/v1/jobs", "/v1/jobs/batch"):
+            for expectation in ("", "Expect: 100-continue\r\n"):
+                with socket.create_connection(("127.0.0.1", self.server.port), 10) as client:
+                    client.sendall(
+                        b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000000\r\n"
+                        b"Content-Type: text/plain\r\n%s\r\n" % (path.encode(), expectation.encode()))
+                    answer = client.makefile("rb").readline()
+                self.assertEqual(answer, b"HTTP/1.1 415 Unsupported Media Type\r\n")
+
     def test_a_wrong_idempotency_key_makes_no_job(self):
         for key in ("", "k" * 256):
             self.refuse(GOOD, 422, "invalid-idempotency-key", "",
