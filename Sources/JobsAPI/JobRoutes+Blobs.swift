@@ -21,14 +21,12 @@ extension JobRoutes {
         }
         let place = [(name: "Location", value: "/v1/blobs/\(digest)")]
         let isThere = try await blobs.bytes(of: digest) != nil
-        try request.require(isThere ? .tagged(entityTag(of: digest)) : .absent)
-        if isThere {
-            // Who waits for `100 Continue` need not send it; others have begun to.
-            if request.head.expectation != .continue {
-                while try await request.bodyStream?.next() != nil {}
-            }
-            return HTTPResponse(204, fields: place, .bytes([]))
+        // Who waits for `100 Continue` need not send it; others have begun to.
+        if isThere, request.head.expectation != .continue {
+            while try await request.bodyStream?.next() != nil {}
         }
+        try request.require(isThere ? .tagged(entityTag(of: digest)) : .absent)
+        if isThere { return HTTPResponse(204, fields: place, .bytes([])) }
         let upload = try await blobs.upload(digest)
         while let piece = try await request.bodyStream?.next() { try await upload.add(piece) }
         try await upload.finish()
