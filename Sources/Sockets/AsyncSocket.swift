@@ -321,6 +321,9 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         if fd >= 0 { shutdown(fd, Int32(SHUT_WR)) }
     }
 
+    /// Bytes that have been sent and that the other side has not acknowledged.
+    package var untakenBytes: Int { fd >= 0 ? Int(clinux_untaken_bytes(fd)) : 0 }
+
     /// Has the kernel break the connection at the close, instead of sending on what it holds.
     package func abortOnClose() {
         var now = linger(l_onoff: 1, l_linger: 0)
