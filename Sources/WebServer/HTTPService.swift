@@ -36,11 +36,11 @@ final class HTTPService: Sendable {
         switch router.find(request.head, &request.places) {
         case .route(let found):
             request.endpoint = found
-            if let refused = found.route.refusal?(request.head) { return .answer(refused) }
             let endpoint = found.taking(request.head)
             if case .bytes(let count) = request.head.body, count > bodyLimit(of: endpoint.route) {
                 return .answer(refusedLength(for: endpoint.route))
             }
+            if let refused = found.route.refusal?(request.head) { return .answer(refused) }
             return .handle(endpoint)
         case .methods(let allowed):
             return .answer(refusedMethod(request.head, allowed: allowed))

@@ -191,6 +191,7 @@ class TimeTests(ServiceTestCase):
         for headers in ({"If-Match": "*"}, {"If-None-Match": stale}):
             self.assertEqual(self.server.call(*cancel, headers=headers)[0], 200)
         self.assertEqual(self.server.call(*retry, headers={"If-Match": "*"})[0], 202)
+        self.await_state(job, "succeeded")
         fresh = self.server.call("GET", path)[1]["ETag"]
         self.assertEqual(self.server.call(*delete, headers={"If-Match": fresh})[0], 204)
         self.problem(*delete, 404, "no-such-job", headers={"If-Match": fresh})
