@@ -215,6 +215,40 @@ class PipelineTests(Dialogue):  # RFC 9112, section 9.3.2
         self.assertEqual([b"ready" in answer.body for answer in answers[:4]],
                          [False, True, False, False])
 
+    def test_answers_leave_while_the_one_behind_them_is_waited_for(self):
+        seconds = 3  # longer than a client may take nothing
+        with Service("--write-seconds", "2") as server:
+            began = time.monotonic()
+            job = server.submit(function="sleep", args=[seconds])
+            poll = b"GET /v1/jobs/%s?wait=20 HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n"
+            # Of some the kernel takes a part of what goes before the poll, however much it takes: an
+            # answer is 360 bytes, and the poll is taken up before 64 KiB wait.
+            clients = {}
+            for count in range(100, 1300, 100):
+                client = self.enterContext(socket.socket())
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.settimeout(10)
+                client.connect(("127.0.0.1", server.port))
+                client.sendall(GET * count + poll)
+                clients[count] = client
+            while b"\nmartlet_http_held_bytes 0\n" in server.call("GET", "/metrics")[2]:
+                self.assertLess(time.monotonic(), began + seconds, "the kernel takes all")
+            time.sleep(0.2)
+            received = {}
+            for count, client in clients.items():
+                data, seen = b"", 0
+                while seen < count:
+                    piece = client.recv(1 << 16)
+                    self.assertTrue(piece, "closed after %d answers of %d" % (seen, count))
+                    seen += (data[-11:] + piece).count(b"HTTP/1.1 200")
+                    data += piece
+                received[count] = data
+            self.assertLess(time.monotonic(), began + seconds, "they waited for the last")
+            for count, client in clients.items():
+                client.sendall(LAST)
+                answers = read_answers(received[count] + self.read_to_end(client))
+                self.assertEqual([answer.status for answer in answers], [200] * (count + 2))
+
     def test_one_connection_serves_many_requests(self):
         connection = self.connect()
         for i in range(1000):
