@@ -204,7 +204,8 @@ final class HTTP1Connection: @unchecked Sendable {
         // A body that broke a rule or off while the handler read it is treated as any such body.
         if let failure = body?.failure { throw failure }
         let isUnread = body?.isUnread == true
-        let closing = closes(after: request.head) || isUnread
+        let closing =
+            closes(after: request.head) || isUnread || endsConnection(response, to: request)
         try await send(response, to: request, closing: closing)
         if isUnread { return try await lingered() }
         return try await closing ? left() : true

@@ -267,6 +267,19 @@ class PipelineTests(Dialogue):  # RFC 9112, section 9.3.2
         self.assertIn(b"\r\nConnection: close", head)
         self.assertEqual(len(gzip.decompress(body)), 3_000_002)
 
+    def test_http_1_0_is_not_told_of_an_end_that_does_not_come(self):
+        """To HEAD, too, an answer whose length nobody knows says that the connection ends."""
+        job = self.server.finished(function="echo", args=["x" * 3_000_000])
+        for path, more in [
+                (b"/v1/events", b""),
+                (b"/v1/jobs/%s/result" % job.encode(), b"Accept-Encoding: gzip\r\n")]:
+            with self.subTest(path):
+                connection = self.connect(2)
+                connection.sendall(
+                    b"HEAD " + path + b" HTTP/1.0\r\nConnection: keep-alive\r\n" + more + b"\r\n")
+                answer, = read_answers(self.read_to_end(connection), to_head=[0])
+                self.assertEqual((answer.status, answer.value("connection")), (200, "close"))
+
 
 class LastAnswerTests(Dialogue):  # RFC 9112, section 9.6
     def test_a_last_answer_is_whole_though_more_was_sent(self):
