@@ -22,6 +22,11 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     package private(set) var hasHungUp = false
     /// Whether there may be something to read that has not been.
     package var mayHaveMore: Bool { isReadable }
+    /// Whether the other side has acknowledged all that was written; with a Unix socket, read it.
+    package var isAllTaken: Bool {
+        var untaken: Int32 = 0
+        return ioctl(fd, UInt(TIOCOUTQ), &untaken) != 0 || untaken == 0
+    }
     /// Whether nothing can be sent to the other side any more.
     package private(set) var isBroken = false
     /// Called when there may be something to read, or the read has expired, and no task waits for
@@ -222,6 +227,9 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         readExpired = true
         resumeReader()
     }
+
+    /// Has the next read ask the kernel, which may have more that the loop has not been told of.
+    package func lookAgain() { isReadable = true }
 
     // MARK: Writing
 

@@ -351,6 +351,60 @@ class StopTests(unittest.TestCase):
                 socket.create_connection(("127.0.0.1", server.port), 10)
             self.assertEqual(server.process.wait(30), 0)
 
+    def ask_for_much(self, server):
+        """A client that takes little at once and has asked for 8 MiB; what it is to receive."""
+        job = server.finished(function="echo", args=["x" * (8 << 20)])
+        client = socket.socket()
+        self.addCleanup(client.close)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(10)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(b"GET /v1/jobs/%s/result HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n")
+        return client, (200, (8 << 20) + 2)
+
+    def test_a_request_behind_a_long_answer_is_answered_too(self):
+        with Service() as server:
+            client, much = self.ask_for_much(server)
+            client.recv(1)
+            client.sendall(GET)
+            time.sleep(0.1)
+            server.process.terminate()
+            time.sleep(0.2)
+            data = b"H"
+            while piece := client.recv(1 << 20):
+                data += piece
+            answers = read_answers(data)
+            self.assertEqual((answers[0].status, len(answers[0].body)), much)
+            self.assertEqual([answer.value("connection") for answer in answers], [None, "close"])
+            self.assertEqual(answers[1].status, 200)
+            self.assertEqual(server.process.wait(30), 0)
+
+    def test_a_request_after_the_stop_does_not_cost_the_answer_before_it(self):
+        """The server has sent all of it, the client has not read all of it."""
+        for seconds in (None, 1):  # idle, and with a last answer behind
+            with self.subTest(seconds=seconds), Service() as server:
+                client, (status, length) = self.ask_for_much(server)
+                if seconds:
+                    job = server.submit(function="sleep", args=[seconds])
+                    client.sendall(
+                        b"GET /v1/jobs/%s?wait=20 HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n")
+                data = b""
+                while len(data) < length - 40_000:
+                    data += client.recv(min(4096, length - 40_000 - len(data)))
+                time.sleep(0.3)
+                server.process.terminate()
+                time.sleep(0.2 + (seconds or 0))
+                client.sendall(GET)
+                time.sleep(0.2)
+                while piece := client.recv(4096):
+                    data += piece
+                answer, *more = read_answers(data)
+                self.assertEqual((answer.status, len(answer.body)), (status, length))
+                self.assertEqual([(last.status, last.value("connection")) for last in more],
+                                 [(200, "close")] if seconds else [])
+                client.close()
+                self.assertEqual(server.process.wait(30), 0)
+
     def test_the_first_request_of_a_connection_may_be_on_its_way(self):
         """Nobody sends it once more, as they do on a connection that was used before."""
         with Service() as server, socket.create_connection(("127.0.0.1", server.port), 10) as fresh, \
