@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <link.h>
 #include <linux/sched.h>
+#include <linux/sockios.h>
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -362,4 +364,9 @@ int clinux_affinity_cpus(void) {
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
     int n = CPU_COUNT(&set);
     return n > 0 ? n : 1;
+}
+
+int clinux_untaken_bytes(int fd) {
+    int bytes = 0;
+    return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }

@@ -22,11 +22,6 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     package private(set) var hasHungUp = false
     /// Whether there may be something to read that has not been.
     package var mayHaveMore: Bool { isReadable }
-    /// Whether the other side has acknowledged all that was written; with a Unix socket, read it.
-    package var isAllTaken: Bool {
-        var untaken: Int32 = 0
-        return ioctl(fd, UInt(TIOCOUTQ), &untaken) != 0 || untaken == 0
-    }
     /// Whether nothing can be sent to the other side any more.
     package private(set) var isBroken = false
     /// Called when there may be something to read, or the read has expired, and no task waits for
@@ -330,6 +325,9 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         tls?.shutdown()
         if fd >= 0 { shutdown(fd, Int32(SHUT_WR)) }
     }
+
+    /// Bytes that have been sent and that the other side has not acknowledged.
+    package var untakenBytes: Int { fd >= 0 ? Int(clinux_untaken_bytes(fd)) : 0 }
 
     /// Has the kernel break the connection at the close, instead of sending on what it holds.
     package func abortOnClose() {

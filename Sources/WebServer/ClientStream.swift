@@ -292,14 +292,31 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
         }
     }
 
-    /// Reads and drops what the client still sends, for a while: closing at once would make the
-    /// kernel reset the connection, and the client lose the answer (RFC 9112, section 9.6).
+    /// Reads and drops what the client still sends, for a while, and as long as it takes what the kernel
+    /// has for it: closing at once would make the kernel reset the connection, and the client lose
+    /// the answer (RFC 9112, section 9.6).
     func linger() async {
         socket.shutdownWrite()
+        var untaken = 0
+        repeat {
+            untaken = socket.untakenBytes
+            guard await dropForAWhile() else { return }
+        } while 1..<untaken ~= socket.untakenBytes
+    }
+
+    /// Whether the client has not left meanwhile.
+    private func dropForAWhile() async -> Bool {
         readDeadline = home.loop.now + home.settings.lingerTimeout
         var dropped = 0
-        while dropped < home.settings.lingerBytes, let count = try? await receive(), count > 0 {
-            dropped += count
+        do {
+            while dropped < home.settings.lingerBytes {
+                let count = try await receive()
+                guard count > 0 else { return false }
+                dropped += count
+            }
+            return true
+        } catch {
+            return error == .timedOut
         }
     }
 

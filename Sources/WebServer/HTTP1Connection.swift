@@ -110,7 +110,7 @@ final class HTTP1Connection: @unchecked Sendable {
     ///
     /// It may send another request while answers are still on their way to it, which would be lost.
     private func leave() {
-        guard !stream.socket.isAllTaken else { return home.ended(stream) }
+        guard stream.socket.untakenBytes > 0 else { return home.ended(stream) }
         inTask { [self] in try await lingered() }
     }
 
@@ -225,7 +225,7 @@ final class HTTP1Connection: @unchecked Sendable {
     /// client learns with the answer, it may still come.
     var mustLinger: Bool {
         !input.isEmpty || stream.socket.mayHaveMore
-            || home.isDraining && !stream.socket.isAllTaken
+            || home.isDraining && stream.socket.untakenBytes > 0
     }
 
     /// Ends the connection behind an answer.

@@ -68,8 +68,7 @@ func setHTTP2Callbacks(_ callbacks: OpaquePointer?) {
         return 0
     }
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
-        guard let frame, endsStream(frame.pointee.hd) else { return 0 }
-        events(user).answerLeft(frame.pointee.hd.stream_id)
+        if let frame { sent(frame.pointee, events(user)) }
         return 0
     }
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) { _, frame, _, user in
@@ -77,6 +76,23 @@ func setHTTP2Callbacks(_ callbacks: OpaquePointer?) {
         return 0
     }
 }
+
+private func sent(_ frame: nghttp2_frame, _ events: any HTTP2SessionEvents) {
+    switch UInt32(frame.hd.type) {
+    case NGHTTP2_RST_STREAM.rawValue where mistakes.contains(frame.rst_stream.error_code):
+        events.errorLeft(frame.hd.stream_id)
+    case NGHTTP2_GOAWAY.rawValue where frame.goaway.error_code != NGHTTP2_NO_ERROR.rawValue:
+        events.errorLeft(0)
+    case _ where endsStream(frame.hd): events.answerLeft(frame.hd.stream_id)
+    default: break
+    }
+}
+
+/// What nghttp2 resets a stream for; the server itself has other reasons.
+private let mistakes = [
+    NGHTTP2_PROTOCOL_ERROR.rawValue, NGHTTP2_FLOW_CONTROL_ERROR.rawValue,
+    NGHTTP2_STREAM_CLOSED.rawValue,
+]
 
 private func received(_ frame: nghttp2_frame, _ events: any HTTP2SessionEvents) {
     switch UInt32(frame.hd.type) {

@@ -113,6 +113,7 @@ extension HTTP2Connection {
 
     /// Remembers a stream that this side has ended, for a while.
     func noteReset(_ id: Int32) {
+        guard recentlyReset.last != id else { return }
         recentlyReset.append(id)
         if recentlyReset.count > 256 { recentlyReset.removeFirst(128) }
     }

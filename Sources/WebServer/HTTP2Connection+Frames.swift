@@ -25,16 +25,21 @@ extension HTTP2Connection: HTTP2SessionEvents {
     func trailerBegins() { builder.begin() }
 
     func field(_ name: Span<UInt8>, _ value: Span<UInt8>, isTrailer: Bool) -> Bool {
-        let isBorne = isTrailer ? builder.weigh(name, value) : builder.add(name, value)
-        if !isBorne { home.counters.add(.http2Errors) }
-        return isBorne
+        isTrailer ? builder.weigh(name, value) : builder.add(name, value)
     }
 
     func headIsComplete(_ id: Int32, endsStream: Bool) {
         guard let open = streams[id] else { return }
         if endsStream { open.endBody() }
         do throws(HTTPRefusal) {
-            begin(open, try builder.head())
+            let head = try builder.head()
+            guard headBytes + head.bytes.count <= Self.mostHeadBytes else {
+                home.counters.add(.limitStreams)
+                // RFC 9113, section 8.7: nothing was done, it may be sent again.
+                return reset(id, NGHTTP2_REFUSED_STREAM)
+            }
+            open.headBytes = head.bytes.count
+            begin(open, head)
         } catch {
             refuse(error, open)
         }
@@ -72,11 +77,15 @@ extension HTTP2Connection: HTTP2SessionEvents {
 
     func streamClosed(_ id: Int32) {
         guard let closed = streams.removeValue(forKey: id) else { return }
-        if let request = closed.request {
-            home.answered(request, status: closed.status, bytes: closed.sent)
-        }
+        note(closed)
         closed.close()
         if streams.isEmpty { startIdleClock() }
+    }
+
+    /// Takes note of a request that is over; status 0 is of one without an answer.
+    func note(_ closed: HTTP2Stream) {
+        guard let request = closed.request else { return }
+        home.answered(request, status: closed.status, bytes: closed.sent)
     }
 
     func answerLeft(_ id: Int32) {
@@ -86,8 +95,13 @@ extension HTTP2Connection: HTTP2SessionEvents {
     }
 
     func frameWasInvalid(_ id: Int32) {
-        home.counters.add(.http2Errors)
         // The stream is reset, or was never begun; more of it may be on its way.
+        noteReset(id)
+    }
+
+    func errorLeft(_ id: Int32) {
+        home.counters.add(.http2Errors)
+        guard id > 0 else { return }
         noteReset(id)
         // Each has nghttp2 reset a stream at once, which no limit of streams or of the client's own
         // resets counts ("MadeYouReset", CVE-2025-8671).

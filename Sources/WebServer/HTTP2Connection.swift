@@ -30,17 +30,29 @@ final class HTTP2Connection: @unchecked Sendable {
     /// Goes on sending while the client takes less than there is.
     private var writer: Task<Void, Never>?
     private var isEnding = false
+    private var isReceiving = false
+    /// Whether it has gone without a word.
+    private var hasLeft = false
     /// Whether the streams are gone, of which the session still holds pointers.
     private var isOver = false
     private var drainStart: LoopInstant?
     /// Bytes of bodies that have come and of answers that are not sent, of all streams.
     var bodyBytes = 0 { didSet { home.hold(bodyBytes - oldValue) } }
     var pendingBytes = 0 { didSet { home.hold(pendingBytes - oldValue) } }
+    /// Of the heads of open streams.
+    var headBytes = 0
+    /// When the client last took something of an answer.
+    var lastTaken = LoopInstant(nanoseconds: 0)
 
     /// Bytes of answers that the client has not taken, past which no more requests are taken up.
     private static let mostPending = 8 << 20
     /// Mistakes between two looks at the clock, past which the client is sent away.
     static let mostMistakes = 256
+    /// Frames that wait to be sent, past which the client is sent away: it makes more of them than it takes.
+    private static let mostFrames = 8192
+    /// Octets of the heads of open streams, past which no more are opened: by compression a few on the wire may
+    /// stand for many.
+    static let mostHeadBytes = 512 << 10
     /// Requests taken up at once on streams whose window the client keeps shut.
     private static let mostShut = 4
 
@@ -78,7 +90,11 @@ final class HTTP2Connection: @unchecked Sendable {
         stream.onBreakOff = nil
         stream.socket.close()
         isOver = true
-        for open in streams.values { open.close() }
+        if hasLeft { home.counters.add(.hangUps, streams.count) }
+        for open in streams.values {
+            note(open)
+            open.close()
+        }
         // They hold the connection.
         streams = [:]
         ready = []
@@ -94,8 +110,11 @@ final class HTTP2Connection: @unchecked Sendable {
         do {
             var readings = 0
             while goesOn, !session.isOver, !isEnding {
-                let count = try await stream.receive()
-                guard count > 0 else { return stream.socket.close() }
+                let count = try await receive()
+                guard count > 0 else {
+                    hasLeft = true
+                    return stream.socket.close()
+                }
                 goesOn = take(stream.received(count))
                 pump()
                 readings += 1
@@ -105,10 +124,17 @@ final class HTTP2Connection: @unchecked Sendable {
             home.counters.add(.limitIdleTime)
             session.terminate(NGHTTP2_NO_ERROR)
         } catch {
-            // The client is gone: nobody is left to be told.
+            // The client is gone, nobody is left to be told; or all is said.
+            if !isEnding { hasLeft = true }
         }
         if !goesOn { session.terminate(NGHTTP2_PROTOCOL_ERROR) }
         pump()
+    }
+
+    private func receive() async throws(SocketError) -> Int {
+        isReceiving = true
+        defer { isReceiving = false }
+        return try await stream.receive()
     }
 
     /// Reads what the client has sent; false when the session cannot go on.
@@ -121,7 +147,10 @@ final class HTTP2Connection: @unchecked Sendable {
             frameStart = home.loop.now
         }
         defer { home.relieve() }
-        return session.receive(bytes)
+        guard session.receive(bytes) else { return false }
+        // Who reads nothing is owed no acknowledgements and resets without end.
+        if session.waitingFrames > Self.mostFrames { session.terminate(NGHTTP2_ENHANCE_YOUR_CALM) }
+        return true
     }
 
     /// Serves a request that came by HTTP/1.1 and asked for HTTP/2, then what follows.
@@ -159,7 +188,7 @@ final class HTTP2Connection: @unchecked Sendable {
         } catch {
             return end()
         }
-        if session.isOver || isDrained { end() }
+        if session.isOver { end() }
     }
 
     /// Takes frames from the session, but not without bound; whether there is anything to send.
@@ -195,7 +224,7 @@ final class HTTP2Connection: @unchecked Sendable {
     private func end() {
         guard !isEnding else { return }
         isEnding = true
-        stream.socket.expireRead()
+        if isReceiving { stream.socket.expireRead() }
     }
 
     // MARK: Requests
@@ -295,40 +324,39 @@ final class HTTP2Connection: @unchecked Sendable {
                 home.counters.add(bound.counter)
                 refuseBody(HTTPRefusal(408, "The request's body took too long."), of: open)
             }
+            // While others have their turn on the connection, it is not the client that keeps it waiting.
             if open.unsent > 0, let last = open.lastProgress,
-                last + home.settings.writeTimeout <= now
+                last + home.settings.writeTimeout <= now,
+                !session.hasWindow(open.id) || lastTaken + home.settings.writeTimeout <= now
             {
                 home.counters.add(.limitWriteTime)
                 breakOff(open)
             }
         }
         if stream.socket.isBroken, !isEnding {
-            home.counters.add(.hangUps, streams.count)
+            hasLeft = true
             end()
         }
         if let drainStart, drainStart + ServerLoop.lastRequestTime <= now {
-            self.drainStart = .never
-            session.refuseMore()
-            pumpSoon()
+            refuseMore()
         }
-    }
-
-    /// Whether nothing is left to be answered at the stop; a client that has asked nothing yet has
-    /// its first request on its way, perhaps.
-    private var isDrained: Bool {
-        drainStart != nil && streams.isEmpty && (highestID > 0 || drainStart == .never)
     }
 
     /// Tells the client to go elsewhere and ends when its requests are answered.
     private func drain() {
         guard drainStart == nil else { return }
         drainStart = home.loop.now
-        if isDrained {
-            session.refuseMore()
-        } else {
-            // Requests on their way are still taken for a second (RFC 9113, section 6.8).
-            session.announceEnd()
-        }
+        // One that has asked before and waits for nothing has hardly another request on its way.
+        guard highestID == 0 || !streams.isEmpty else { return refuseMore() }
+        // Those on their way are still taken for a second (RFC 9113, section 6.8).
+        session.announceEnd()
+        pumpSoon()
+    }
+
+    /// Says which request was the last; when that is answered, and the client has heard so, it is over.
+    private func refuseMore() {
+        drainStart = .never
+        session.refuseMore()
         pumpSoon()
     }
 }

@@ -13,6 +13,9 @@ protocol HTTP2SessionEvents: AnyObject {
     func bodyIsComplete(_ stream: Int32)
     func streamClosed(_ stream: Int32)
     func frameWasInvalid(_ stream: Int32)
+    /// The client is told that it has broken a rule: of a stream, which is reset, or, with 0, of the whole
+    /// connection.
+    func errorLeft(_ stream: Int32)
     /// The last frame of an answer has been given out to be sent.
     func answerLeft(_ stream: Int32)
 }
@@ -90,6 +93,9 @@ final class HTTP2Session {
         let count = nghttp2_session_mem_send(session, &data)
         return UnsafeBufferPointer(start: data, count: max(0, count))
     }
+
+    /// Frames that are to be sent and have not been given out.
+    var waitingFrames: Int { nghttp2_session_get_outbound_queue_size(session) }
 
     /// Whether both sides have said all.
     var isOver: Bool {

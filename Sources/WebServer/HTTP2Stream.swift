@@ -17,8 +17,9 @@ final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
 
     // MARK: The request's body
 
-    /// What has come and was not handed over.
+    /// What has come and was not handed over, and when the last of it came.
     private var incoming: [UInt8] = []
+    private var lastArrival = LoopInstant.never
     private var clock = BodyClock()
     private(set) var isBodyComplete = false
     private var bodyWaiter: UnsafeContinuation<Void, Never>?
@@ -47,6 +48,7 @@ final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
             incoming.makeRoom(for: count - received, atLeast: bytes.count)
         }
         let now = connection.home.loop.now
+        lastArrival = now
         clock.end(now, bytes: bytes.count)
         if route?.takesBodyAsStream == false { clock.begin(now) }
         connection.bodyBytes += bytes.count
@@ -153,7 +155,9 @@ final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
         }
         position += count
         sent += count
-        lastProgress = connection.home.loop.now
+        let now = connection.home.loop.now
+        lastProgress = now
+        connection.lastTaken = now
         connection.pendingBytes -= count
         let isDone = unsent == 0
         if isDone {
@@ -183,6 +187,7 @@ final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
         clock.end(connection.home.loop.now)
         connection.dropped(takeBody().count, of: self)
         coderBytes = 0
+        headBytes = 0
         connection.pendingBytes -= unsent
         outgoing = []
         position = 0
@@ -194,6 +199,9 @@ final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
 
     // MARK: What is held
 
+    /// Of the request's head.
+    var headBytes = 0 { didSet { connection.headBytes += headBytes - oldValue } }
+
     /// What compresses the answer takes of memory.
     var coderBytes = 0 { didSet { connection.home.hold(coderBytes - oldValue) } }
 
@@ -201,9 +209,9 @@ final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
 
     var stalledSince: LoopInstant {
         if unsent > 0 { return lastProgress ?? .never }
-        // Of a body that is a stream it is the handler that has not taken it.
-        guard route?.takesBodyAsStream == false else { return .never }
-        return clock.waitsSince ?? .never
+        guard route?.takesBodyAsStream == true else { return clock.waitsSince ?? .never }
+        // It is the handler that has not taken it, if one is at work, and else a client with its windows shut.
+        return task == nil && !incoming.isEmpty ? lastArrival : .never
     }
 
     func giveUp() { connection.giveUp(self) }

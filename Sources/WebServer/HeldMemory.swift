@@ -47,8 +47,9 @@ extension ServerLoop {
         let now = LoopInstant.current()
         // A client that has only just begun may be a good one, until there is twice too much.
         let isFarOver = heldBytes / 2 > limit
-        guard isFarOver || now >= nextLook else { return }
+        guard now >= nextLook || isFarOver && !isInVain else { return }
         isRelieving = true
+        isInVain = true
         defer { isRelieving = false }
         // To look at all clients costs time: it makes room for more than the next one, or, where all
         // have just begun, is not done again at once.
@@ -58,6 +59,7 @@ extension ServerLoop {
             let isRipe = holder.stalledSince + .milliseconds(100) < now
             guard isRipe || isFarOver && heldBytes / 2 > enough else { break }
             counters.add(.limitHeldBytes)
+            isInVain = false
             holder.giveUp()
         }
         nextLook = now + .milliseconds(10)

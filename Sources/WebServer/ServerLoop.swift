@@ -27,6 +27,8 @@ final class ServerLoop: @unchecked Sendable {
     private var isSweeping = false
     /// Whether `relieve` is at work, and when it is to look again.
     var isRelieving = false
+    /// Whether the last look found nobody to be given up.
+    var isInVain = false
     var nextLook = LoopInstant(nanoseconds: 0)
     private var requestNumber = RequestNumber.random()
     private var heads = PreparedHeads()

@@ -4,6 +4,7 @@ import atexit
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -141,6 +142,24 @@ class Service:
 
     def __exit__(self, *unused):
         self.close()
+
+
+def metrics(server):
+    """How often limits were met, by their label; other values by their name."""
+    text = server.call("GET", "/metrics")[2].decode()
+    found = {}
+    for name, limit, value in re.findall(
+            r'^martlet_http_([a-z_]+)(?:\{limit="([a-z0-9_]+)"\})? (\d+)$', text, re.MULTILINE):
+        found[limit or "http_" + name] = int(value)
+    return found
+
+
+def until(condition, what, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("not in %d s: %s" % (seconds, what))
+        time.sleep(0.1)
 
 
 def accepts(address):

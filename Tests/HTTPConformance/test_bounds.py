@@ -2,34 +2,15 @@
 
 import hashlib
 import json
-import re
 import socket
 import time
 
 from frames import *  # noqa: F403
-from service import Service
+from service import Service, metrics, until
 from test_http2 import HTTP2Tests, setUpModule  # noqa: F401
 
 MIB = 1 << 20
 OPEN = setting((0x4, (1 << 31) - 1)) + window_update(0, (1 << 31) - 1 - 65535)
-
-
-def metrics(server):
-    """How often limits were met, by their label; other values by their name."""
-    text = server.call("GET", "/metrics")[2].decode()
-    found = {}
-    for name, limit, value in re.findall(
-            r'^martlet_http_([a-z_]+)(?:\{limit="([a-z0-9_]+)"\})? (\d+)$', text, re.MULTILINE):
-        found[limit or "http_" + name] = int(value)
-    return found
-
-
-def until(condition, what, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError("not in %d s: %s" % (seconds, what))
-        time.sleep(0.1)
 
 
 class UploadTests(HTTP2Tests):
@@ -90,7 +71,66 @@ class UploadTests(HTTP2Tests):
             self.assertEqual(clients[-1].recv(12), b"HTTP/1.1 422")
 
 
+    def test_bodies_that_no_handler_has_taken_up_give_way_too(self):
+        """A client that keeps its windows shut has no more of its requests started, whose bodies wait."""
+        with Service("--max-held-bytes", str(2 * MIB), "--max-body-bytes", "1000000",
+                     "--drain-seconds", "1") as server:
+            job = server.submit(function="sleep", args=[60])
+            poll = b"/v1/jobs/%s?wait=60" % job.encode()
+            for number in range(8):
+                peer = self.peer(server, settings=setting((4, 0)))
+                peer.send(frame(SETTINGS, ACK) + b"".join(
+                    headers(2 * n + 1, request(poll)) for n in range(4)))
+                name = hashlib.sha256(b"%d" % number).hexdigest().encode()
+                peer.send(headers(9, request(b"/v1/blobs/" + name, b"PUT"), END_HEADERS))
+                for _ in range(60):
+                    peer.send(frame(DATA, 0, 9, b"x" * 16_000))
+            until(lambda: metrics(server)["held_bytes"] > 0, "some are given up")
+            until(lambda: metrics(server)["http_held_bytes"] <= 4 * MIB, "as many as must be")
+            body = json.dumps({"function": "square", "args": [3]}).encode()
+            with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+                client.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\n"
+                               b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                               % len(body) + body[:9])
+                time.sleep(0.5)
+                client.sendall(body[9:])
+                self.assertTrue(client.recv(99).startswith(b"HTTP/1.1 202"))
+
+    def test_heads_that_are_few_octets_on_the_wire_are_bounded(self):
+        import hpack  # is there after `setUpModule`
+        with Service("--drain-seconds", "1") as server:
+            job = server.submit(function="sleep", args=[60])
+            encoder, peer = hpack.Encoder(), self.peer(server)
+            fields = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"localhost"),
+                      (b":path", b"/v1/jobs/%s?wait=60" % job.encode())] + [(b"x", b"a" * 3900)] * 8
+            peer.send(b"".join(
+                headers(2 * n + 1, encoder.encode(fields)) for n in range(100)))
+            frames = peer.frames(lambda got: got.type == RST_STREAM and got.stream == 199)
+            refused = [got for got in frames if got.type == RST_STREAM]
+            self.assertEqual({code(got) for got in refused}, {REFUSED_STREAM})
+            # 512 KiB, each with 31 of them.
+            self.assertEqual([got.stream for got in refused], list(range(33, 200, 2)))
+            self.assertEqual(metrics(server)["streams"], len(refused))
+
+
 class ReaderTests(HTTP2Tests):
+    def test_a_stream_that_waits_for_its_turn_is_not_given_up(self):
+        with Service("--write-seconds", "1") as server:
+            job = server.finished(function="echo", args=["x" * 60_000])
+            path = b"/v1/jobs/%s/result" % job.encode()
+            peer = self.peer(server, buffer=16_384,
+                             settings=setting((4, 1 << 30)) + window_update(0, 1 << 30))
+            peer.send(b"".join(headers(2 * n + 1, request(path)) for n in range(100)))
+            ended = 0
+            while ended < 100:
+                got = peer.read()
+                self.assertIsNotNone(got)
+                self.assertNotEqual(got.type, RST_STREAM, got)
+                ended += got.type == DATA and got.flags & END_STREAM
+                if got.type == DATA:
+                    time.sleep(len(got.payload) / 1_000_000)
+            self.assertEqual(metrics(server)["write_time"], 0)
+
     def crowd(self, server, path, count, streams, *more):
         """Connections that ask for much and read nothing."""
         peers = []

@@ -10,7 +10,7 @@ import time
 import unittest
 
 from frames import DATA, Peer, block, headers, setting, window_update
-from service import Service
+from service import Service, metrics
 
 ASK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -154,8 +154,7 @@ class DescriptorTests(unittest.TestCase):
     def holds(self, server, after=0):
         """Whether something waits in the server for a client to take it."""
         time.sleep(after)
-        text = server.call("GET", "/metrics")[2].decode()
-        return int(text.split("\nmartlet_http_held_bytes ")[1].split()[0]) > 0
+        return metrics(server)["http_held_bytes"] > 0
 
     def test_a_server_out_of_descriptors_does_not_spin_and_goes_on_afterwards(self):
         with Service(descriptors=(1000, 1000)) as server:

@@ -12,7 +12,7 @@ import unittest
 import cases2
 import peers
 from frames import *  # noqa: F403
-from service import Service, Shared, free_port
+from service import Service, Shared, free_port, metrics
 
 
 def setUpModule():
@@ -80,6 +80,18 @@ class TableTests(HTTP2Tests):
         else:
             self.assertTrue(case.malformed, "answered: %s" % answers)
             self.assertEqual(answers[1][0], 400)
+
+    def test_lengths_that_are_broken_again_and_again_end_the_connection(self):  # 8.1.1, 10.5
+        before = metrics(self.server)["http2_error"]
+        peer = self.peer()
+        for first in range(1, 4001, 200):
+            peer.send(b"".join(
+                headers(stream, request(b"/v1/jobs", b"POST", (b"content-length", b"1")),
+                        END_HEADERS) + frame(DATA, 0, stream, b"{}")
+                for stream in range(first, first + 200, 2)))
+        frames = peer.frames(lambda got: got.type == GOAWAY)
+        self.assertEqual(code(frames[-1]), ENHANCE_YOUR_CALM)
+        self.assertGreaterEqual(metrics(self.server)["http2_error"], before + 257)
 
     def test_a_refused_head_request_has_no_content(self):  # RFC 9110, 9.3.2
         peer = self.peer()

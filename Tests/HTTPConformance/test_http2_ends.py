@@ -5,10 +5,11 @@ import http.client
 import json
 import socket
 import struct
+import tempfile
 import time
 
 from frames import *  # noqa: F403
-from service import Service
+from service import Service, metrics, until
 from test_http2 import HTTP2Tests, setUpModule  # noqa: F401
 
 JSON = (b"content-type", b"application/json")
@@ -123,6 +124,62 @@ class LeavingTests(HTTP2Tests):
                     socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             peer.close()
         self.assertTrue(self.server.is_well())
+
+
+    def test_what_they_leave_behind_is_written_down(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log = folder + "/access.log"
+            with Service("--access-log", log, "--drain-seconds", "1") as server:
+                large = server.finished(function="echo", args=["x" * (3 << 20)])
+                slow = server.submit(function="sleep", args=[30])
+                paths = {"/v1/jobs/%s/result" % large: 200, "/v1/jobs/%s" % slow: 0}
+                for path in paths:
+                    peer = self.peer(server)
+                    peer.send(headers(1, request(path.encode() + b"?wait=20")))
+                    if path.endswith("result"):
+                        peer.frames(lambda got: got.type == DATA)
+                    else:
+                        peer.send(PROBE)
+                        peer.until_ping()
+                    peer.close()
+                until(lambda: metrics(server)["hang_up"] == 2, "both are counted")
+            with open(log) as file:
+                lines = [json.loads(line) for line in file]
+            self.assertEqual(paths, {line["path"]: line["status"] for line in lines
+                                     if line["version"] == "2"})
+
+
+class DrainTests(HTTP2Tests):
+    def test_an_answer_under_way_at_the_stop_comes_whole_and_so_does_the_next(self):
+        with Service("--drain-seconds", "30") as server:
+            text = b"martlet " * (3 << 17)
+            path = "/v1/blobs/" + hashlib.sha256(text).hexdigest()
+            self.assertEqual(server.call("PUT", path, text)[0], 201)
+            for_window = 1_000_000
+            peer = self.peer(
+                server, buffer=32_768,
+                settings=setting((4, for_window)) + window_update(0, for_window - 65_535))
+            peer.send(headers(1, request(path.encode())))
+            read, is_stopped, others = 0, False, []
+            while read < len(text):
+                got = peer.read()
+                self.assertIsNotNone(got, "cut after %d bytes" % read)
+                if got.type != DATA:
+                    others.append(got)
+                    continue
+                read += len(got.payload)
+                peer.send(b"".join(window_update(stream, len(got.payload)) for stream in (0, 1)))
+                if read > 1 << 20 and not is_stopped:
+                    is_stopped = True
+                    server.process.terminate()
+                time.sleep(0.002)  # slower than the server, which has sent all when it ends
+            peer.send(headers(3, request()))
+            frames = others + peer.frames(lambda got: False)
+            self.assertEqual(self.answers(frames)[3][0], 200)
+            # First all streams are taken still, then these two have been.
+            lasts = [int.from_bytes(got.payload[:4], "big") for got in frames if got.type == GOAWAY]
+            self.assertEqual(lasts, [(1 << 31) - 1, 3])
+            self.assertEqual(server.process.wait(30), 0)
 
 
 class LateTests(HTTP2Tests):

@@ -36,6 +36,7 @@ final class Answering: HTTP2SessionEvents {
     func streamClosed(_ stream: Int32) {}
     func answerLeft(_ stream: Int32) {}
     func frameWasInvalid(_ stream: Int32) {}
+    func errorLeft(_ stream: Int32) {}
 }
 
 /// The preface and empty SETTINGS, so that the fuzzer need not find them.

@@ -94,6 +94,9 @@ void clinux_give_back_spare(void);
 /// Whether a part of a file is in the page cache. False where the kernel cannot tell (before Linux 6.5).
 bool clinux_is_cached(int fd, int64_t offset, int64_t bytes);
 
+/// Bytes in a socket's queue that the other side has not acknowledged; 0 where that cannot be told.
+int clinux_untaken_bytes(int fd);
+
 /// Asks for large pages where memory will be filled: one fault for 2 MiB in place of 512. Where the system is
 /// set to give none, nothing changes.
 void clinux_prefer_huge_pages(void *start, size_t bytes);
