@@ -51,7 +51,7 @@ package struct HTTP1Parser: Sendable {
         do {
             return try parse(bytes, &progress)
         } catch {
-            throw bytes.extracting(progress.first...).hasPrefix("HEAD ") ? error.of(.head) : error
+            throw error.of(Self.headSoFar(bytes.extracting(progress.first...), progress))
         }
     }
 
@@ -137,6 +137,21 @@ package struct HTTP1Parser: Sendable {
     }
 
     // MARK: The whole head
+
+    /// What has been read of a head that is refused, up to the line that broke a rule: so that its answer can
+    /// say whose it is, and has no content if it is to HEAD.
+    private static func headSoFar(_ bytes: Span<UInt8>, _ progress: Progress) -> RequestHead {
+        guard let line = progress.requestLine else {
+            return .unreadable(.http11, method: bytes.hasPrefix("HEAD ") ? .head : .other)
+        }
+        let whole = bytes.extracting(..<(progress.lineStart - progress.first))
+        return RequestHead(
+            bytes: whole.withUnsafeBufferPointer { Array($0) } + [13, 10], method: line.methodKind,
+            version: line.version, pathRange: line.path, queryRange: line.query,
+            methodRange: line.method, fieldsStart: line.count + 2,
+            nameMarks: progress.notes.nameMarks, contentType: nil, body: .none, keepsAlive: false,
+            expectation: .nothing, upgradesToHTTP2: false)
+    }
 
     private func head(
         _ bytes: Span<UInt8>, _ line: RequestLine, _ notes: FieldNotes,

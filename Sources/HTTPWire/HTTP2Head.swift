@@ -59,24 +59,21 @@ package struct HTTP2HeadBuilder: Sendable {
     ///
     /// - Throws: the answer to a request that breaks a rule; the stream is to be ended.
     package func head() throws(HTTPRefusal) -> RequestHead {
-        do {
-            return try wholeHead()
-        } catch {
-            throw error.of(HTTPMethod(method.span))
-        }
-    }
-
-    private func wholeHead() throws(HTTPRefusal) -> RequestHead {
+        let head = try parsed()
         guard listBytes <= limits.headBytes else {
-            throw HTTPRefusal(431, "The request's head is over \(limits.headBytes) bytes.")
+            throw HTTPRefusal(431, "The request's head is over \(limits.headBytes) bytes.").of(head)
         }
         guard count <= limits.fields else {
-            throw HTTPRefusal(431, "More than \(limits.fields) header fields.")
+            throw HTTPRefusal(431, "More than \(limits.fields) header fields.").of(head)
         }
         // Section 8.3.1: Host may repeat the authority, not differ from it.
         guard host.isEmpty || authority.isEmpty || host == authority else {
-            throw HTTPRefusal(400, "The Host field differs from :authority.")
+            throw HTTPRefusal(400, "The Host field differs from :authority.").of(head)
         }
+        return head
+    }
+
+    private func parsed() throws(HTTPRefusal) -> RequestHead {
         var text: [UInt8] = []
         text.reserveCapacity(method.count + path.count + authority.count + fields.count + 40)
         text += method
@@ -89,7 +86,7 @@ package struct HTTP2HeadBuilder: Sendable {
         text += fields
         Self.append("\r\n", to: &text)
         var whole = limits
-        // Weighed above, without the octets that only HTTP/1.1 has.
+        // They are weighed without the octets that only HTTP/1.1 has.
         whole.headBytes = text.count
         whole.fields = count + 1
         var parser = HTTP1Parser(limits: whole, admitsHTTP2: true)

@@ -16,9 +16,12 @@ package struct TraceContext: Hashable, Sendable {
 
     /// Reads a `traceparent`: `00-` trace id `-` parent id `-` flags, in lower-case hexadecimal;
     /// nil when it is malformed.
+    ///
+    /// A later version may have more behind that.
     package init?(_ text: String) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 4, parts[0] != "ff", Self.hexadecimal(parts[0], 2) != nil,
+        guard parts.count == 4 || (parts.count > 4 && parts[0] != "00"),
+            parts[0] != "ff", Self.hexadecimal(parts[0], 2) != nil,
             parts[1].utf8.count == 32,
             let high = Self.hexadecimal(parts[1].prefix(16), 16),
             let low = Self.hexadecimal(parts[1].dropFirst(16), 16),

@@ -144,8 +144,8 @@ extension HTTP1Connection {
     func refuse(_ refusal: HTTPRefusal, of request: HTTPRequest? = nil) async {
         home.counters.addRefusal(refusal.status)
         let response = home.settings.refusal(refusal.status, refusal.detail)
-        let request =
-            request ?? home.request(.unreadable(.http11, method: refusal.method), stream.client)
+        let head = refusal.head ?? .unreadable(.http11, method: .other)
+        let request = request ?? home.request(head, stream.client)
         guard (try? await send(response, to: request, closing: true)) != nil,
             (try? await stream.flush()) != nil
         else { return }

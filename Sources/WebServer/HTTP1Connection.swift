@@ -150,6 +150,7 @@ final class HTTP1Connection: @unchecked Sendable {
         case .answer(let response) where request.head.body == .none:
             return try answer(request, response, closing: closes(after: request.head))
         case .answer(let response):
+            if response.status == 413 { home.counters.addRefusal(413) }
             // The body of a refused request is not read: the connection ends with the answer.
             inTask { [self, request] in
                 try await send(response, to: request, closing: true)
@@ -262,10 +263,9 @@ final class HTTP1Connection: @unchecked Sendable {
         if stream.unsentBytes < home.settings.pipelinedBytes, let head = try keptHead() {
             return .request(head)
         }
+        let isFull = stream.unsentBytes >= home.settings.pipelinedBytes
         guard try stream.flushNow() else {
-            if stream.unsentBytes >= home.settings.pipelinedBytes, !input.isEmpty {
-                home.counters.add(.limitPipelinedBytes)
-            }
+            if isFull, !input.isEmpty { home.counters.add(.limitPipelinedBytes) }
             return .unsent
         }
         if let head = try keptHead() { return .request(head) }

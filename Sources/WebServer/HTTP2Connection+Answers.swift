@@ -75,7 +75,7 @@ extension HTTP2Connection {
     func refuse(_ refusal: HTTPRefusal, _ open: HTTP2Stream) {
         home.counters.addRefusal(refusal.status)
         if open.request == nil {
-            let head = RequestHead.unreadable(.http2, method: refusal.method)
+            let head = refusal.head ?? .unreadable(.http2, method: .other)
             open.request = home.request(head, stream.client)
         }
         answer(home.settings.refusal(refusal.status, refusal.detail), on: open)

@@ -233,6 +233,7 @@ final class HTTP2Connection: @unchecked Sendable {
         var request = home.request(head, stream.client)
         switch home.service.plan(&request) {
         case .answer(let response):
+            if response.status == 413 { home.counters.addRefusal(413) }
             open.request = request
             answer(response, on: open)
         case .handle(let endpoint):

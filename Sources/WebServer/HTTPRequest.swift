@@ -75,8 +75,11 @@ package struct HTTPRequest: Sendable {
     /// traces, else what the client sent; nil when that is none or malformed.
     package var traceparent: String? {
         if let trace { return trace.text }
-        guard let sent = head.field("traceparent"), TraceContext(sent) != nil else { return nil }
-        return sent
+        guard let sent = head.field("traceparent"), let trace = TraceContext(sent) else {
+            return nil
+        }
+        // Of a later version only what this one knows goes on, as of this one.
+        return sent.hasPrefix("00-") ? sent : trace.text
     }
 
     /// The first value of a query parameter, decoded; nil when it is not there.

@@ -10,7 +10,7 @@ import tempfile
 import time
 import unittest
 
-from service import Service
+from service import Service, metrics
 
 ASK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nUser-Agent: %s\r\n\r\n" % (b"x" * 1000)
 
@@ -35,6 +35,33 @@ class AccessLogTests(unittest.TestCase):
     def dropped(self, server):
         text = server.call("GET", "/metrics")[2].decode()
         return int(re.search(r"^martlet_access_log_dropped_total (\d+)$", text, re.M)[1])
+
+    def test_a_refused_request_is_told_by_whose_it_is(self):
+        job = b"POST /v1/jobs?a=b HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: mine\r\n"
+        refused = {
+            413: job + b"Content-Length: 99999999999\r\n", 417: job + b"Expect: wonders\r\n",
+            501: job + b"Transfer-Encoding: gzip, chunked\r\n",
+            400: job + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+            431: job + b"X: y\r\n" * 200}
+        with Service("--access-log", self.path) as server:
+            for status, request in refused.items():
+                with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+                    client.sendall(request + b"\r\n")
+                    answer = client.recv(9999)
+                    self.assertTrue(answer.startswith(b"HTTP/1.1 %d " % status), answer)
+                    self.assertIn(b"\r\nX-Request-Id: mine\r\n", answer)
+            limits = metrics(server)
+            self.assertEqual((limits["body"], limits["head"], limits["malformed"]), (1, 1, 3))
+            # A length that another route would take.
+            with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+                client.sendall(job + b"Content-Length: 67108865\r\n\r\n")
+                self.assertTrue(client.recv(9999).startswith(b"HTTP/1.1 413"))
+            self.assertEqual(metrics(server)["body"], 2)
+        with open(self.path) as file:
+            lines = [json.loads(line) for line in file]
+        told = [(line["status"], line["method"], line["path"], line["id"]) for line in lines
+                if line["id"] == "mine"]
+        self.assertEqual(told, [(status, "POST", "/v1/jobs", "mine") for status in [*refused, 413]])
 
     def test_a_pipe_that_nobody_reads_holds_up_no_request(self):
         os.mkfifo(self.path)

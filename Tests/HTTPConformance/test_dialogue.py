@@ -303,7 +303,7 @@ class RecordTests(unittest.TestCase):
             (b"GET /\r\n\r\n", 400, "", ""),
             (b"GET /%s HTTP/1.1\r\n" % (b"a" * 9_000), 414, "", ""),
             (chunked + b"xyz\r\n", 400, "POST", "/v1/jobs"),
-            (POST + b"Content-Length: 99999999999\r\n\r\n", 413, "", ""),
+            (POST + b"Content-Length: 99999999999\r\n\r\n", 413, "POST", "/v1/jobs"),
         ]
         with tempfile.NamedTemporaryFile() as log, Service("--access-log", log.name) as server:
             told = []

@@ -23,6 +23,11 @@ import Testing
         if let context { #expect(context.text.dropFirst(2) == text.dropFirst(2)) }
     }
 
+    @Test func `of a later version what is known goes on`() {
+        let known = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        #expect(TraceContext("01-\(known)-more")?.text == "00-\(known)")
+    }
+
     @Test func `a span below another keeps its trace and its flag`() throws {
         let tracer = Tracer(ratio: 0)
         for flags in ["00", "01"] {
