@@ -297,11 +297,12 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
     /// the answer (RFC 9112, section 9.6).
     func linger() async {
         socket.shutdownWrite()
-        var untaken = 0
-        repeat {
-            untaken = socket.untakenBytes
-            guard await dropForAWhile() else { return }
-        } while 1..<untaken ~= socket.untakenBytes
+        var untaken = socket.untakenBytes
+        while await dropForAWhile() {
+            let left = socket.untakenBytes
+            guard left > 0, left < untaken else { return }
+            untaken = left
+        }
     }
 
     /// Whether the client has not left meanwhile.
