@@ -384,13 +384,13 @@ class StopTests(unittest.TestCase):
         for seconds in (None, 1):  # idle, and with a last answer behind
             with self.subTest(seconds=seconds), Service() as server:
                 client, (status, length) = self.ask_for_much(server)
+                data = b""
+                while len(data) < length - 40_000:
+                    data += client.recv(min(4096, length - 40_000 - len(data)))
                 if seconds:
                     job = server.submit(function="sleep", args=[seconds])
                     client.sendall(
                         b"GET /v1/jobs/%s?wait=20 HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n")
-                data = b""
-                while len(data) < length - 40_000:
-                    data += client.recv(min(4096, length - 40_000 - len(data)))
                 time.sleep(0.3)
                 server.process.terminate()
                 time.sleep(0.2 + (seconds or 0))
