@@ -179,14 +179,14 @@ final class HTTP2Connection: @unchecked Sendable {
         // Not before: what is answered at once goes out here.
         isPumpPlanned = false
         guard writer == nil else { return }
-        do {
+        do throws(SocketError) {
             while fillOutput() {
                 guard try stream.flushNow() else { return writeOn() }
                 // The client has taken what kept them waiting.
                 if !ready.isEmpty { pumpSoon() }
             }
         } catch {
-            return end()
+            return failed(error)
         }
         if session.isOver { end() }
     }
@@ -207,7 +207,7 @@ final class HTTP2Connection: @unchecked Sendable {
         home.relieve()
         // A task of its own: the connection's waits for the client's frames.
         writer = Task(executorPreference: home.loop) { [self] in
-            do {
+            do throws(SocketError) {
                 repeat {
                     try await stream.flush()
                 } while fillOutput()
@@ -215,9 +215,15 @@ final class HTTP2Connection: @unchecked Sendable {
                 pump()
             } catch {
                 writer = nil
-                end()
+                failed(error)
             }
         }
+    }
+
+    /// Ends since nothing can be sent: to one that has left, or that takes nothing.
+    private func failed(_ error: SocketError) {
+        if error != .timedOut { hasLeft = true }
+        end()
     }
 
     /// Has the connection's task stop waiting for the client.
