@@ -1,6 +1,6 @@
 extension RequestHead {
     /// The authority of the request's URI, `host[:port]`, as sent; nil when none was, which only
-    /// HTTP/1.0 allows.
+    /// HTTP/1.0 allows, or the head was unreadable.
     ///
     /// That of an absolute target goes before `Host` (RFC 9112, section 3.2.2); with HTTP/2 it is
     /// `:authority`.
@@ -24,6 +24,8 @@ extension RequestHead {
     }
 
     private var authorityRange: Range<Int>? {
+        // Of a head that could not be read there is nothing to look through.
+        guard !methodRange.isEmpty else { return nil }
         let span = bytes.span
         let target = methodRange.upperBound + 1
         if !isAsterisk, span[target] != UInt8(ascii: "/") { return authority(ofTarget: target) }

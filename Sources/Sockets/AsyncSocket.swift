@@ -27,6 +27,8 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     /// Called when there may be something to read, or the read has expired, and no task waits for
     /// it: to wait so needs no task.
     package var onReadable: (() -> Void)?
+    /// Called when there may be room to write, and no task waits for it.
+    package var onWritable: (() -> Void)?
     private var reader: UnsafeContinuation<Void, Never>?
     private var writer: UnsafeContinuation<Void, Never>?
     private var tls: TLSSession?
@@ -221,6 +223,9 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
         resumeReader()
     }
 
+    /// Has the next read ask the kernel, which may have more that the loop has not been told of.
+    package func lookAgain() { isReadable = true }
+
     // MARK: Writing
 
     /// Waits until there may be room to write, or the write has expired.
@@ -357,7 +362,10 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     }
 
     private func resumeWriter() {
-        guard let waiting = writer else { return }
+        guard let waiting = writer else {
+            onWritable?()
+            return
+        }
         writer = nil
         waiting.resume()
     }

@@ -24,8 +24,10 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
     /// Whether it waits for a request, none being under way: then it may be closed to make room.
     private(set) var isIdle = false
     private(set) var writeDeadline = LoopInstant.never
-    /// Since when the client has taken nothing of what waits, or sent nothing of a body.
-    private(set) var stalledSince = LoopInstant.never
+    /// Since when the client has sent nothing of a body that is waited for.
+    private var silentSince = LoopInstant.never
+    /// Since when the client has taken nothing of what waits.
+    private var untakenSince = LoopInstant.never
     /// What is held for it, in the account of its loop.
     private(set) var held = HeldParts()
     /// Whether its body was given up because too much was held.
@@ -74,12 +76,12 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
     /// Begins to wait for more of a body, until `deadline`.
     func startReadClock(_ deadline: LoopInstant) {
         readDeadline = deadline
-        stalledSince = home.loop.now
+        silentSince = home.loop.now
     }
 
     func stopReadClock() {
         readDeadline = .never
-        stalledSince = .never
+        silentSince = .never
     }
 
     /// The same to the end of `bytes`, at most `count` of them.
@@ -118,6 +120,8 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
     var unsentBytes: Int { output.bytes.count }
 
     /// Sends what can be sent now; whether that was all.
+    ///
+    /// For the rest the client has `writeTimeout` from the last byte that it has taken.
     func flushNow() throws(SocketError) -> Bool {
         guard unsentBytes > 0 else { return true }
         if isBrokenOff { throw .timedOut }
@@ -126,9 +130,10 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
         output.bytes.drop(count)
         if unsentBytes != held.output { hold(unsentBytes, as: \.output) }
         guard unsentBytes == 0 else {
-            if count > 0 { startWriteClock() }
+            if count > 0 || writeDeadline == .never { startWriteClock() }
             return false
         }
+        stopWriteClock()
         home.takeBack(&output.bytes)
         return true
     }
@@ -136,7 +141,6 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
     /// Sends everything, waiting for the client to take it.
     func flush() async throws(SocketError) {
         guard try !flushNow() else { return }
-        startWriteClock()
         defer { stopWriteClock() }
         home.relieve()
         repeat {
@@ -200,28 +204,35 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
     /// Bytes of a file that are in memory before they are sent.
     private static let stretchBytes = 1 << 20
 
-    /// Sends soon what is not sent, while a handler may take its time over the next answer.
+    /// Sends soon what is not sent, and the rest as the client takes it, while a handler may take its
+    /// time over the next answer.
     func flushSoon() {
         guard unsentBytes > 0 else { return }
-        home.loop.execute { [self] in
-            // An error shows again at the next write.
-            _ = try? flushNow()
-        }
+        home.loop.execute { [self] in flushAsTaken() }
+    }
+
+    /// Sends what can be sent; the rest when there is room, whether or not a task comes to wait for it.
+    private func flushAsTaken() {
+        // An error shows again at the next write.
+        let isOver = (try? flushNow()) ?? true
+        socket.onWritable = isOver ? nil : { [unowned self] in flushAsTaken() }
     }
 
     private func startWriteClock() {
-        stalledSince = home.loop.now
-        writeDeadline = stalledSince + home.settings.writeTimeout
+        untakenSince = home.loop.now
+        writeDeadline = untakenSince + home.settings.writeTimeout
     }
 
     private func stopWriteClock() {
-        stalledSince = .never
+        untakenSince = .never
         writeDeadline = .never
     }
 
     // MARK: What is held
 
     var heldBytes: Int { held.sum }
+
+    var stalledSince: LoopInstant { min(silentSince, untakenSince) }
 
     /// Notes how much is held for the client now, of one kind.
     func hold(_ bytes: Int, as part: WritableKeyPath<HeldParts, Int>) {
@@ -238,7 +249,7 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
     /// of a body, which is answered.
     func giveUp() {
         releaseAll()
-        stalledSince = .never
+        silentSince = .never
         guard writeDeadline != .never else {
             isGivenUp = true
             return socket.expireRead()
@@ -315,6 +326,7 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
         stopWriteClock()
         releaseAll()
         socket.onReadable = nil
+        socket.onWritable = nil
         onDrain = nil
         onSweep = nil
         onBreakOff = nil

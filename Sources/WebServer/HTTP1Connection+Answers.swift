@@ -11,6 +11,7 @@ extension HTTP1Connection {
         guard home.service.isPlain(response), case .bytes(let bytes) = response.body else {
             inTask { [self] in
                 let finished = await home.service.finished(response, for: request.head, on: home)
+                let closing = closing || endsConnection(finished, to: request)
                 try await send(finished, to: request, closing: closing)
                 return try await closing ? left() : true
             }
@@ -18,7 +19,7 @@ extension HTTP1Connection {
         }
         write(response, bytes, to: request, closing: closing)
         guard closing else { return true }
-        if !hasMoreToRead, try stream.flushNow() {
+        if try stream.flushNow(), !mustLinger {
             home.ended(stream)
         } else {
             inTask { [self] in try await left() }
@@ -36,7 +37,13 @@ extension HTTP1Connection {
         if isSent { stream.output.bytes.append(bytes) }
     }
 
-    /// Sends an answer, waiting for its client where it is large.
+    /// Whether the end of the connection is the end of the answer, for want of chunks (RFC 9112,
+    /// section 6.3); to HEAD, too, it is said so.
+    func endsConnection(_ response: HTTPResponse, to request: HTTPRequest) -> Bool {
+        request.head.isHTTP10 && response.body.length == nil
+    }
+
+    /// Sends an answer, waiting for its client where it is large; `closing` if it `endsConnection`.
     func send(
         _ response: HTTPResponse, to request: HTTPRequest, closing: Bool,
     ) async throws {
@@ -98,8 +105,7 @@ extension HTTP1Connection {
         if closing {
             stream.output.ownField("Connection: ", "close")
         } else if request.head.isHTTP10 {
-            let hasEnd = response.body.length != nil
-            stream.output.ownField("Connection: ", hasEnd ? "keep-alive" : "close")
+            stream.output.ownField("Connection: ", "keep-alive")
         }
         stream.output.endHead()
     }
@@ -117,12 +123,7 @@ extension HTTP1Connection {
             try await stream.flush()
             sent += piece.count
         }
-        // Without chunks the end of the connection is the end of the body.
-        guard isChunked else {
-            try await stream.flush()
-            throw End.quietly
-        }
-        stream.output.lastChunk()
+        if isChunked { stream.output.lastChunk() }
     }
 
     /// Hands on one piece after the other, until the last or until the client has left: where there

@@ -42,7 +42,7 @@ final class HTTP1Connection: @unchecked Sendable {
         stream.onDrain = { [unowned self] in
             guard awaited == .request else { return }
             // The first request of a connection is on its way, and could not be sent once more.
-            guard isFirst else { return stream.socket.expireRead() }
+            guard isFirst else { return proceed() }
             stream.readDeadline = home.loop.now + ServerLoop.lastRequestTime
         }
         if stream.socket.isSecure { return inTask { [self] in try await shakeHands() } }
@@ -65,6 +65,7 @@ final class HTTP1Connection: @unchecked Sendable {
                 case .nothing: return awaitMore()
                 case .http2: return inTask { [self] in await speakHTTP2() }
                 case .unsent: return inTask { [self] in try await sendRest() }
+                case .leave: return leave()
                 case .end: return home.ended(stream)
                 }
             }
@@ -103,6 +104,14 @@ final class HTTP1Connection: @unchecked Sendable {
             isBusy = false
             if goesOn { proceed() } else { home.ended(stream) }
         }
+    }
+
+    /// Ends a connection whose client has not been told that nothing more is wanted.
+    ///
+    /// It may send another request while answers are still on their way to it, which would be lost.
+    private func leave() {
+        guard stream.socket.untakenBytes > 0 else { return home.ended(stream) }
+        inTask { [self] in try await lingered() }
     }
 
     private func sendRest() async throws -> Bool {
@@ -205,20 +214,25 @@ final class HTTP1Connection: @unchecked Sendable {
         // A body that broke a rule or off while the handler read it is treated as any such body.
         if let failure = body?.failure { throw failure }
         let isUnread = body?.isUnread == true
-        let closing = closes(after: request.head) || isUnread
+        let closing =
+            closes(after: request.head) || isUnread || endsConnection(response, to: request)
         try await send(response, to: request, closing: closing)
         if isUnread { return try await lingered() }
         return try await closing ? left() : true
     }
 
-    /// Whether more has come than was read, perhaps: closing then would make the kernel reset the
-    /// connection, and the client lose the answer (RFC 9112, section 9.6).
-    var hasMoreToRead: Bool { !input.isEmpty || stream.socket.mayHaveMore }
+    /// Whether closing could make the kernel reset the connection, and the client lose the answer
+    /// (RFC 9112, section 9.6): more has come than was read, perhaps, or, at the stop, of which the
+    /// client learns with the answer, it may still come.
+    var mustLinger: Bool {
+        !input.isEmpty || stream.socket.mayHaveMore
+            || home.isDraining && stream.socket.untakenBytes > 0
+    }
 
     /// Ends the connection behind an answer.
     func left() async throws -> Bool {
         try await stream.flush()
-        return hasMoreToRead ? try await lingered() : false
+        return mustLinger ? try await lingered() : false
     }
 
     /// Ends the connection so that a client that still sends can read the answer.
@@ -239,7 +253,9 @@ final class HTTP1Connection: @unchecked Sendable {
         case unsent
         /// Nothing whole has come yet.
         case nothing
-        /// The client sends no more, or the server wants no more.
+        /// The server wants no more.
+        case leave
+        /// The client sends no more.
         case end
     }
 
@@ -253,7 +269,8 @@ final class HTTP1Connection: @unchecked Sendable {
             return .unsent
         }
         if let head = try keptHead() { return .request(head) }
-        if home.isDraining, input.isEmpty, !isFirst { return .end }
+        // At the stop, a request that has come is the last to be answered.
+        if home.isDraining, !isFirst { stream.socket.lookAgain() }
         do {
             while let count = try stream.receiveNow() {
                 guard count > 0 else { return .end }
@@ -269,14 +286,14 @@ final class HTTP1Connection: @unchecked Sendable {
                     return .request(head)
                 }
             }
-            return .nothing
+            return home.isDraining && input.isEmpty && !isFirst ? .leave : .nothing
         } catch SocketError.timedOut {
             guard awaited == .request else {
                 home.counters.add(.limitHeadTime)
                 throw HTTPRefusal(408, "The request's head took too long.")
             }
             if !home.isDraining { home.counters.add(.limitIdleTime) }
-            return .end
+            return .leave
         }
     }
 
@@ -317,8 +334,12 @@ final class HTTP1Connection: @unchecked Sendable {
 
     /// The settings with which the request asks for HTTP/2 (RFC 7540, section 3.2); nil when it does
     /// not, has a body, which would have to be read first, or comes by TLS, where it is not done so.
+    ///
+    /// Nor is it done with a trusted proxy: one that passes the request on and becomes a tunnel would
+    /// have its client's own word believed on who sent what follows.
     private func settingsOfUpgrade(_ head: RequestHead) -> [UInt8]? {
         guard head.upgradesToHTTP2, head.body == .none, !stream.socket.isSecure, !home.isDraining,
+            stream.client.proxies.isEmpty,
             let settings = head.field("http2-settings").flatMap(Base64URL.decode),
             settings.count.isMultiple(of: 6)
         else { return nil }

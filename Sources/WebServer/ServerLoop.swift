@@ -110,6 +110,8 @@ final class ServerLoop: @unchecked Sendable {
         let latest = loop.now + (settings.idleTimeout - Self.safeIdleTime)
         var count = 0
         for stream in clients where stream.isIdle && stream.readDeadline <= latest {
+            // To HTTP/2 an answer is over when its last frame waits to be sent.
+            guard stream.unsentBytes == 0 else { continue }
             count += 1
             if let last = longest.last, longest.count == Self.mostClosed,
                 last.readDeadline <= stream.readDeadline

@@ -4,12 +4,13 @@ import json
 import os
 import re
 import resource
+import select
 import socket
 import time
 import unittest
 
-from frames import Peer, block, headers
-from service import Service
+from frames import DATA, Peer, block, headers, setting, window_update
+from service import Service, metrics
 
 ASK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -125,6 +126,35 @@ class DescriptorTests(unittest.TestCase):
                 peer.until_end_of(1)
             self.assertTrue(server.is_well(10))
             self.assertGreater(limits(server)["idle_for_room"], 0)
+
+    def test_an_http2_connection_whose_answer_is_not_sent_makes_no_room(self):
+        with Service("--max-connections", "2", "--max-connections-per-address", "2") as server:
+            job = server.finished(function="echo", args=["x" * 30_000])
+            windows = setting((0x4, (1 << 31) - 1)) + window_update(0, (1 << 31) - 1 - 65535)
+            peer = self.enterContext(Peer(server.port, settings=windows, buffer=4096))
+            asked = block((b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"localhost"),
+                          (b":path", b"/v1/jobs/%s/result" % job.encode()))
+            count = 0
+            while not self.holds(server) or not self.holds(server, 0.1):
+                peer.send(headers(2 * count + 1, asked))
+                count += 1
+                self.assertLess(count, 1000, "the kernel takes all")
+            busy = self.enterContext(socket.create_connection(("127.0.0.1", server.port), 10))
+            busy.sendall(ASK[:9])
+            time.sleep(1.1)  # an idle one may be closed from now on
+            third = self.enterContext(socket.create_connection(("127.0.0.1", server.port), 10))
+            third.sendall(ASK)
+            self.assertEqual(select.select([third], [], [], 0.5)[0], [], "there was no room")
+            busy.close()
+            self.assertTrue(third.recv(99).startswith(b"HTTP/1.1 200"))
+            frames = peer.until_end_of(2 * count - 1)
+            taken = sum(len(got.payload) for got in frames if got.type == DATA)
+            self.assertEqual(taken, 30_002 * count)
+
+    def holds(self, server, after=0):
+        """Whether something waits in the server for a client to take it."""
+        time.sleep(after)
+        return metrics(server)["http_held_bytes"] > 0
 
     def test_a_server_out_of_descriptors_does_not_spin_and_goes_on_afterwards(self):
         with Service(descriptors=(1000, 1000)) as server:

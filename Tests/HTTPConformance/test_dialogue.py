@@ -215,6 +215,40 @@ class PipelineTests(Dialogue):  # RFC 9112, section 9.3.2
         self.assertEqual([b"ready" in answer.body for answer in answers[:4]],
                          [False, True, False, False])
 
+    def test_answers_leave_while_the_one_behind_them_is_waited_for(self):
+        seconds = 3  # longer than a client may take nothing
+        with Service("--write-seconds", "2") as server:
+            began = time.monotonic()
+            job = server.submit(function="sleep", args=[seconds])
+            poll = b"GET /v1/jobs/%s?wait=20 HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n"
+            # Of some the kernel takes a part of what goes before the poll, however much it takes: an
+            # answer is 360 bytes, and the poll is taken up before 64 KiB wait.
+            clients = {}
+            for count in range(100, 1300, 100):
+                client = self.enterContext(socket.socket())
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.settimeout(10)
+                client.connect(("127.0.0.1", server.port))
+                client.sendall(GET * count + poll)
+                clients[count] = client
+            while b"\nmartlet_http_held_bytes 0\n" in server.call("GET", "/metrics")[2]:
+                self.assertLess(time.monotonic(), began + seconds, "the kernel takes all")
+            time.sleep(0.2)
+            received = {}
+            for count, client in clients.items():
+                data, seen = b"", 0
+                while seen < count:
+                    piece = client.recv(1 << 16)
+                    self.assertTrue(piece, "closed after %d answers of %d" % (seen, count))
+                    seen += (data[-11:] + piece).count(b"HTTP/1.1 200")
+                    data += piece
+                received[count] = data
+            self.assertLess(time.monotonic(), began + seconds, "they waited for the last")
+            for count, client in clients.items():
+                client.sendall(LAST)
+                answers = read_answers(received[count] + self.read_to_end(client))
+                self.assertEqual([answer.status for answer in answers], [200] * (count + 2))
+
     def test_one_connection_serves_many_requests(self):
         connection = self.connect()
         for i in range(1000):
@@ -232,6 +266,19 @@ class PipelineTests(Dialogue):  # RFC 9112, section 9.3.2
         head, _, body = self.read_to_end(connection).partition(b"\r\n\r\n")
         self.assertIn(b"\r\nConnection: close", head)
         self.assertEqual(len(gzip.decompress(body)), 3_000_002)
+
+    def test_http_1_0_is_not_told_of_an_end_that_does_not_come(self):
+        """To HEAD, too, an answer whose length nobody knows says that the connection ends."""
+        job = self.server.finished(function="echo", args=["x" * 3_000_000])
+        for path, more in [
+                (b"/v1/events", b""),
+                (b"/v1/jobs/%s/result" % job.encode(), b"Accept-Encoding: gzip\r\n")]:
+            with self.subTest(path):
+                connection = self.connect(2)
+                connection.sendall(
+                    b"HEAD " + path + b" HTTP/1.0\r\nConnection: keep-alive\r\n" + more + b"\r\n")
+                answer, = read_answers(self.read_to_end(connection), to_head=[0])
+                self.assertEqual((answer.status, answer.value("connection")), (200, "close"))
 
 
 class LastAnswerTests(Dialogue):  # RFC 9112, section 9.6
@@ -303,6 +350,60 @@ class StopTests(unittest.TestCase):
             with self.assertRaises(ConnectionError):
                 socket.create_connection(("127.0.0.1", server.port), 10)
             self.assertEqual(server.process.wait(30), 0)
+
+    def ask_for_much(self, server):
+        """A client that takes little at once and has asked for 8 MiB; what it is to receive."""
+        job = server.finished(function="echo", args=["x" * (8 << 20)])
+        client = socket.socket()
+        self.addCleanup(client.close)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(10)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(b"GET /v1/jobs/%s/result HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n")
+        return client, (200, (8 << 20) + 2)
+
+    def test_a_request_behind_a_long_answer_is_answered_too(self):
+        with Service() as server:
+            client, much = self.ask_for_much(server)
+            client.recv(1)
+            client.sendall(GET)
+            time.sleep(0.1)
+            server.process.terminate()
+            time.sleep(0.2)
+            data = b"H"
+            while piece := client.recv(1 << 20):
+                data += piece
+            answers = read_answers(data)
+            self.assertEqual((answers[0].status, len(answers[0].body)), much)
+            self.assertEqual([answer.value("connection") for answer in answers], [None, "close"])
+            self.assertEqual(answers[1].status, 200)
+            self.assertEqual(server.process.wait(30), 0)
+
+    def test_a_request_after_the_stop_does_not_cost_the_answer_before_it(self):
+        """The server has sent all of it, the client has not read all of it."""
+        for seconds in (None, 1):  # idle, and with a last answer behind
+            with self.subTest(seconds=seconds), Service() as server:
+                client, (status, length) = self.ask_for_much(server)
+                data = b""
+                while len(data) < length - 40_000:
+                    data += client.recv(min(4096, length - 40_000 - len(data)))
+                if seconds:
+                    job = server.submit(function="sleep", args=[seconds])
+                    client.sendall(
+                        b"GET /v1/jobs/%s?wait=20 HTTP/1.1\r\n" % job.encode() + HOST + b"\r\n")
+                time.sleep(0.3)
+                server.process.terminate()
+                time.sleep(0.2 + (seconds or 0))
+                client.sendall(GET)
+                time.sleep(0.2)
+                while piece := client.recv(4096):
+                    data += piece
+                answer, *more = read_answers(data)
+                self.assertEqual((answer.status, len(answer.body)), (status, length))
+                self.assertEqual([(last.status, last.value("connection")) for last in more],
+                                 [(200, "close")] if seconds else [])
+                client.close()
+                self.assertEqual(server.process.wait(30), 0)
 
     def test_the_first_request_of_a_connection_may_be_on_its_way(self):
         """Nobody sends it once more, as they do on a connection that was used before."""

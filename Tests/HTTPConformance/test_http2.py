@@ -12,7 +12,7 @@ import unittest
 import cases2
 import peers
 from frames import *  # noqa: F403
-from service import Service, Shared, metrics
+from service import Service, Shared, free_port, metrics
 
 
 def setUpModule():
@@ -486,9 +486,11 @@ class DrainTests(HTTP2Tests):
 
 
 class UpgradeTests(HTTP2Tests):  # RFC 7540, 3.2
-    def upgrade(self, fields, path=b"/healthz", method=b"GET", body=b""):
-        connection = socket.create_connection(("127.0.0.1", self.server.port), 10)
+    def upgrade(self, fields, path=b"/healthz", method=b"GET", body=b"", to=None):
+        connection = socket.socket(socket.AF_UNIX if isinstance(to, str) else socket.AF_INET)
         self.addCleanup(connection.close)
+        connection.settimeout(10)
+        connection.connect(to or ("127.0.0.1", self.server.port))
         connection.sendall(method + b" " + path + b" HTTP/1.1\r\nHost: localhost\r\n" + fields
                            + b"\r\n" + body)
         data = b""
@@ -529,6 +531,19 @@ class UpgradeTests(HTTP2Tests):  # RFC 7540, 3.2
             with self.subTest(fields=fields):
                 _, data = self.upgrade(fields)
                 self.assertRegex(data, rb"^HTTP/1.1 (200|400) ")
+
+
+    def test_a_trusted_proxy_gets_no_tunnel_for_its_client(self):
+        """What came through it would be believed to be its own word."""
+        with tempfile.TemporaryDirectory() as folder:
+            place, port = folder + "/socket", free_port()
+            ways = ["127.0.0.1:%d" % port, "unix:" + place]
+            for settings, status in [([], b"101"), (["--trusted-proxy", "127.0.0.1"], b"200")]:
+                with Service(*settings, listen=ways):
+                    for to in (("127.0.0.1", port), place):
+                        with self.subTest(settings=settings, to=to):
+                            _, data = self.upgrade(self.GOOD, to=to)
+                            self.assertEqual(data[:13], b"HTTP/1.1 " + status + b" ", data)
 
 
 class ClientTests(HTTP2Tests):

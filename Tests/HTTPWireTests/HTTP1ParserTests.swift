@@ -184,6 +184,16 @@ import Testing
         #expect(head.fields.map(\.name) == ["host", "x-one", "x-one", "empty", "expect"])
     }
 
+    @Test(arguments: [RequestHead.Version.http11, .http2])
+    func `a head that broke a rule has no path, no fields and no host`(
+        version: RequestHead.Version,
+    ) {
+        let head = RequestHead.unreadable(version, method: .get)
+        #expect(head.path == "" && head.query == "" && head.fields.isEmpty)
+        #expect(head.authority == nil && head.host == nil)
+        #expect(!head.isHost("localhost", or: ""))
+    }
+
     @Test func `an upgrade to HTTP/2 wants all of its fields`() throws {
         let all =
             "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
