@@ -1,10 +1,10 @@
 import HTTPWire
 import RawJSON
-import WebServer
+package import WebServer
 
 extension Route {
     /// The same, refusing bodies of other media types before they are sent; those in lower case.
-    func taking(_ types: StaticString...) -> Route {
+    package func taking(_ types: StaticString...) -> Route {
         refusing { head in
             for type in types where head.hasContentType(type) { return nil }
             let sent = head.field("content-type") ?? ""

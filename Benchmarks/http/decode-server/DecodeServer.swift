@@ -40,7 +40,10 @@ struct DecodeServer {
         let server = try HTTPServer(
             listen: [.internet(host: "127.0.0.1", port: Int(arguments[1]) ?? 0)],
             loops: try (0..<HostCapacity.cpus()).map { try EventLoop(name: "http-\($0)") },
-            router: Router([Route("POST", "/v1/jobs") { submit($0) }.quickly(submit)]),
+            router: Router([
+                Route("POST", "/v1/jobs") { submit($0) }.quickly(submit)
+                    .taking("application/json", "application/x-ndjson")
+            ]),
             configuration: HTTPServerConfiguration { status, detail in
                 HTTPResponse(status, type: "text/plain", Array(detail.utf8))
             })
