@@ -47,7 +47,7 @@ class ConfigTests(unittest.TestCase):
         for name, setting in self.settings().items():
             with self.subTest(setting=name):
                 self.assertEqual(setting["from"], "default")
-                if "CPU" not in setting["default"] and "half" not in setting["default"]:
+                if "CPU" not in setting["default"] and "of all" not in setting["default"]:
                     self.assertEqual(setting["value"], setting["default"])
                 self.assertEqual(
                     setting["variable"], "MARTLET_" + name.upper().replace("-", "_"))
