@@ -113,6 +113,13 @@ def connect(work, server, seconds):
     wrk(work, server, server.get, seconds, fields=["Connection: close"])
 
 
+def let_go(opened):
+    """Closes connections, and waits until the server has seen it, so that the next load is alone."""
+    for connection in opened:
+        connection.close()
+    time.sleep(1)
+
+
 def hold(server, count):
     """Opens connections that have asked once; those that were answered, and all."""
     opened, answered = [], 0
@@ -135,8 +142,7 @@ def idle_and_active(work, server, seconds):
         wrk(work, server, server.get, seconds)
     else:
         failures.append("%s, %s: %d answered" % (work, server.name, answered))
-    for connection in opened:
-        connection.close()
+    let_go(opened)
 
 
 def large_in(work, server, seconds):
@@ -192,8 +198,7 @@ def memory_of_idle(work, server, seconds):
         note(work, server.name, value=server.memory())
     else:
         failures.append("%s, %s: %d of 10,000 answered" % (work, server.name, answered))
-    for connection in opened:
-        connection.close()
+    let_go(opened)
 
 
 START, GET, POST, CONNECT, IDLE, H2, MANY, END = (

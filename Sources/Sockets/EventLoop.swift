@@ -77,8 +77,8 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     ///
     /// A loop that always finds something to do would keep its core until the scheduler's next tick but
     /// one, some 8 ms, for which a client or a worker on the same machine waits that has its answer long
-    /// since. A loop with less to do sleeps, and is sooner awake than one that has ceded its core.
-    private static let crowd: Int32 = 4
+    /// since. A loop with a client or two at a time sleeps, and is sooner awake than one that has ceded its core.
+    private static let crowd: Int32 = 3
 
     /// Whether the caller runs on the loop's thread.
     package var isCurrent: Bool { thread.load(ordering: .relaxed) == UInt(pthread_self()) }
