@@ -251,16 +251,20 @@ actor Dispatcher {
 
     /// Queues a job again that has ended; `JobQueue.retry` says more.
     func requeue(
-        _ id: JobID, onlyFailed: Bool,
-    ) async throws(StoreError) -> (job: Job, isQueuedAgain: Bool)? {
-        if let job = live.job(id) { return (job, false) }
+        _ id: JobID, onlyFailed: Bool, if condition: JobCondition?,
+    ) async throws(StoreError) -> ChangeOutcome? {
+        if let job = live.job(id) { return .notEnded(job) }
         await changes.begin(id)
         let job: Job
         do {
             defer { changes.end(id) }
-            if let job = live.job(id) { return (job, false) }
+            if let job = live.job(id) { return .notEnded(job) }
             guard let ended = try await store.job(id) else { return nil }
-            guard ended.state.isEnd else { return (ended, false) }
+            guard ended.state.isEnd else { return .notEnded(ended) }
+            if let condition {
+                guard let summary = try await summary(of: id) else { return nil }
+                guard condition(summary) else { return .conditionFailed }
+            }
             if ended.state == .succeeded, !onlyFailed {
                 try await store.dropItems(id, onlyFailed: false)
             }
@@ -270,7 +274,7 @@ actor Dispatcher {
         open.reopen(job)
         events.publish(job)
         add([job])
-        return (job, true)
+        return .made(job)
     }
 
     // MARK: Stopping
@@ -279,28 +283,39 @@ actor Dispatcher {
     ///
     /// - Parameters:
     ///   - id: the job's.
-    ///   - reason: what is said of it; nil for the usual.
-    /// - Returns: the job as it stands now; nil when there is none.
+    ///   - reason: what is said of it.
     /// - Throws: when the store cannot be read.
-    func cancel(_ id: JobID, as reason: Failure? = nil) async throws(StoreError) -> Job? {
-        guard let reason else { return try await cancel(id) }
+    func cancel(_ id: JobID, as reason: Failure) async throws(StoreError) {
         reasons[id] = reason
-        let job = try await cancel(id)
+        let job = try await cancel(id, if: nil)?.changed
         if job?.state != .cancelling { reasons[id] = nil }
-        return job
     }
 
-    private func cancel(_ id: JobID) async throws(StoreError) -> Job? {
-        if let job = live.job(id), job.state == .cancelling { return job }
+    /// The same with the usual reason.
+    ///
+    /// - Returns: the job as it stands now; nil when there is none.
+    func cancel(
+        _ id: JobID, if condition: JobCondition?,
+    ) async throws(StoreError) -> ChangeOutcome? {
+        func isMet(by job: Job) -> Bool { condition?(job) ?? true }
+        if let job = live.job(id), job.state == .cancelling {
+            return isMet(by: job) ? .made(job) : .conditionFailed
+        }
         await changes.begin(id)
         defer { changes.end(id) }
-        if let job = live.job(id) { return await cancelLive(job) }
-        let summary = try await store.summary(
-            of: id, resultUpTo: JobStoreDefaults.wholeResultBytes)
-        guard let summary, !summary.state.isEnd else { return summary }
+        if let job = live.job(id) {
+            return isMet(by: job) ? await cancelLive(job).map(ChangeOutcome.made) : .conditionFailed
+        }
+        guard let summary = try await summary(of: id) else { return nil }
+        guard isMet(by: summary) else { return .conditionFailed }
+        if summary.state.isEnd { return .made(summary) }
         // One whose submission cannot be read is cancelled all the same; what it says of `keep`
         // is not known then.
-        return await end((try? await store.job(id)) ?? summary)
+        return .made(await end((try? await store.job(id)) ?? summary))
+    }
+
+    private func summary(of id: JobID) async throws(StoreError) -> Job? {
+        try await store.summary(of: id, resultUpTo: JobStoreDefaults.wholeResultBytes)
     }
 
     private func cancelLive(_ job: Job) async -> Job? {

@@ -5,19 +5,25 @@ extension JobQueue {
     /// Stops a job; one that has ended stays as it is.
     ///
     /// - Returns: the job as it stands now, `cancelling` if it runs; nil when there is none.
-    package func cancel(_ id: JobID) async throws(StoreError) -> Job? {
-        try await dispatcher.cancel(id)
+    package func cancel(
+        _ id: JobID, if condition: JobCondition? = nil,
+    ) async throws(StoreError) -> ChangeOutcome? {
+        try await dispatcher.cancel(id, if: asShown(condition))
     }
 
     /// Queues a job again that has ended; a map runs only the items that have no result, and with
     /// `onlyFailed` also one that succeeded does not begin anew.
     ///
-    /// - Returns: the job, and whether it is queued again; one that has not ended is left alone.
-    ///   nil when there is none.
+    /// - Returns: the job if it is queued again; nil when there is none.
     package func retry(
-        _ id: JobID, onlyFailed: Bool = false,
-    ) async throws(StoreError) -> (job: Job, isQueuedAgain: Bool)? {
-        try await dispatcher.requeue(id, onlyFailed: onlyFailed)
+        _ id: JobID, onlyFailed: Bool = false, if condition: JobCondition? = nil,
+    ) async throws(StoreError) -> ChangeOutcome? {
+        try await dispatcher.requeue(id, onlyFailed: onlyFailed, if: asShown(condition))
+    }
+
+    private func asShown(_ condition: JobCondition?) -> JobCondition? {
+        guard let condition else { return nil }
+        return { [self] job in condition(shown(job)) }
     }
 
     /// Stops all jobs that the query finds.
@@ -27,7 +33,7 @@ extension JobQueue {
         _ query: JobQuery, in states: [JobState],
     ) async throws(StoreError) -> Int {
         try await each(query, in: states) { job async throws(StoreError) in
-            let stopped = try await cancel(job.id)
+            let stopped = try await cancel(job.id)?.changed
             return stopped?.state == .cancelled || stopped?.state == .cancelling
         }
     }
@@ -40,7 +46,7 @@ extension JobQueue {
     ) async throws(StoreError) -> Int {
         try await each(query, in: states) { job async throws(StoreError) in
             guard reason == nil || job.failure?.reason == reason else { return false }
-            return try await retry(job.id)?.isQueuedAgain == true
+            return try await retry(job.id)?.changed != nil
         }
     }
 
@@ -65,9 +71,15 @@ extension JobQueue {
     }
 
     /// Forgets a job; one that runs is cancelled first, and has 10 s for its end.
-    package func delete(_ id: JobID) async throws(StoreError) -> Bool {
-        if let job = try await cancel(id), !job.state.isEnd { _ = try await wait(id, seconds: 10) }
-        return try await store.delete(id)
+    ///
+    /// - Returns: the job as it was; nil when there is none.
+    package func delete(
+        _ id: JobID, if condition: JobCondition? = nil,
+    ) async throws(StoreError) -> ChangeOutcome? {
+        let outcome = try await cancel(id, if: condition)
+        guard let job = outcome?.changed else { return outcome }
+        if !job.state.isEnd { _ = try await wait(id, seconds: 10) }
+        return try await store.delete(id) ? outcome : nil
     }
 
     /// Drops results that have expired; to be called every minute or so.

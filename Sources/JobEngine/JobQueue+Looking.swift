@@ -24,12 +24,17 @@ extension JobQueue {
     ) async throws(StoreError) -> Job? {
         let job = try await wait(id, seconds: seconds) { () async throws(StoreError) in
             if let job = live.job(id) { return job }
-            var job = try await store.summary(of: id, resultUpTo: maxBytes)
-            job?.isUploading = uploads.isOpen(id)
-            return job
+            return try await store.summary(of: id, resultUpTo: maxBytes)
         }
         guard let job else { return nil }
-        return try await leavingLargeResult(explained(job), over: maxBytes)
+        return try await leavingLargeResult(shown(job), over: maxBytes)
+    }
+
+    /// A job with what clients are shown of it that is not written.
+    func shown(_ job: Job) -> Job {
+        var job = explained(job)
+        if job.isMap { job.isUploading = uploads.isOpen(job.id) }
+        return job
     }
 
     /// A job that waits for its function to come, with the reason.

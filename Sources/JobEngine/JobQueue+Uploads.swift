@@ -44,7 +44,7 @@ extension JobQueue {
     /// - Throws: a `StoreError`; then the next start of the server cancels it.
     package func cutUpload(_ id: JobID, because why: String) async throws(StoreError) {
         // First, since a run whose upload is closed may succeed with the items that it has.
-        _ = try await dispatcher.cancel(id, as: .uploadCut(why))
+        try await dispatcher.cancel(id, as: .uploadCut(why))
         try await endUpload(id)
     }
 

@@ -10,7 +10,7 @@ extension HTTPRequest {
         guard let conditions = Preconditions(head), conditions.failure(of: there) != nil else {
             return
         }
-        throw Problem(412, "http-412", HTTPStatus.reason(412), there.description)
+        throw Problem(conditionFailed: there.description)
     }
 
     /// The same of what must be looked at first, which is done only for a condition.

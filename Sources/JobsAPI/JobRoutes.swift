@@ -249,8 +249,7 @@ package struct JobRoutes: Sendable {
 
     func cancel(_ request: HTTPRequest) async throws -> HTTPResponse {
         let id = try id(request)
-        try await request.require { try await representation(of: id) }
-        guard let job = try await queue.cancel(id) else { throw Problem.noJob(id.description) }
+        let job = try changed(id, try await queue.cancel(id, if: condition(of: request)))
         return accepted(job, status: job.state.isEnd ? 200 : 202)
     }
 
@@ -263,32 +262,40 @@ package struct JobRoutes: Sendable {
         if items == "failed", let job = try await queue.job(id), !job.isMap {
             throw Problem.notAMap(id)
         }
-        try await request.require { try await representation(of: id, endedOnly: true) }
-        guard let (job, isQueuedAgain) = try await queue.retry(id, onlyFailed: items == "failed")
-        else {
-            throw Problem.noJob(id.description)
-        }
-        guard isQueuedAgain else { throw Problem.notEnded(job) }
-        return accepted(job, status: 202)
+        let outcome = try await queue.retry(
+            id, onlyFailed: items == "failed", if: condition(of: request))
+        return accepted(try changed(id, outcome), status: 202)
     }
 
     func delete(_ request: HTTPRequest) async throws -> HTTPResponse {
         let id = try id(request)
-        try await request.require { try await representation(of: id) }
-        guard try await queue.delete(id) else { throw Problem.noJob(id.description) }
+        _ = try changed(id, try await queue.delete(id, if: condition(of: request)))
         return HTTPResponse(204, .bytes([]))
     }
 
-    /// What `GET /v1/jobs/{id}` shows: whoever has read it makes a change depend on its `ETag`.
+    /// What the request says of the job that it changes: whoever has read `GET /v1/jobs/{id}` makes a
+    /// change depend on its `ETag`.
+    private func condition(of request: HTTPRequest) -> JobCondition? {
+        guard let conditions = Preconditions(request.head) else { return nil }
+        return { job in
+            let document = document(of: job, status: 200)
+            let tag = JobDocument.entityTag(of: job, as: document.body)
+            return conditions.failure(of: .tagged(tag)) == nil
+        }
+    }
+
+    /// The job that is changed.
     ///
-    /// - Throws: a `Problem` when there is no such job, or, with `endedOnly`, when it has not ended.
-    private func representation(
-        of id: JobID, endedOnly: Bool = false,
-    ) async throws -> Preconditions.Representation {
-        let job = try await queue.summary(of: id, waiting: 0, resultUpTo: Self.wholeBytes)
-        guard let job else { throw Problem.noJob(id.description) }
-        if endedOnly, !job.state.isEnd { throw Problem.notEnded(job) }
-        return .tagged(JobDocument.entityTag(of: job, as: document(of: job, status: 200).body))
+    /// - Throws: a `Problem` when there is none, or it is left alone.
+    private func changed(_ id: JobID, _ outcome: ChangeOutcome?) throws -> Job {
+        switch outcome {
+        case .made(let job): return job
+        case .notEnded(let job): throw Problem.notEnded(job)
+        case .conditionFailed:
+            throw Problem(
+                conditionFailed: "The job is not as it was read: GET /v1/jobs/\(id) has its ETag.")
+        case nil: throw Problem.noJob(id.description)
+        }
     }
 }
 

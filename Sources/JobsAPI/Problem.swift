@@ -1,4 +1,5 @@
 package import Blobs
+import HTTPWire
 package import JobEngine
 package import Jobs
 package import RawJSON
@@ -93,6 +94,11 @@ package struct Problem: Error, Sendable {
             422, "idempotency-key-reused", "The Idempotency-Key was used for another submission",
             "Another batch or job has this key. Send a new key with a new submission.",
             at: JSONPointer())
+    }
+
+    /// Of a change that its `If-Match` or `If-None-Match` forbids.
+    init(conditionFailed detail: String) {
+        self.init(412, "http-412", HTTPStatus.reason(412), detail)
     }
 
     package static func noJob(_ id: String) -> Problem {

@@ -106,9 +106,11 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
 
     /// Agrees on keys with the other side; does nothing without TLS.
     ///
-    /// After a failure nothing more is sent, and what is read is as it came: to be dropped.
+    /// After a failure what is read is as it came: to be dropped. Nothing more is sent but to who is
+    /// `unencrypted`, in the clear.
     ///
-    /// - Throws: `timedOut` after `expireRead()`, `closed` when the other side cannot be agreed with.
+    /// - Throws: `timedOut` after `expireRead()`, `unencrypted` when the other side has begun with a
+    ///   request of HTTP, else `closed` when it cannot be agreed with.
     package func handshake() async throws(SocketError) {
         guard let tls else { return }
         while fd >= 0 {
@@ -127,10 +129,11 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
                 try awaitRoom()
                 await untilReadable()
             case .ended, .failed:
-                shutdownWrite()
+                let isHTTP = tls.hasMetHTTP
+                if !isHTTP { shutdownWrite() }
                 self.tls = nil
                 isReadable = true
-                throw .closed
+                throw isHTTP ? .unencrypted : .closed
             }
         }
         throw .closed

@@ -8,6 +8,8 @@ package enum SocketError: Error, Equatable, CustomStringConvertible {
     case timedOut
     /// The socket was closed on this side while it was waited for.
     case closed
+    /// The other side speaks HTTP where TLS is spoken.
+    case unencrypted
 
     /// Whether descriptors or processes were short, which they need not be soon.
     package var isShortage: Bool {
@@ -20,6 +22,7 @@ package enum SocketError: Error, Equatable, CustomStringConvertible {
         case .system(let call, let code): "\(call): \(String(cString: strerror(code)))"
         case .timedOut: "timed out"
         case .closed: "closed"
+        case .unencrypted: "HTTP instead of TLS"
         }
     }
 }

@@ -5,6 +5,8 @@ final class TLSSession {
     private let session: OpaquePointer
     private var isEstablished = false
     private var hasFailed = false
+    /// Whether the other side speaks HTTP in the clear.
+    private(set) var hasMetHTTP = false
 
     init(_ session: OpaquePointer) { self.session = session }
 
@@ -61,6 +63,7 @@ final class TLSSession {
         case SSL_ERROR_ZERO_RETURN: return .ended
         default:
             hasFailed = true
+            hasMetHTTP = ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST
             return .failed
         }
     }

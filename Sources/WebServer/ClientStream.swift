@@ -10,7 +10,7 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
     // Unchecked: used on its loop's thread alone.
     let home: ServerLoop
     let socket: AsyncSocket
-    let client: HTTPClient
+    var client: HTTPClient
     /// Its place in the ledger; nil when it is not counted against an address.
     let countedAddress: PeerAddress?
     /// Where it stands in the table of its loop.

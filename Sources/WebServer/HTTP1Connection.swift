@@ -125,6 +125,11 @@ final class HTTP1Connection: @unchecked Sendable {
             try await stream.socket.handshake()
         } catch {
             home.counters.add(.handshakeFailures)
+            if error == .unencrypted {
+                stream.readDeadline = .never
+                stream.client = stream.client.unencrypted
+                throw HTTPRefusal(400, "This is HTTP, and here TLS is spoken: ask for https://.")
+            }
             // It may have sent a request already, as one with a certificate of TLS 1.3 that is not
             // wanted, and is to be told why it gets no answer.
             if error == .closed { await stream.linger() }

@@ -122,6 +122,12 @@ package final class HTTPClient: Sendable {
         self.proxies = proxies
         self.forwardedHeader = forwardedHeader
     }
+
+    /// The same, that was to speak TLS and did not.
+    var unencrypted: HTTPClient {
+        HTTPClient(
+            address: address, isSecure: false, proxies: proxies, forwardedHeader: forwardedHeader)
+    }
 }
 
 /// The body of a request while it comes; the client is not read from faster than this is.

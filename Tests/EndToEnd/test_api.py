@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 from service import BINARY, FUNCTIONS, Server, ServiceTestCase
@@ -195,6 +196,17 @@ class TimeTests(ServiceTestCase):
         fresh = self.server.call("GET", path)[1]["ETag"]
         self.assertEqual(self.server.call(*delete, headers={"If-Match": fresh})[0], 204)
         self.problem(*delete, 404, "no-such-job", headers={"If-Match": fresh})
+
+    def test_of_changes_on_one_condition_one_is_made(self):
+        for turn in range(20):
+            job = self.server.submit(function="echo", args=[turn], delay=3600)
+            path = "/v1/jobs/" + job
+            condition = {"If-Match": self.server.call("GET", path)[1]["ETag"]}
+            with ThreadPoolExecutor(8) as clients:
+                statuses = list(clients.map(
+                    lambda _: self.server.call("POST", path + "/cancel", headers=condition)[0],
+                    range(8)))
+            self.assertEqual(sorted(statuses), [200] + 7 * [412])
 
     def test_a_condition_of_what_has_no_etag_holds_of_anything_alone(self):
         job = {"function": "echo", "args": [1], "delay": 3600, "tags": ["on-condition"]}

@@ -107,6 +107,10 @@ class StrictTransportTests(unittest.TestCase):
                     self.assertIn("strict-transport-security: max-age=3600", head)
                 plain = self.head("--unix-socket", path, "http://localhost/v1/jobs")
                 self.assertNotIn("strict-transport", plain)
+                # RFC 6797, section 7.2: nor to who asks in the clear, and is told to ask by TLS.
+                mistaken = self.head("http://localhost:%d/v1/jobs" % server.port)
+                self.assertIn("http/1.1 400", mistaken)
+                self.assertNotIn("strict-transport", mistaken)
             with Server(BINARY, None, more=tls) as server:
                 url = "https://localhost:%d/v1/jobs" % server.port
                 self.assertNotIn("strict-transport", self.head("-k", url))

@@ -200,6 +200,20 @@ class TLSTests(unittest.TestCase):
                     self.assertNotIn(b" 200 ", received)
         self.assertTrue(serves(connect(self.server, client_context())))
 
+    def test_who_speaks_http_where_tls_is_spoken_is_told(self):
+        head = b" /healthz HTTP/1.1\r\nHost: localhost\r\n"
+        body = b"x" * 100_000
+        for request in (b"GET" + head + b"\r\n", b"HEAD" + head + b"\r\n",
+                        b"POST" + head + b"Content-Length: %d\r\n\r\n" % len(body) + body):
+            with self.subTest(request=request[:5]):
+                with socket.create_connection(("127.0.0.1", self.server.port), 10) as connection:
+                    connection.sendall(request)
+                    answer = read_to_end(connection)
+                self.assertEqual(answer.split(b"\r\n")[0], b"HTTP/1.1 400 Bad Request")
+                fields, problem = answer.split(b"\r\n\r\n", 1)
+                self.assertIn(b"Connection: close", fields)
+                self.assertIn("https://", json.loads(problem)["detail"])
+
     def test_a_silent_handshake_is_ended(self):
         began = time.monotonic()
         with socket.create_connection(("127.0.0.1", self.server.port), 20) as connection:

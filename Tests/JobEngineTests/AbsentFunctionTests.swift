@@ -116,7 +116,7 @@ import Testing
         _ = try await queue.retry(job.id)
         _ = try await queue.submit(try self.job(queue, "echo"), waiting: 30)
         #expect(try await look(queue, job).state == .queued)
-        #expect(try await queue.cancel(job.id)?.state == .cancelled)
+        #expect(try await queue.cancel(job.id)?.changed?.state == .cancelled)
         _ = try await queue.retry(job.id)
         catalogue.replace(.python, functions: [Self.late])
         let ended = try await queue.wait(job.id, seconds: 30)

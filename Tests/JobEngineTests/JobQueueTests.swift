@@ -259,7 +259,7 @@ private final class HinderedStore: JobStore {
         let store = HinderedStore()
         let queue = try await queue(store)
         let job = try await queue.submit(try job(queue, "\"args\":[1]"), waiting: 30).job
-        let cancelling = Mutex<Task<Job?, any Error>?>(nil)
+        let cancelling = Mutex<Task<ChangeOutcome?, any Error>?>(nil)
         store.onQueued.withLock { action in
             action = {
                 cancelling.withLock { $0 = Task { try await queue.cancel(job.id) } }
@@ -267,8 +267,8 @@ private final class HinderedStore: JobStore {
                 for _ in 0..<1000 { await Task.yield() }
             }
         }
-        #expect(try await queue.retry(job.id)?.isQueuedAgain == true)
-        let cancelled = try await cancelling.withLock { $0 }?.value
+        #expect(try await queue.retry(job.id)?.changed != nil)
+        let cancelled = try await cancelling.withLock { $0 }?.value?.changed
         let ended = try await queue.wait(job.id, seconds: 30)
         // What runs already may succeed before it is stopped, but is not said to be cancelled.
         #expect(cancelled?.state != .cancelled || ended?.state == .cancelled)
@@ -281,11 +281,49 @@ private final class HinderedStore: JobStore {
             let job = try await queue.submit(try job(queue, "\"args\":[1]"), waiting: 30).job
             async let first = queue.retry(job.id)
             async let second = queue.retry(job.id)
-            let queued = try await [first, second].count { $0?.isQueuedAgain == true }
+            let queued = try await [first, second].count { $0?.changed != nil }
             #expect(queued >= 1)  // the second may come when the first has ended already
             #expect(try await queue.wait(job.id, seconds: 30)?.state == .succeeded)
-            #expect(try await queue.delete(job.id))
+            #expect(try await queue.delete(job.id)?.changed != nil)
         }
+    }
+
+    @Test func `of changes that depend on one state of a job one is made`() async throws {
+        let queue = try await queue(MemoryJobStore())
+        for _ in 0..<20 {
+            let job = try await queue.submit(try job(queue, "\"args\":[1]"), waiting: 30).job
+            // As long as the first retry has not ended it is in the way; then the job is another.
+            let isAsRead: JobCondition = { $0.endedAt == job.endedAt }
+            let retries = (0..<4).map { _ in Task { try await queue.retry(job.id, if: isAsRead) } }
+            var made = 0
+            for retry in retries where try await retry.value?.changed != nil { made += 1 }
+            #expect(made == 1)
+            let ended = try await queue.wait(job.id, seconds: 30)
+            #expect(ended?.endedAt != job.endedAt)
+            for outcome in [
+                try await queue.retry(job.id, if: isAsRead),
+                try await queue.cancel(job.id, if: isAsRead),
+                try await queue.delete(job.id, if: isAsRead),
+            ] {
+                guard case .conditionFailed = outcome else {
+                    Issue.record("\(outcome as Any)")
+                    continue
+                }
+            }
+            let outcome = try await queue.delete(job.id, if: { $0.endedAt == ended?.endedAt })
+            #expect(outcome?.changed?.state == .succeeded)
+        }
+    }
+
+    @Test func `a waiting job is cancelled if it is as it was read`() async throws {
+        let queue = try await queue(MemoryJobStore())
+        let job = try job(queue, "\"args\":[],\"delay\":3600")
+        _ = try await queue.submit([job])
+        let refused = try await queue.cancel(job.id, if: { $0.state == .running })
+        #expect(refused != nil && refused?.changed == nil)
+        #expect(try await queue.job(job.id)?.state == .queued)
+        let outcome = try await queue.cancel(job.id, if: { $0.state == .queued })
+        #expect(outcome?.changed?.state == .cancelled)
     }
 
     @Test func `ended jobs make room below the bound`() async throws {
@@ -296,7 +334,7 @@ private final class HinderedStore: JobStore {
         await #expect(throws: QueueFull.self) { try await queue.submit([third]) }
         _ = try await queue.cancel(later[0].id)
         #expect(try await queue.submit(third, waiting: 30).job.state == .succeeded)
-        #expect(try await queue.delete(later[1].id))
+        #expect(try await queue.delete(later[1].id)?.changed != nil)
         _ = try await queue.submit([try job(queue, "\"args\":[2]")])
     }
 
