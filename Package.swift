@@ -119,7 +119,7 @@ let package = Package(
         tests("JobsTests", ["Jobs", "RawJSON"]),
         tests("HTTPWireTests", ["HTTPWire"]),
         tests("WebClientTests", ["WebClient", "Sockets", "CCurl"]),
-        tests("SocketsTests", ["Sockets"]),
+        tests("SocketsTests", ["Sockets", "Threads"]),
         tests("TracingTests", ["Tracing", "RawJSON"]),
         tests("WebServerTests", ["WebServer", "HTTPWire", "Sockets", "Threads"]),
         .target(

@@ -358,12 +358,38 @@ void clinux_say_at_interrupt(const char *text) {
     sigaction(SIGINT, &action, NULL);
 }
 
+// The process's mask is that of its first thread, which nobody narrows.
+static int process_affinity(cpu_set_t *set) {
+    CPU_ZERO(set);
+    return sched_getaffinity(getpid(), sizeof *set, set) == 0 ? 0 : -errno;
+}
+
 int clinux_affinity_cpus(void) {
     cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    if (process_affinity(&set) != 0) return 1;
     int n = CPU_COUNT(&set);
     return n > 0 ? n : 1;
+}
+
+int clinux_stay_on_cpu(int index) {
+    cpu_set_t all, one;
+    int failure = process_affinity(&all);
+    if (failure != 0) return failure;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &all) || index-- > 0) continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        return sched_setaffinity(0, sizeof one, &one) == 0 ? 0 : -errno;
+    }
+    return -EINVAL;
+}
+
+void clinux_use_all_cpus(void) {
+    cpu_set_t all, own;
+    CPU_ZERO(&own);
+    if (process_affinity(&all) != 0 || sched_getaffinity(0, sizeof own, &own) != 0) return;
+    // Not without need: a mask that was set does not grow when the container is given more CPUs.
+    if (!CPU_EQUAL(&all, &own)) sched_setaffinity(0, sizeof all, &all);
 }
 
 int clinux_untaken_bytes(int fd) {

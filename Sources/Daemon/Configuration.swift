@@ -20,6 +20,8 @@ struct Configuration {
     var asyncLimit = 10_000
     /// Event loops for connections.
     var loops = HostCapacity.cpus()
+    /// Whether each of them is kept on a CPU of its own, if there is one for each.
+    var keepsLoopsApart = true
     /// Seconds that running jobs have to end when the server stops.
     var drainSeconds = 10.0
     /// Jobs waiting and running in all; past it submissions are refused with 503.

@@ -93,7 +93,8 @@ struct Server {
                 tracer: exporter?.tracer))
 
         let tls = try configuration.tls.map { try TLSContext($0) }
-        let loops = try (0..<configuration.loops).map { try EventLoop(name: "http-\($0)") }
+        let loops = try EventLoop.group(
+            "http", count: configuration.loops, areApart: configuration.keepsLoopsApart)
         let watch = HTTPServerWatch()
         let dashboard = DashboardRoutes()
         let workerToken = configuration.token.map { _ in Self.randomToken() }

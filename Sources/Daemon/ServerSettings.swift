@@ -135,6 +135,10 @@ enum HTTPServerSettings: SettingTable {
         .optional(
             "access-log", \.accessLog, unit: "file",
             "Gets a line of JSON a response; - for stderr. Opened anew on SIGHUP.", shape: .path),
+        .toggle(
+            "cpu-affinity", \.keepsLoopsApart,
+            "Keep each event loop of HTTP on a CPU of its own; not so where the cgroup's quota is less than"
+                + " the CPUs."),
         .count(
             "max-connections", \.http.connections, 1...Int.max, unit: "connections",
             "At once, fewer where descriptors are short; past it the longest idle makes room."),

@@ -50,10 +50,32 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
         let handler: any EventHandler
     }
 
+    /// Makes loops that share work of the same kind: `http-0`, `http-1` and so on.
+    ///
+    /// - Parameters:
+    ///   - areApart: whether each is kept on a CPU of its own, if there are just as many as the process
+    ///     may use: else two that are busy meet on one CPU again and again, and what they serve waits for
+    ///     the scheduler's ticks.
+    /// - Throws: `SocketError.system` when the kernel gives no descriptor.
+    package static func group(
+        _ name: String, count: Int, areApart: Bool,
+    ) throws(SocketError) -> [EventLoop] {
+        let areKept = areApart && count == Int(clinux_affinity_cpus())
+        var loops: [EventLoop] = []
+        for index in 0..<count {
+            loops.append(try EventLoop(name: "\(name)-\(index)", onCPU: areKept ? index : nil))
+        }
+        return loops
+    }
+
     /// Makes the loop and starts its thread.
     ///
+    /// - Parameters:
+    ///   - name: of the thread.
+    ///   - onCPU: the one of the CPUs that the process may use, counted from 0, on which the thread is
+    ///     kept; nil for all. Where the system does not allow it, it is not.
     /// - Throws: `SocketError.system` when the kernel gives no descriptor.
-    package init(name: String) throws(SocketError) {
+    package init(name: String, onCPU: Int? = nil) throws(SocketError) {
         epoll = clinux_epoll_create()
         guard epoll >= 0 else { throw .system("epoll_create1", -epoll) }
         wakeup = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
@@ -63,7 +85,10 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
         }
         _ = clinux_epoll_control(epoll, EPOLL_CTL_ADD, wakeup, EPOLLIN.rawValue, Self.wakeupToken)
         serial.loop = self
-        startThread(name) { self.run() }
+        startThread(name) {
+            if let onCPU { _ = clinux_stay_on_cpu(Int32(onCPU)) }
+            self.run()
+        }
     }
 
     deinit {

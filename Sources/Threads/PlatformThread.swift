@@ -3,6 +3,8 @@ import Glibc
 
 /// Starts a named, detached operating-system thread that runs `body` once.
 ///
+/// It may run on all CPUs that the process may, also if its starter is kept on one.
+///
 /// - Parameters:
 ///   - name: shown by `top -H` and debuggers; cut to 15 bytes, the kernel's limit.
 ///   - body: what the thread runs; the thread ends when it returns.
@@ -23,6 +25,7 @@ func tryThread(_ name: String, _ body: @escaping @Sendable () -> Void) -> Int32 
             guard let raw else { return nil }
             let start = Unmanaged<ThreadStart>.fromOpaque(raw).takeRetainedValue()
             clinux_name_thread(start.name)
+            clinux_use_all_cpus()
             start.body()
             return nil
         }, start.toOpaque())

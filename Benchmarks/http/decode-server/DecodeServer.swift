@@ -39,7 +39,7 @@ struct DecodeServer {
         }
         let server = try HTTPServer(
             listen: [.internet(host: "127.0.0.1", port: Int(arguments[1]) ?? 0)],
-            loops: try (0..<HostCapacity.cpus()).map { try EventLoop(name: "http-\($0)") },
+            loops: try EventLoop.group("http", count: HostCapacity.cpus(), areApart: true),
             router: Router([
                 Route("POST", "/v1/jobs") { submit($0) }.quickly(submit)
                     .taking("application/json", "application/x-ndjson")
@@ -48,8 +48,8 @@ struct DecodeServer {
                 HTTPResponse(status, type: "text/plain", Array(detail.utf8))
             })
         server.open()
-        // Until it is killed.
-        while true { try await Task.sleep(for: .seconds(3600)) }
+        // Until it is killed. The thread waits itself: valgrind does not get on with Dispatch's way.
+        while true { pause() }
         withExtendedLifetime(server) {}
     }
 }

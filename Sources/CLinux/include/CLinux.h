@@ -112,4 +112,11 @@ void clinux_say_at_interrupt(const char *text);
 /// Number of CPUs in this process's affinity mask, at least 1.
 int clinux_affinity_cpus(void);
 
+/// Keeps the calling thread on one CPU, the `index`-th of this process's affinity mask, counted from 0; 0 or
+/// -errno. Threads that it starts are kept there, too.
+int clinux_stay_on_cpu(int index);
+
+/// Lets the calling thread run on all CPUs of this process's affinity mask, whoever has started it.
+void clinux_use_all_cpus(void);
+
 #endif

@@ -1,0 +1,47 @@
+import Glibc
+import Sockets
+import Testing
+import Threads
+
+@Suite struct EventLoopTests {
+    /// How many CPUs a thread may use, of `threadID`; 0 for the caller's own.
+    private static func cpus(_ threadID: pid_t = 0) -> Int {
+        var set = cpu_set_t()
+        guard sched_getaffinity(threadID, MemoryLayout<cpu_set_t>.size, &set) == 0 else { return 0 }
+        return withUnsafeBytes(of: set) { $0.reduce(0) { $0 + $1.nonzeroBitCount } }
+    }
+
+    private static var cpusOfProcess: Int { cpus(getpid()) }
+
+    private func cpus(of loop: EventLoop) async -> Int {
+        await withUnsafeContinuation { continuation in
+            loop.execute { continuation.resume(returning: Self.cpus()) }
+        }
+    }
+
+    @Test func `loops for all CPUs are each kept on one`() async throws {
+        let loops = try EventLoop.group("test", count: Self.cpusOfProcess, areApart: true)
+        defer { for loop in loops { loop.stop() } }
+        for loop in loops { #expect(await cpus(of: loop) == 1) }
+    }
+
+    @Test(arguments: [(0, false), (1, true)])
+    func `other loops run anywhere`(more: Int, areApart: Bool) async throws {
+        let all = Self.cpusOfProcess
+        let loops = try EventLoop.group("test", count: all + more, areApart: areApart)
+        defer { for loop in loops { loop.stop() } }
+        for loop in loops { #expect(await cpus(of: loop) == all) }
+    }
+
+    @Test func `a thread that such a loop starts runs anywhere`() async throws {
+        let loop = try EventLoop(name: "test", onCPU: 0)
+        defer { loop.stop() }
+        #expect(await cpus(of: loop) == 1)
+        let found = await withUnsafeContinuation { continuation in
+            loop.execute {
+                startThread("test-thread") { continuation.resume(returning: Self.cpus()) }
+            }
+        }
+        #expect(found == Self.cpusOfProcess)
+    }
+}
