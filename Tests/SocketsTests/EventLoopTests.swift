@@ -1,17 +1,19 @@
-import Glibc
+import Foundation
 import Sockets
 import Testing
 import Threads
 
 @Suite struct EventLoopTests {
-    /// How many CPUs a thread may use, of `threadID`; 0 for the caller's own.
-    private static func cpus(_ threadID: pid_t = 0) -> Int {
-        var set = cpu_set_t()
-        guard sched_getaffinity(threadID, MemoryLayout<cpu_set_t>.size, &set) == 0 else { return 0 }
-        return withUnsafeBytes(of: set) { $0.reduce(0) { $0 + $1.nonzeroBitCount } }
+    /// How many CPUs the calling thread may use, or the one that `place` names below `/proc`.
+    private static func cpus(_ place: String = "thread-self") -> Int {
+        let status = (try? String(contentsOfFile: "/proc/\(place)/status", encoding: .utf8)) ?? ""
+        let mask = status.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed:") } ?? ""
+        // Hexadecimal digits, and commas between every eight.
+        let digits = mask.split(separator: "\t").last ?? ""
+        return digits.reduce(0) { $0 + ($1.hexDigitValue ?? 0).nonzeroBitCount }
     }
 
-    private static var cpusOfProcess: Int { cpus(getpid()) }
+    private static var cpusOfProcess: Int { cpus("self") }
 
     private func cpus(of loop: EventLoop) async -> Int {
         await withUnsafeContinuation { continuation in
