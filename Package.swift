@@ -96,9 +96,9 @@ let package = Package(
             "JobsAPI",
             [
                 "Blobs", "JobEngine", "Pools", "Functions", "Jobs", "RawJSON", "WebServer",
-                "HTTPWire", "Tracing", "CEmbedded",
+                "HTTPWire", "Tracing", "Threads", "CEmbedded",
             ]),
-        module("Dashboard", ["WebServer", "CEmbedded"]),
+        module("Dashboard", ["WebServer", "HTTPWire", "CEmbedded"]),
         // Knows the HTTP interface alone.
         module(
             "CommandClient",

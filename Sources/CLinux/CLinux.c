@@ -214,33 +214,10 @@ int clinux_epoll_control(int epoll, int operation, int fd, uint32_t events, uint
     return epoll_ctl(epoll, operation, fd, &event) == 0 ? 0 : -errno;
 }
 
-static uint64_t big_endian(const uint8_t *bytes) {
-    uint64_t number = 0;
-    for (int i = 0; i < 8; i++) number = number << 8 | bytes[i];
-    return number;
-}
-
-static void read_peer(const struct sockaddr_storage *address, struct clinux_peer *peer) {
-    *peer = (struct clinux_peer){0};
-    if (address->ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
-        peer->is_internet = true;
-        peer->low = 0xffff00000000 | ntohl(in->sin_addr.s_addr);
-    } else if (address->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)address;
-        peer->is_internet = true;
-        peer->high = big_endian(in->sin6_addr.s6_addr);
-        peer->low = big_endian(in->sin6_addr.s6_addr + 8);
-    }
-}
-
-int clinux_accept(int listener, struct clinux_peer *peer) {
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof address;
-    int fd = accept4(listener, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) return -errno;
-    read_peer(&address, peer);
-    return fd;
+int clinux_accept(int listener, struct sockaddr_storage *peer) {
+    socklen_t size = sizeof *peer;
+    int fd = accept4(listener, (struct sockaddr *)peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return fd < 0 ? -errno : fd;
 }
 
 int clinux_unix_listener(const char *path) {

@@ -44,7 +44,7 @@ struct Configuration {
     var tlsKey: String?
     var tlsClientAuthorities: String?
     /// Proxies whose word on the client's address is taken.
-    var trustedProxies: [AddressRange] = []
+    var trustedProxies: [AddressBlock] = []
     /// The field by which they say it.
     var forwardedHeader = ForwardedHeader.xForwardedFor
     /// File for a line a response, `-` for the standard error; nil for none.

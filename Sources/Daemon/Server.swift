@@ -99,11 +99,10 @@ struct Server {
         let dashboard = DashboardRoutes()
         let workerToken = configuration.token.map { _ in Self.randomToken() }
         let door = try WorkerDoor(configuration)
+        let jobs = JobRoutes(queue: queue, blobs: blobs, http: watch, tracer: exporter?.tracer)
         let server = try HTTPServer(
             listen: configuration.listen + (door.map { [$0.address] } ?? []), loops: loops,
-            router: Router(
-                JobRoutes(queue: queue, blobs: blobs, http: watch, tracer: exporter?.tracer).routes
-                    + dashboard.routes),
+            router: Router(jobs.routes + dashboard.routes),
             configuration: HTTPServerConfiguration(
                 configuration, tls: tls, tracer: exporter?.tracer, openPaths: dashboard.paths,
                 workerToken: workerToken, descriptors: descriptors))
@@ -150,6 +149,7 @@ struct Server {
         await exporter?.finish()
         web.close()
         blobs.stop()
+        jobs.stop()
         store.close()
         logger.notice("stopped")
     }

@@ -124,7 +124,7 @@ enum HTTPServerSettings: SettingTable {
             "trusted-proxy", \.trustedProxies, unit: "address",
             "Address or network of a proxy whose word on who sent a request is believed. Repeatable.",
             read: { text throws(SettingError) in
-                guard let range = AddressRange(text) else {
+                guard let range = AddressBlock(text) else {
                     throw SettingError("takes an address or network, not \"\(text)\"")
                 }
                 return range

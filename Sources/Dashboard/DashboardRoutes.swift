@@ -1,4 +1,5 @@
 import CEmbedded
+import HTTPWire
 package import WebServer
 
 /// The routes of the dashboard: pages for people, which ask the API for all that they show.
@@ -15,7 +16,7 @@ package struct DashboardRoutes: Sendable {
     }
 
     package var routes: [Route] {
-        files.map { file in Route("GET", file.path) { _ in file.response } }
+        files.map { file in Route(.get, file.path) { _ in file.response } }
     }
 
     /// Paths that are open to all.

@@ -24,9 +24,26 @@ package enum AcceptEncoding {
             guard let coding = parts.first?.lowercased(), !coding.isEmpty else { return nil }
             guard parts.count > 1 else { return (coding, 1000) }
             guard parts.count == 2, parts[1].lowercased().hasPrefix("q="),
-                let weight = Double(parts[1].dropFirst(2)), (0...1).contains(weight)
+                let weight = weight(parts[1].dropFirst(2).utf8)
             else { return nil }
-            return (coding, Int(weight * 1000))
+            return (coding, weight)
         }
+    }
+
+    /// RFC 9110, section 12.4.2: 0 or 1 with up to three decimals, not over 1; in thousandths.
+    private static func weight(_ text: Substring.UTF8View) -> Int? {
+        guard let first = text.first, first == UInt8(ascii: "0") || first == UInt8(ascii: "1"),
+            text.count <= 5
+        else { return nil }
+        var weight = Int(first - UInt8(ascii: "0")) * 1000
+        guard text.count > 1 else { return weight }
+        guard text.dropFirst().first == UInt8(ascii: ".") else { return nil }
+        var place = 100
+        for octet in text.dropFirst(2) {
+            guard octet.isDigit else { return nil }
+            weight += Int(octet - UInt8(ascii: "0")) * place
+            place /= 10
+        }
+        return weight <= 1000 ? weight : nil
     }
 }

@@ -13,6 +13,8 @@ package struct ChunkedDecoder: Sendable {
     private var line: [UInt8] = []
     private var lineIsOver = false
     private var total = 0
+    /// Octets of chunks' lines beyond what chunks of some size need.
+    private var excess = 0
     private var trailerBytes = 0
     private let limit: Int
 
@@ -36,7 +38,9 @@ package struct ChunkedDecoder: Sendable {
                 guard try readLine(bytes, &position, limit: HTTPLimits.chunkLineBytes) else {
                     break
                 }
-                try begin(chunk: try Self.size(line.span))
+                let size = try Self.size(line.span)
+                try weigh(line.count + 4, chunk: size)
+                try begin(chunk: size)
             case .data(let left):
                 let count = min(left, bytes.count - position)
                 bytes.extracting(position..<position + count).withUnsafeBufferPointer {
@@ -48,7 +52,10 @@ package struct ChunkedDecoder: Sendable {
                 guard try readLine(bytes, &position, limit: 0) else { break }
                 state = .size
             case .trailer:
-                guard try readLine(bytes, &position, limit: HTTPLimits.trailerBytes) else { break }
+                guard
+                    try readLine(
+                        bytes, &position, limit: HTTPLimits.trailerBytes, tooLong: Self.longTrailer)
+                else { break }
                 try endTrailerLine()
             case .done: return position
             }
@@ -59,6 +66,7 @@ package struct ChunkedDecoder: Sendable {
     /// Moves bytes to `line` up to a CRLF; false when it has not come yet.
     private mutating func readLine(
         _ bytes: Span<UInt8>, _ position: inout Int, limit: Int,
+        tooLong: HTTPRefusal = Self.malformed,
     ) throws(HTTPRefusal) -> Bool {
         if lineIsOver {
             line.removeAll(keepingCapacity: true)
@@ -75,16 +83,23 @@ package struct ChunkedDecoder: Sendable {
             }
             line.append(byte)
             guard line.count <= limit + 1, line.count <= limit || byte == UInt8(ascii: "\r") else {
-                throw limit == HTTPLimits.trailerBytes
-                    ? HTTPRefusal(431, "The trailer is too long.") : Self.malformed
+                throw tooLong
             }
         }
         return false
     }
 
+    /// Refuses a body that is hardly more than the lines around it: it costs much and brings nothing
+    /// (section 7.1.1 asks for such a limit of extensions).
+    private mutating func weigh(_ lineBytes: Int, chunk size: Int) throws(HTTPRefusal) {
+        // A client that sends what it has, a few octets at a time, is none of those.
+        excess = max(0, excess + lineBytes - 16 - min(size, HTTPLimits.chunkExcessBytes) * 2)
+        guard excess <= HTTPLimits.chunkExcessBytes else { throw Self.malformed }
+    }
+
     private mutating func begin(chunk size: Int) throws(HTTPRefusal) {
         guard size <= limit - total else {
-            throw HTTPRefusal(413, "The body is over \(limit) bytes.")
+            throw HTTPRefusal.bodyTooLarge(limit)
         }
         total += size
         state = size == 0 ? .trailer : .data(size)
@@ -96,17 +111,11 @@ package struct ChunkedDecoder: Sendable {
         guard !line.isEmpty else { return state = .done }
         trailerBytes += line.count
         guard trailerBytes <= HTTPLimits.trailerBytes else {
-            throw HTTPRefusal(431, "The trailer is too long.")
+            throw Self.longTrailer
         }
-        let span = line.span
-        var colon = 0
-        while colon < span.count, span[colon].isToken { colon += 1 }
-        guard colon > 0, colon < span.count, span[colon] == UInt8(ascii: ":") else {
-            throw HTTPRefusal(400, "A trailer field is malformed.")
-        }
-        for index in colon..<span.count where !span[index].isFieldContent {
-            throw HTTPRefusal(400, "A trailer field is malformed.")
-        }
+        guard let colon = line.span.colonOfField,
+            line.span.endOfContent(from: colon) == line.count
+        else { throw HTTPRefusal(400, "A trailer field is malformed.") }
     }
 
     // 7.1: 1*HEXDIG, then extensions.
@@ -120,50 +129,12 @@ package struct ChunkedDecoder: Sendable {
             index += 1
         }
         guard index > 0 else { throw malformed }
-        try checkExtensions(line, from: index)
+        guard ChunkExtensions.areValid(line.extracting(index...)) else { throw malformed }
         return size
     }
 
-    // 7.1.1: *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ).
-    private static func checkExtensions(
-        _ line: Span<UInt8>, from start: Int,
-    ) throws(HTTPRefusal) {
-        var index = start
-        func skipBlanks() { while index < line.count, line[index].isBlank { index += 1 } }
-        func skipToken() -> Bool {
-            let first = index
-            while index < line.count, line[index].isToken { index += 1 }
-            return index > first
-        }
-        func skipQuoted() -> Bool {
-            index += 1
-            while index < line.count, line[index] != UInt8(ascii: "\"") {
-                // RFC 9110, section 5.6.4: what is escaped is no control character either.
-                if line[index] == UInt8(ascii: "\\") { index += 1 }
-                guard index < line.count, line[index].isFieldContent else { return false }
-                index += 1
-            }
-            index += 1
-            return index <= line.count
-        }
-        while index < line.count {
-            skipBlanks()
-            guard index < line.count, line[index] == UInt8(ascii: ";") else { throw malformed }
-            index += 1
-            skipBlanks()
-            guard skipToken() else { throw malformed }
-            let end = index
-            skipBlanks()
-            guard index < line.count, line[index] == UInt8(ascii: "=") else {
-                index = end
-                continue
-            }
-            index += 1
-            skipBlanks()
-            let isQuoted = index < line.count && line[index] == UInt8(ascii: "\"")
-            guard isQuoted ? skipQuoted() : skipToken() else { throw malformed }
-        }
-    }
-
     private static let malformed = HTTPRefusal(400, "The chunked coding is malformed.")
+
+    // RFC 6585, section 5.
+    private static let longTrailer = HTTPRefusal(431, "The trailer is too long.")
 }

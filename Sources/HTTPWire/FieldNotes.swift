@@ -1,4 +1,6 @@
 /// What the server itself must know of a request's fields, noted while they are read once.
+///
+/// Sections without the number of an RFC are of RFC 9112.
 struct FieldNotes {
     /// How many they are.
     private(set) var count = 0
@@ -6,6 +8,8 @@ struct FieldNotes {
     /// Where the value of `Content-Type` stands in the head; nil when it was not sent, empty when it
     /// was sent twice.
     private(set) var contentType: Range<Int>?
+    /// Where the value of `Host` stands in the head; nil when it was not sent.
+    private(set) var host: Range<Int>?
     private var hosts = 0
     private var isHostValid = true
     private var lengths = 0
@@ -32,32 +36,33 @@ struct FieldNotes {
     ///
     /// It stands at `place` in its head.
     mutating func readField(_ line: Span<UInt8>, at place: Int) throws(HTTPRefusal) {
-        var colon = 0
-        while colon < line.count, line[colon].isToken { colon += 1 }
-        // Section 5.1: no white space before the colon; 5.2: no folded lines, which begin with it.
-        guard colon > 0, colon < line.count, line[colon] == UInt8(ascii: ":") else {
+        guard let colon = line.colonOfField else {
             throw HTTPRefusal(400, "A header field is malformed.")
         }
         count += 1
         nameMarks |= RequestHead.mark(line[0], colon)
-        let (name, value) = (line.extracting(..<colon), line.trimmed(colon + 1..<line.count))
-        note(name, line.extracting(value))
-        if name.equalsIgnoringCase("content-type") {
-            let isFirst = contentType == nil
-            contentType = isFirst ? place + value.lowerBound..<place + value.upperBound : 0..<0
-        }
+        let value = line.trimmed(colon + 1..<line.count)
+        let whereInHead = place + value.lowerBound..<place + value.upperBound
+        note(line.extracting(..<colon), line.extracting(value), whereInHead)
     }
 
-    private mutating func note(_ name: Span<UInt8>, _ value: Span<UInt8>) {
+    private mutating func note(
+        _ name: Span<UInt8>, _ value: Span<UInt8>, _ place: Range<Int>,
+    ) {
         switch name.count {
         case 4 where name.equalsIgnoringCase("host"):
+            host = place
             hosts += 1
             isHostValid = Authority.isValid(value)
         case 6 where name.equalsIgnoringCase("expect"):
-            expects = expects != false && value.equalsIgnoringCase("100-continue")
+            var isKnown = expects != false
+            value.forEachListMember { isKnown = isKnown && $0.equalsIgnoringCase("100-continue") }
+            expects = isKnown
         case 7 where name.equalsIgnoringCase("upgrade"):
             value.forEachListMember { if $0.equalsIgnoringCase("h2c") { upgradesToH2C = true } }
         case 10 where name.equalsIgnoringCase("connection"): noteConnection(value)
+        case 12 where name.equalsIgnoringCase("content-type"):
+            contentType = contentType == nil ? place : 0..<0
         case 14 where name.equalsIgnoringCase("content-length"): noteLength(value)
         case 14 where name.equalsIgnoringCase("http2-settings"): settings += 1
         case 17 where name.equalsIgnoringCase("transfer-encoding"): noteCodings(value)
@@ -75,6 +80,7 @@ struct FieldNotes {
         }
     }
 
+    // RFC 9110, section 8.6: 1*DIGIT, and nothing else.
     private mutating func noteLength(_ value: Span<UInt8>) {
         lengths += 1
         guard !value.isEmpty else { return length = .malformed }
@@ -90,6 +96,7 @@ struct FieldNotes {
         length = isTooLong ? .tooLong : .bytes(total)
     }
 
+    // Section 6.1: a list, over all fields of the name.
     private mutating func noteCodings(_ value: Span<UInt8>) {
         var noted = codings ?? Codings()
         value.forEachListMember { coding in
@@ -130,10 +137,11 @@ struct FieldNotes {
         guard lengths > 0 else { return .none }
         // 6.3: several lengths that agree could be one; nobody needs them.
         guard lengths == 1 else { throw HTTPRefusal(400, "There is more than one Content-Length.") }
+        // RFC 9110, section 15.5.14: 413.
         switch length {
         case .malformed: throw HTTPRefusal(400, "The Content-Length is malformed.")
         case .bytes(let count) where count <= limit: return count == 0 ? .none : .bytes(count)
-        case .bytes, .tooLong: throw HTTPRefusal(413, "The body is over \(limit) bytes.")
+        case .bytes, .tooLong: throw HTTPRefusal.bodyTooLarge(limit)
         }
     }
 

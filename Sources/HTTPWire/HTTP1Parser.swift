@@ -51,7 +51,7 @@ package struct HTTP1Parser: Sendable {
         do {
             return try parse(bytes, &progress)
         } catch {
-            throw error.of(Self.headSoFar(bytes.extracting(progress.first...), progress))
+            throw error.of(headSoFar(bytes.extracting(progress.first...), progress))
         }
     }
 
@@ -102,7 +102,7 @@ package struct HTTP1Parser: Sendable {
         if progress.requestLine != nil {
             try progress.notes.readField(line, at: progress.lineStart - progress.first)
             if progress.notes.count > limits.fields {
-                throw HTTPRefusal(431, "More than \(limits.fields) header fields.")
+                throw HTTPRefusal.tooManyFields(limits.fields)
             }
         } else if !line.isEmpty {
             progress.requestLine = try RequestLine(line, admitsHTTP2: admitsHTTP2)
@@ -128,11 +128,12 @@ package struct HTTP1Parser: Sendable {
     /// Checks how long the head is that ends at `end` or goes on there.
     private func checkLength(_ end: Int, _ progress: Progress) throws(HTTPRefusal) {
         let length = end - progress.first
+        // Section 3: 414 for a target longer than wanted, and with it for its line.
         if progress.requestLine == nil, length > limits.lineBytes + 2 {
             throw HTTPRefusal(414, "The request line is over \(limits.lineBytes) bytes.")
         }
         if length > limits.headBytes {
-            throw HTTPRefusal(431, "The request's head is over \(limits.headBytes) bytes.")
+            throw HTTPRefusal.headTooLarge(limits.headBytes)
         }
     }
 
@@ -140,17 +141,19 @@ package struct HTTP1Parser: Sendable {
 
     /// What has been read of a head that is refused, up to the line that broke a rule: so that its answer can
     /// say whose it is, and has no content if it is to HEAD.
-    private static func headSoFar(_ bytes: Span<UInt8>, _ progress: Progress) -> RequestHead {
+    private func headSoFar(_ bytes: Span<UInt8>, _ progress: Progress) -> RequestHead {
         guard let line = progress.requestLine else {
-            return .unreadable(.http11, method: bytes.hasPrefix("HEAD ") ? .head : .other)
+            return .unreadable(
+                admitsHTTP2 ? .http2 : .http11, method: bytes.hasPrefix("HEAD ") ? .head : .other)
         }
         let whole = bytes.extracting(..<(progress.lineStart - progress.first))
         return RequestHead(
             bytes: whole.withUnsafeBufferPointer { Array($0) } + [13, 10], method: line.methodKind,
             version: line.version, pathRange: line.path, queryRange: line.query,
             methodRange: line.method, fieldsStart: line.count + 2,
-            nameMarks: progress.notes.nameMarks, contentType: nil, body: .none, keepsAlive: false,
-            expectation: .nothing, upgradesToHTTP2: false)
+            nameMarks: progress.notes.nameMarks, authorityRange: line.authority ?? progress.notes.host,
+            contentType: nil, body: .none, keepsAlive: false,
+            expectation: .nothing, upgradesToHTTP2: false, isForTLS: line.isHTTPS)
     }
 
     private func head(
@@ -161,10 +164,11 @@ package struct HTTP1Parser: Sendable {
             bytes: bytes.withUnsafeBufferPointer { Array($0) }, method: line.methodKind,
             version: line.version, pathRange: line.path, queryRange: line.query,
             methodRange: line.method, fieldsStart: line.count + 2, nameMarks: notes.nameMarks,
-            contentType: notes.contentType,
+            authorityRange: line.authority ?? notes.host, contentType: notes.contentType,
             body: try notes.bodyLength(line.version, limit: limits.bodyBytes),
             keepsAlive: notes.keepsAlive(line.version),
             expectation: try notes.expectation(line.version),
-            upgradesToHTTP2: notes.upgradesToHTTP2 && line.version == .http11)
+            upgradesToHTTP2: notes.upgradesToHTTP2 && line.version == .http11,
+            isForTLS: line.isHTTPS)
     }
 }

@@ -36,11 +36,11 @@ package struct HTTP1Writer: ~Copyable {
 
     /// A field of a handler's.
     ///
-    /// One whose name is no token is left out; what may not stand in a value, CR and LF before all,
+    /// One that is not to be a handler's is left out; what may not stand in a value, CR and LF before all,
     /// becomes a blank (RFC 9110, section 5.5): no answer can be split in two.
     package mutating func field(_ name: String, _ value: String) {
-        var (name, value) = (name, value)
-        guard !name.isEmpty, name.withUTF8({ $0.allSatisfy { $0.isToken } }) else { return }
+        var value = value
+        guard ResponseFields.areOfHandlers(name) else { return }
         bytes.append(name)
         append(": ")
         value.withUTF8 { octets in

@@ -5,6 +5,7 @@
 package struct HTTP2HeadBuilder: Sendable {
     private let limits: HTTPLimits
     private var method: [UInt8] = []
+    private var scheme: [UInt8] = []
     private var path: [UInt8] = []
     private var authority: [UInt8] = []
     private var host: [UInt8] = []
@@ -14,9 +15,13 @@ package struct HTTP2HeadBuilder: Sendable {
 
     package init(limits: HTTPLimits) { self.limits = limits }
 
+    /// Gives the room back that one field block after the other uses.
+    package mutating func letGo() { self = HTTP2HeadBuilder(limits: limits) }
+
     /// Forgets what was added.
     package mutating func begin() {
         method.removeAll(keepingCapacity: true)
+        scheme.removeAll(keepingCapacity: true)
         path.removeAll(keepingCapacity: true)
         authority.removeAll(keepingCapacity: true)
         host.removeAll(keepingCapacity: true)
@@ -33,12 +38,19 @@ package struct HTTP2HeadBuilder: Sendable {
         return listBytes <= 4 * limits.headBytes
     }
 
-    /// Adds a field whose octets nghttp2 has found to be allowed; false as `weigh` says.
+    /// Adds a field; false as `weigh` says.
+    ///
+    /// Whoever reads the frames has seen to it that the octets may stand in a field, CR and LF not among
+    /// them, and that the names that begin with a colon are those of a request and come once, as does `host`
+    /// (RFC 9113, sections 8.2.1 and 8.3).
     package mutating func add(_ name: Span<UInt8>, _ value: Span<UInt8>) -> Bool {
+        assert(value.endOfContent(from: 0) == value.count, "the octets of fields are to be checked")
         let isBearable = weigh(name, value)
         guard listBytes <= limits.headBytes else { return isBearable }
         if name.equals(":method") {
             Self.append(value, to: &method)
+        } else if name.equals(":scheme") {
+            Self.append(value, to: &scheme)
         } else if name.equals(":path") {
             Self.append(value, to: &path)
         } else if name.equals(":authority") {
@@ -61,16 +73,37 @@ package struct HTTP2HeadBuilder: Sendable {
     package func head() throws(HTTPRefusal) -> RequestHead {
         let head = try parsed()
         guard listBytes <= limits.headBytes else {
-            throw HTTPRefusal(431, "The request's head is over \(limits.headBytes) bytes.").of(head)
+            throw HTTPRefusal.headTooLarge(limits.headBytes).of(head)
         }
         guard count <= limits.fields else {
-            throw HTTPRefusal(431, "More than \(limits.fields) header fields.").of(head)
+            throw HTTPRefusal.tooManyFields(limits.fields).of(head)
         }
         // Section 8.3.1: Host may repeat the authority, not differ from it.
-        guard host.isEmpty || authority.isEmpty || host == authority else {
+        guard host.isEmpty || authority.isEmpty || isSame(host, authority) else {
             throw HTTPRefusal(400, "The Host field differs from :authority.").of(head)
         }
+        // Section 8.3.1: a path and no URI, of a scheme that is HTTP's; the asterisk the parser has checked.
+        guard path.first == UInt8(ascii: "/") || path == [UInt8(ascii: "*")] else {
+            throw HTTPRefusal(400, "The :path must begin with a slash.").of(head)
+        }
+        guard isHTTP || isHTTPS else {
+            throw HTTPRefusal(400, "The :scheme must be http or https.").of(head)
+        }
         return head
+    }
+
+    private var isHTTP: Bool { scheme.span.equalsIgnoringCase("http") }
+    private var isHTTPS: Bool { scheme.span.equalsIgnoringCase("https") }
+
+    /// RFC 3986, section 6.2: whatever the case, and with the scheme's own port or without.
+    private func isSame(_ one: [UInt8], _ other: [UInt8]) -> Bool {
+        normalized(one).elementsEqual(normalized(other))
+    }
+
+    private func normalized(_ authority: [UInt8]) -> some Sequence<UInt8> {
+        let port: StaticString = isHTTPS ? ":443" : ":80"
+        let hasPort = authority.span.extracting(last: port.utf8CodeUnitCount).equals(port)
+        return authority.dropLast(hasPort ? port.utf8CodeUnitCount : 0).lazy.map(\.lowercased)
     }
 
     private func parsed() throws(HTTPRefusal) -> RequestHead {

@@ -1,5 +1,5 @@
 /// Why a request is refused before anyone looks at what it asks.
-package struct HTTPRefusal: Error, Equatable, Sendable {
+package struct HTTPRefusal: Error, Sendable {
     package let status: Int
     /// For a person.
     package let detail: String
@@ -16,7 +16,8 @@ package struct HTTPRefusal: Error, Equatable, Sendable {
         self.detail = detail
     }
 
-    /// What was read of the request's head; nil where not even its first line could be.
+    /// What was read of the request's head, a stand-in without path and fields where its first line could
+    /// not be; nil when it was not the head that broke a rule.
     package var head: RequestHead? {
         if case .head(let head) = request { head } else { nil }
     }
@@ -27,8 +28,25 @@ package struct HTTPRefusal: Error, Equatable, Sendable {
         refusal.request = .head(head)
         return refusal
     }
+}
 
-    package static func == (left: HTTPRefusal, right: HTTPRefusal) -> Bool {
-        left.status == right.status && left.detail == right.detail
+/// Refusals that several places give.
+extension HTTPRefusal {
+    /// RFC 9110, section 15.5.14.
+    package static func bodyTooLarge(_ limit: Int) -> HTTPRefusal {
+        HTTPRefusal(413, "The body is over \(limit) bytes.")
+    }
+
+    /// RFC 9110, section 15.5.9.
+    package static let bodyTooSlow = HTTPRefusal(408, "The request's body took too long.")
+
+    // RFC 6585, section 5.
+    static func headTooLarge(_ limit: Int) -> HTTPRefusal {
+        HTTPRefusal(431, "The request's head is over \(limit) bytes.")
+    }
+
+    // RFC 6585, section 5.
+    static func tooManyFields(_ limit: Int) -> HTTPRefusal {
+        HTTPRefusal(431, "More than \(limit) header fields.")
     }
 }

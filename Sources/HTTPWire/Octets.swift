@@ -10,7 +10,7 @@ extension UInt8 {
     }
 
     /// RFC 9110, section 5.5: anything but control characters; tabs are allowed.
-    @inline(__always) var isFieldContent: Bool { self >= 0x20 && self != 0x7f || self == 0x09 }
+    @inline(__always) package var isFieldContent: Bool { self >= 0x20 && self != 0x7f || self == 0x09 }
 
     /// RFC 9110, section 5.6.3.
     @inline(__always) var isBlank: Bool { self == 0x20 || self == 0x09 }
@@ -109,6 +109,15 @@ extension Span<UInt8> {
 
     func hasPrefix(_ text: StaticString) -> Bool {
         count >= text.utf8CodeUnitCount && extracting(first: text.utf8CodeUnitCount).equals(text)
+    }
+
+    /// Where the colon behind the name of a line `name:value` stands; nil when there is none.
+    ///
+    /// RFC 9112, section 5.1: no white space before the colon; 5.2: no folded lines, which begin with it.
+    var colonOfField: Int? {
+        var colon = 0
+        while colon < count, self[colon].isToken { colon += 1 }
+        return colon > 0 && colon < count && self[colon] == UInt8(ascii: ":") ? colon : nil
     }
 
     /// The bounds of what is left without blanks at either end.

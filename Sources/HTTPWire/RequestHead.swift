@@ -11,8 +11,10 @@ package struct RequestHead: Sendable {
     package let queryRange: Range<Int>
     let methodRange: Range<Int>
     let fieldsStart: Int
-    /// The marks of all names, so that most questions for a field that was not sent end at once.
+    /// A Bloom filter of the fields' names: most questions for one that was not sent end here.
     let nameMarks: UInt64
+    /// Where the authority of the request's URI stands in `bytes`; nil when none was sent.
+    let authorityRange: Range<Int>?
     /// Where the value of `Content-Type` stands in `bytes`; empty when it was sent twice.
     let contentType: Range<Int>?
     package let body: BodyLength
@@ -22,6 +24,9 @@ package struct RequestHead: Sendable {
     package let expectation: Expectation
     /// Whether `Upgrade: h2c` is asked for with all that belongs to it (RFC 7540, section 3.2).
     package let upgradesToHTTP2: Bool
+    /// Whether the target is a URI of the scheme `https`, which is to be answered by TLS alone (RFC 9110,
+    /// section 7.4).
+    package let isForTLS: Bool
     /// Whether the target is `*` (RFC 9112, section 3.2.4).
     package var isAsterisk: Bool { pathRange.isEmpty && !methodRange.isEmpty }
 
@@ -31,9 +36,8 @@ package struct RequestHead: Sendable {
     ) -> RequestHead {
         RequestHead(
             bytes: Array("\r\n".utf8), method: method, version: version, pathRange: 0..<0,
-            queryRange: 0..<0, methodRange: 0..<0, fieldsStart: 0, nameMarks: 0, contentType: nil,
-            body: .none,
-            keepsAlive: false, expectation: .nothing, upgradesToHTTP2: false)
+            queryRange: 0..<0, methodRange: 0..<0, fieldsStart: 0, nameMarks: 0,
+            authorityRange: nil, contentType: nil, body: .none, keepsAlive: false, expectation: .nothing, upgradesToHTTP2: false, isForTLS: false)
     }
 
     package enum Version: Sendable { case http10, http11, http2 }
@@ -73,7 +77,8 @@ package struct RequestHead: Sendable {
 
     /// All values of a field, joined as RFC 9110, section 5.3 allows; nil when it was not sent.
     ///
-    /// The name is to be given in lower case.
+    /// The name is to be given in lower case. Not for `cookie`, whose values a comma does not part (RFC
+    /// 9113, section 8.2.3).
     package func field(_ name: StaticString) -> String? {
         guard nameMarks & Self.mark(name) != 0 else { return nil }
         var found: String?
@@ -84,8 +89,8 @@ package struct RequestHead: Sendable {
         return found
     }
 
-    /// Whether the `Content-Type` was sent once and names this media type, which is to be given in
-    /// lower case; its parameters do not matter.
+    /// Whether the `Content-Type` was sent once and names this media type (RFC 9110, section 8.3.1),
+    /// which is to be given in lower case; its parameters do not matter.
     package func hasContentType(_ type: StaticString) -> Bool {
         guard let contentType else { return false }
         let value = bytes.span.extracting(contentType)

@@ -2,6 +2,10 @@
 struct RequestLine {
     let method: Range<Int>
     let methodKind: HTTPMethod
+    /// Of a target in absolute form; nil in all others.
+    let authority: Range<Int>?
+    /// Whether the target is a URI of the scheme `https`.
+    let isHTTPS: Bool
     let path: Range<Int>
     let query: Range<Int>
     let version: RequestHead.Version
@@ -18,6 +22,7 @@ struct RequestLine {
             throw HTTPRefusal(400, "The method is malformed.")
         }
         method = 0..<index
+        // Section 3: 501 for a method longer than any that is known.
         guard index <= HTTPLimits.methodBytes else {
             throw HTTPRefusal(501, "The method is not known.")
         }
@@ -36,7 +41,9 @@ struct RequestLine {
         }
         let target = start..<index
         version = try Self.version(bytes.extracting((index + 1)...), admitsHTTP2: admitsHTTP2)
-        (path, query) = try Self.split(bytes, target, methodKind)
+        (authority, path, query) = try Self.split(bytes, target, methodKind)
+        // The authority of `http://` begins one octet sooner.
+        isHTTPS = authority.map { $0.lowerBound - target.lowerBound == 8 } ?? false
     }
 
     // Section 2.3; RFC 9110, section 2.5: a higher minor version is read as the highest known.
@@ -49,6 +56,7 @@ struct RequestLine {
             text[6] == UInt8(ascii: "."), text[7].isDigit
         else { throw HTTPRefusal(400, "The HTTP version is malformed.") }
         if text[5] == UInt8(ascii: "1") { return .http11 }
+        // RFC 9110, section 15.6.6.
         guard admitsHTTP2, text.equals("HTTP/2.0") else {
             throw HTTPRefusal(505, "This server speaks HTTP/1.1 and HTTP/2.")
         }
@@ -58,7 +66,8 @@ struct RequestLine {
     // Section 3.2: origin-form, absolute-form, authority-form and the asterisk.
     private static func split(
         _ bytes: Span<UInt8>, _ target: Range<Int>, _ method: HTTPMethod,
-    ) throws(HTTPRefusal) -> (path: Range<Int>, query: Range<Int>) {
+    ) throws(HTTPRefusal) -> (authority: Range<Int>?, path: Range<Int>, query: Range<Int>) {
+        // 3.2.3 and RFC 9110, section 9.3.6: authority-form is for CONNECT alone.
         if method == .connect {
             throw HTTPRefusal(501, "This server is no proxy.")
         }
@@ -68,11 +77,14 @@ struct RequestLine {
             guard method == .options else {
                 throw HTTPRefusal(400, "The target * is for OPTIONS alone.")
             }
-            return (target.upperBound..<target.upperBound, target.upperBound..<target.upperBound)
+            return (nil, target.upperBound..<target.upperBound, target.upperBound..<target.upperBound)
         }
         var start = target.lowerBound
+        var authority: Range<Int>?
         if bytes[start] != UInt8(ascii: "/") {
-            start = try endOfAuthority(bytes, target)
+            let found = try Self.authority(bytes, target)
+            authority = found
+            start = found.upperBound
         }
         var mark = start
         while mark < target.upperBound, bytes[mark] != UInt8(ascii: "?") { mark += 1 }
@@ -82,13 +94,13 @@ struct RequestLine {
             let slash = target.lowerBound + (text[5] == UInt8(ascii: "/") ? 5 : 6)
             path = slash..<slash + 1
         }
-        return (path, min(mark + 1, target.upperBound)..<target.upperBound)
+        return (authority, path, min(mark + 1, target.upperBound)..<target.upperBound)
     }
 
     // 3.2.2: absolute-form; its authority is checked as Host is, and stands above it.
-    private static func endOfAuthority(
+    private static func authority(
         _ bytes: Span<UInt8>, _ target: Range<Int>,
-    ) throws(HTTPRefusal) -> Int {
+    ) throws(HTTPRefusal) -> Range<Int> {
         let text = bytes.extracting(target)
         var start = 0
         while start < text.count, text[start] != UInt8(ascii: ":") { start += 1 }
@@ -103,6 +115,6 @@ struct RequestLine {
         guard Authority.isValid(text.extracting(start + 3..<end)) else {
             throw HTTPRefusal(400, "The host of the request target is malformed.")
         }
-        return target.lowerBound + end
+        return target.lowerBound + start + 3..<target.lowerBound + end
     }
 }

@@ -213,11 +213,22 @@ package final class JobQueue: Sendable {
         }
     }
 
-    /// Submits one job and waits for its end at most `seconds`.
-    package func submit(_ job: Job, waiting seconds: Double) async throws -> KeptJob {
-        let waiter = waiters.register(job.id)
-        defer { waiters.unregister(waiter, job.id) }
+    /// Submits one job and waits for its end at most `seconds`; what was sent along is not held meanwhile.
+    ///
+    /// - Parameters:
+    ///   - job: handed over, so that nobody else holds it.
+    ///   - check: is asked before the wait whether what was kept answers the job.
+    package func submit(
+        _ job: consuming Job, waiting seconds: Double,
+        check: (_ kept: KeptJob, _ sent: Job) async throws -> Void = { _, _ in },
+    ) async throws -> KeptJob {
+        let id = job.id
+        let waiter = waiters.register(id)
+        defer { waiters.unregister(waiter, id) }
         var kept = try await submit(job)
+        try await check(kept, job)
+        kept.job = kept.job.withoutLargeSubmission
+        _ = consume job
         // From here on it is durable: who were told of a failure would send it again. If the store
         // cannot be read, whoever asks for the job next hears of that.
         let mostBytes = JobStoreDefaults.wholeResultBytes
@@ -227,7 +238,7 @@ package final class JobQueue: Sendable {
             kept.job = ended
         } else {
             // It may have run meanwhile and wait for its next attempt.
-            let now = try? await summary(of: job.id, waiting: 0, resultUpTo: mostBytes)
+            let now = try? await summary(of: id, waiting: 0, resultUpTo: mostBytes)
             kept.job = now ?? kept.job
         }
         kept.job = (try? await leavingLargeResult(kept.job, over: mostBytes)) ?? kept.job

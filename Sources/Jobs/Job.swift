@@ -193,6 +193,21 @@ extension Job {
         return job
     }
 
+    /// The job as it is held for those who wait for it, without the much that may have been sent along.
+    package var withoutLargeSubmission: Job {
+        guard submissionBytes > 64 << 10 else { return self }
+        var job = self
+        var submission = job.submission
+        submission.document = .emptyObject
+        switch submission.work {
+        case .call: submission.work = .call(arguments: .emptyArray)
+        case .map(_, let count, let spread):
+            submission.work = .map(items: .emptyArray, count: count, spread: spread)
+        }
+        job.submission = submission
+        return job
+    }
+
     /// The job as it is held in memory when its items are stored.
     package var withoutPieces: Job {
         guard !pieces.isEmpty else { return self }

@@ -229,9 +229,15 @@ private func unknown(
     _ name: String, among names: [String], at pointer: JSONPointer,
 ) -> SubmissionError {
     let hint = Spelling.nearest(to: name, among: names).map { " Did you mean \"\($0)\"?" }
+    let shown = excerpt(name)
     return SubmissionError(
-        .unknownMember, at: pointer.appending(name),
-        "There is no member \"\(name)\".\(hint ?? " Known are \(names.joined(separator: ", ")).")")
+        .unknownMember, at: pointer.appending(shown),
+        "There is no member \"\(shown)\".\(hint ?? " Known are \(names.joined(separator: ", ")).")")
+}
+
+/// A name that is none of ours, cut to what fits a sentence.
+private func excerpt(_ name: String) -> String {
+    name.utf8.count > 60 ? String(decoding: name.utf8.prefix(60), as: UTF8.self) + "…" : name
 }
 
 /// The value as sent, cut to what fits a sentence.

@@ -31,16 +31,22 @@ package struct SubmissionError: Error, Sendable, Equatable {
 
 /// Finds the known name that a misspelt one most likely means.
 package enum Spelling {
-    /// The nearest of `names` within a third of the word's length in edits; nil when none is near.
+    /// The nearest of `names` within a third of the word's length in edits; nil when none is near, as
+    /// none is to a word that is longer than names are.
     package static func nearest(to word: String, among names: some Sequence<String>) -> String? {
-        let limit = max(1, word.count / 3)
+        guard word.utf8.count <= longest else { return nil }
+        let limit = max(1, word.utf8.count / 3)
         var best: (name: String, distance: Int)?
         for name in names.sorted() {
+            guard abs(name.utf8.count - word.utf8.count) <= limit else { continue }
             let distance = editDistance(Array(word.utf8), Array(name.utf8))
             if distance <= limit, distance < best?.distance ?? .max { best = (name, distance) }
         }
         return best?.name
     }
+
+    /// Octets of a word: to compare one of a megabyte with fifty names takes a second.
+    private static let longest = 64
 
     /// Levenshtein's distance, by rows.
     private static func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {

@@ -25,6 +25,7 @@ struct BodyLines {
                 guard let end = piece.lastIndex(of: UInt8(ascii: "\n")) else {
                     rest += piece
                     try checkRest()
+                    await body.holds(rest.count)
                     continue
                 }
                 let whole = rest + piece[..<end]
@@ -36,6 +37,7 @@ struct BodyLines {
                 rest = []
             }
             try checkRest()
+            await body.holds(rest.count)
             if !lines.isEmpty { return lines }
         }
         return nil

@@ -7,9 +7,9 @@ import WebServer
 extension JobRoutes {
     var blobRoutes: [Route] {
         [
-            route("PUT", "/v1/blobs/{sha256}", body: .streamed(upTo: blobs.mostBytes), keepBlob),
-            route("GET", "/v1/blobs/{sha256}", blob),
-            route("DELETE", "/v1/blobs/{sha256}", deleteBlob),
+            route(.put, "/v1/blobs/{sha256}", body: .streamed(upTo: blobs.mostBytes), keepBlob),
+            route(.get, "/v1/blobs/{sha256}", blob),
+            route(.delete, "/v1/blobs/{sha256}", deleteBlob),
         ]
     }
 

@@ -26,7 +26,7 @@ extension JobRoutes {
         var response = HTTPResponse.json(200, [])
         // A retry brings another result, at another time.
         response.fields = [
-            ("ETag", "\"\(String(endedAt.microseconds, radix: 36))-\(String(size, radix: 36))\""),
+            ("ETag", "\"\(String(endedAt.microseconds, radix: 36)).\(String(size, radix: 36))\""),
             ("Accept-Ranges", "bytes"),
         ]
         if let result = job.result, size <= Self.wholeBytes {

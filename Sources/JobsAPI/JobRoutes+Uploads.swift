@@ -42,7 +42,8 @@ extension JobRoutes {
         let kept = try await queue.openUpload(job)
         guard kept.likeness == nil else {
             // Its items are there, or were lost with the upload that it came by.
-            return try await accepted(kept, for: job, status: 202)
+            try await checkKey(of: kept, sent: job)
+            return accepted(kept, status: 202)
         }
         if prefersHints(request) { await body.hint([("Location", "/v1/jobs/\(job.id)")]) }
         do {

@@ -5,6 +5,7 @@ package import JobEngine
 package import Jobs
 import RawJSON
 import Synchronization
+import Threads
 package import Tracing
 package import WebServer
 
@@ -16,6 +17,8 @@ package struct JobRoutes: Sendable {
     let blobs: BlobFolder
     let http: HTTPServerWatch
     let tracer: Tracer?
+    /// Where large bodies are read.
+    private let reader = ThreadExecutor(name: "submissions", threads: 1)
 
     /// The watch is for the metrics of the server that has these routes, as is the tracer.
     package init(
@@ -27,33 +30,36 @@ package struct JobRoutes: Sendable {
         self.tracer = tracer
     }
 
+    /// Ends the thread of its own, when it has done what it was given.
+    package func stop() { reader.stop() }
+
     package var routes: [Route] {
         [
-            route("POST", "/v1/jobs", body: Self.submissionBody, submit)
+            route(.post, "/v1/jobs", body: Self.submissionBody, submit)
                 .taking("application/json", "application/x-ndjson"),
-            route("POST", "/v1/jobs/batch", submitBatch)
+            route(.post, "/v1/jobs/batch", body: .collected, submitBatch)
                 .taking("application/json", "application/x-ndjson"),
-            route("GET", "/v1/jobs", list),
-            route("POST", "/v1/jobs/cancel", cancelAll),
-            route("POST", "/v1/jobs/retry", retryAll),
-            route("GET", "/v1/jobs/{id}", status),
-            route("DELETE", "/v1/jobs/{id}", delete),
-            route("GET", "/v1/jobs/{id}/submission", submission),
-            route("GET", "/v1/jobs/{id}/result", result),
-            route("GET", "/v1/jobs/{id}/items", items),
-            route("GET", "/v1/jobs/{id}/events", jobEvents),
-            route("GET", "/v1/jobs/{id}/logs", logs),
-            route("POST", "/v1/jobs/{id}/cancel", cancel),
-            route("POST", "/v1/jobs/{id}/retry", retry),
-            route("GET", "/v1/events", events),
-            route("GET", "/v1/functions", functions),
-            route("GET", "/v1/functions/{name}", function),
-            route("GET", "/v1/pools", pools),
-            route("GET", "/v1/queues", queues),
-            route("GET", "/healthz", health).quickly(healthAtOnce).untraced,
-            route("GET", "/readyz", readiness).untraced,
-            route("GET", "/metrics", metrics).untraced,
-            route("GET", "/openapi.yaml") { _ in
+            route(.get, "/v1/jobs", list),
+            route(.post, "/v1/jobs/cancel", cancelAll),
+            route(.post, "/v1/jobs/retry", retryAll),
+            route(.get, "/v1/jobs/{id}", status),
+            route(.delete, "/v1/jobs/{id}", delete),
+            route(.get, "/v1/jobs/{id}/submission", submission),
+            route(.get, "/v1/jobs/{id}/result", result),
+            route(.get, "/v1/jobs/{id}/items", items),
+            route(.get, "/v1/jobs/{id}/events", jobEvents),
+            route(.get, "/v1/jobs/{id}/logs", logs),
+            route(.post, "/v1/jobs/{id}/cancel", cancel),
+            route(.post, "/v1/jobs/{id}/retry", retry),
+            route(.get, "/v1/events", events),
+            route(.get, "/v1/functions", functions),
+            route(.get, "/v1/functions/{name}", function),
+            route(.get, "/v1/pools", pools),
+            route(.get, "/v1/queues", queues),
+            route(.get, "/healthz", health).quickly(healthAtOnce).untraced,
+            route(.get, "/readyz", readiness).untraced,
+            route(.get, "/metrics", metrics).untraced,
+            route(.get, "/openapi.yaml") { _ in
                 HTTPResponse(200, type: "application/yaml", EmbeddedFiles.openAPI)
             },
         ] + blobRoutes
@@ -61,7 +67,7 @@ package struct JobRoutes: Sendable {
 
     /// A route whose errors become problems, in this one place.
     func route(
-        _ method: String, _ path: String, body: Route.BodyMode = .collected,
+        _ method: HTTPMethod, _ path: String, body: Route.BodyMode = .unread,
         _ handler: @escaping @Sendable (HTTPRequest) async throws -> HTTPResponse,
     ) -> Route {
         Route(method, path, body: body) { request in
@@ -93,20 +99,39 @@ package struct JobRoutes: Sendable {
     func submit(_ request: HTTPRequest) async throws -> HTTPResponse {
         try request.require(.untagged)
         if let items = request.bodyStream { return try await upload(items, request) }
-        let job = try job(submittedBy: request)
+        let job = try await apart(from: request) { try self.job(submittedBy: request) }
         if let seconds = try preferredWait(request) {
-            let kept = try await queue.submit(job, waiting: seconds)
-            return try await accepted(kept, for: job, status: kept.job.state.isEnd ? 200 : 202)
+            let kept = try await queue.submit(consume job, waiting: seconds, check: checkKey)
+            return accepted(kept, status: kept.job.state.isEnd ? 200 : 202)
         }
         let kept = try await queue.submit(job)
-        return try await accepted(kept, for: job, status: kept.likeness == .cache ? 200 : 202)
+        try await checkKey(of: kept, sent: job)
+        return accepted(kept, status: kept.likeness == .cache ? 200 : 202)
+    }
+
+    /// Reads what a request has brought; elsewhere, where it is so much that the loop's other clients
+    /// would be kept waiting for a millisecond and more.
+    private func apart<Value: Sendable>(
+        from request: HTTPRequest, _ read: @escaping @Sendable () throws -> Value,
+    ) async throws -> Value {
+        guard request.body.count > Self.mostOnLoop else { return try read() }
+        return try await withTaskExecutorPreference(reader) { try await Self.elsewhere(read) }
+    }
+
+    private static let mostOnLoop = 256 << 10
+
+    /// On the thread that the caller's task prefers.
+    @concurrent private static func elsewhere<Value: Sendable>(
+        _ read: @Sendable () throws -> Value,
+    ) async throws -> Value {
+        try read()
     }
 
     /// The job that a request submits; nothing keeps it yet.
     ///
     /// - Throws: a `Problem` or a `SubmissionError`.
     package func job(submittedBy request: HTTPRequest) throws -> Job {
-        try job(JobSubmission(parsing: try json(request.body[...])), of: request)
+        try job(JobSubmission(parsing: try json(request.takeBody()[...])), of: request)
     }
 
     /// The job of a submission that a request has brought.
@@ -128,8 +153,8 @@ package struct JobRoutes: Sendable {
         return key
     }
 
-    /// The answer to a submission; the same key with another body is a mistake of the client's.
-    func accepted(_ kept: KeptJob, for sent: Job, status: Int) async throws -> HTTPResponse {
+    /// The same key with another body is a mistake of the client's.
+    func checkKey(of kept: KeptJob, sent: Job) async throws {
         if kept.likeness == .idempotencyKey, try await !queue.isSame(kept.job.id, as: sent) {
             throw Problem(
                 422, "idempotency-key-reused",
@@ -137,6 +162,10 @@ package struct JobRoutes: Sendable {
                 "Job \(kept.job.id) has this key. Send a new key with a new submission.",
                 at: JSONPointer())
         }
+    }
+
+    /// The answer to a submission.
+    func accepted(_ kept: KeptJob, status: Int) -> HTTPResponse {
         var response = accepted(kept.job, status: status)
         if let likeness = kept.likeness {
             response.fields.append(("Martlet-Existing", likeness.rawValue))
@@ -152,37 +181,9 @@ package struct JobRoutes: Sendable {
 
     func submitBatch(_ request: HTTPRequest) async throws -> HTTPResponse {
         try request.require(.untagged)
-        var documents: [RawJSON] = []
-        if Self.isLines(request.head) {
-            for line in request.body.split(separator: UInt8(ascii: "\n")) where line != [13] {
-                documents.append(try json(line, at: JSONPointer().appending(documents.count)))
-            }
-        } else {
-            let array = try json(request.body[...])
-            guard array.kind == .array else {
-                throw Problem(
-                    422, "invalid-member", "The submission is not valid",
-                    "A batch is a JSON array of submissions, or one submission a line (NDJSON).",
-                    at: JSONPointer())
-            }
-            documents = array.elements()
-        }
-        guard documents.count <= 10_000 else {
-            throw Problem(
-                413, "batch-too-large", "Too many jobs", "A batch holds 10000 at most.",
-                at: JSONPointer())
-        }
-        let trace = request.traceparent
-        var jobs: [Job] = []
-        jobs.reserveCapacity(documents.count)
-        for (index, document) in documents.enumerated() {
-            let pointer = JSONPointer().appending(index)
-            let submission = try JobSubmission(parsing: document, at: pointer)
-            var job = try queue.prepare(submission, traceparent: trace, at: pointer)
-            job.isNested = request.isNested
-            jobs.append(job)
-        }
-        let kept = try await queue.submit(jobs, batch: try batchKey(request))
+        let key = try batchKey(request)
+        let jobs = try await apart(from: request) { try self.jobs(submittedBy: request) }
+        let kept = try await queue.submit(jobs, batch: key)
         var writer = JSONWriter(capacity: 80 * jobs.count + 32)
         writer.beginObject()
         writer.key("jobs")
@@ -196,6 +197,49 @@ package struct JobRoutes: Sendable {
         writer.endArray()
         writer.endObject()
         return .json(202, writer.bytes)
+    }
+
+    private static let mostOfBatch = 10_000
+
+    /// The jobs of a batch, of which no more is read than may be.
+    private func jobs(submittedBy request: HTTPRequest) throws -> [Job] {
+        let trace = request.traceparent
+        var jobs: [Job] = []
+        func add(_ document: RawJSON, at pointer: JSONPointer) throws {
+            let submission = try JobSubmission(parsing: document, at: pointer)
+            var job = try queue.prepare(submission, traceparent: trace, at: pointer)
+            job.isNested = request.isNested
+            jobs.append(job)
+        }
+        func nextPointer() throws -> JSONPointer {
+            guard jobs.count < Self.mostOfBatch else {
+                throw Problem(
+                    413, "batch-too-large", "Too many jobs",
+                    "A batch holds \(Self.mostOfBatch) at most.", at: JSONPointer())
+            }
+            return JSONPointer().appending(jobs.count)
+        }
+        let body = request.takeBody()[...]
+        if Self.isLines(request.head) {
+            var rest = body
+            while !rest.isEmpty {
+                let line = rest.prefix { $0 != UInt8(ascii: "\n") }
+                rest = rest[line.endIndex...].dropFirst()
+                guard !line.isEmpty, line != [13] else { continue }
+                let pointer = try nextPointer()
+                try add(try json(line, at: pointer), at: pointer)
+            }
+        } else {
+            let array = try json(body)
+            guard array.kind == .array else {
+                throw Problem(
+                    422, "invalid-member", "The submission is not valid",
+                    "A batch is a JSON array of submissions, or one submission a line (NDJSON).",
+                    at: JSONPointer())
+            }
+            for document in array.rawElements { try add(document, at: nextPointer()) }
+        }
+        return jobs
     }
 
     /// The key of a batch, with a fingerprint of its body.
@@ -220,11 +264,8 @@ package struct JobRoutes: Sendable {
 
     /// Seconds of `Prefer: wait=N` (RFC 7240, section 4.3), an hour at most; nil when not there.
     func preferredWait(_ request: HTTPRequest) throws -> Double? {
-        for preference in request.head.field("prefer")?.split(separator: ",") ?? [] {
-            let parts = preference.split(separator: "=").map { $0.filter { $0 != " " } }
-            if parts.count == 2, parts[0].lowercased() == "wait", let seconds = Double(parts[1]),
-                seconds >= 0
-            {
+        for (name, value) in preferences(of: request) where name == "wait" {
+            if let value, let seconds = Double(value), value.utf8.allSatisfy(\.isDecimal) {
                 return min(seconds, 3600)
             }
         }
@@ -234,9 +275,17 @@ package struct JobRoutes: Sendable {
     /// Whether a client prefers to be told of its job before the answer, which comes with the
     /// upload's end: `Prefer: hints`.
     func prefersHints(_ request: HTTPRequest) -> Bool {
-        request.head.field("prefer")?.split(separator: ",").contains { preference in
-            preference.filter { $0 != " " }.lowercased() == "hints"
-        } ?? false
+        preferences(of: request).contains { $0.name == "hints" }
+    }
+
+    /// The preferences of a request (RFC 7240, section 2), names in lower case; without their parameters,
+    /// since those that are known here have none.
+    private func preferences(of request: HTTPRequest) -> [(name: String, value: String?)] {
+        (request.head.field("prefer") ?? "").listMembers().compactMap { preference in
+            guard let first = preference.listMembers(by: ";").first else { return nil }
+            let (name, value) = first.parts(at: "=")
+            return (name.withoutBlanks.lowercased(), value?.withoutBlanks.withoutQuotes)
+        }
     }
 
     func id(_ request: HTTPRequest) throws -> JobID {
@@ -302,4 +351,9 @@ package struct JobRoutes: Sendable {
 extension HTTPRequest {
     /// Whether a job sends it, which may wait for those that it submits.
     var isNested: Bool { head.field("martlet-nested") != nil }
+}
+
+extension UInt8 {
+    /// A digit or the decimal point.
+    fileprivate var isDecimal: Bool { (0x30...0x39).contains(self) || self == UInt8(ascii: ".") }
 }

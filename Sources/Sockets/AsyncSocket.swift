@@ -332,11 +332,13 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     /// Bytes that have been sent and that the other side has not acknowledged.
     package var untakenBytes: Int { fd >= 0 ? Int(clinux_untaken_bytes(fd)) : 0 }
 
-    /// Has the kernel break the connection at the close, instead of sending on what it holds.
-    package func abortOnClose() {
-        var now = linger(l_onoff: 1, l_linger: 0)
-        if fd >= 0 {
-            setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+    /// Whether the kernel breaks the connection at the close, so that the other side sees that what it has is
+    /// not whole, instead of sending on what it holds.
+    package var abortsOnClose = false {
+        didSet {
+            var setting = linger(l_onoff: abortsOnClose ? 1 : 0, l_linger: 0)
+            guard fd >= 0, abortsOnClose != oldValue else { return }
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &setting, socklen_t(MemoryLayout<linger>.size))
         }
     }
 
@@ -345,7 +347,8 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     /// May be called twice.
     package func close() {
         guard fd >= 0 else { return }
-        tls?.shutdown()
+        // RFC 8446, section 6.1: what ends without this alert is cut off.
+        if !abortsOnClose { tls?.shutdown() }
         loop.forget(fd)
         Glibc.close(fd)
         fd = -1

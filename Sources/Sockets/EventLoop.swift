@@ -16,8 +16,7 @@ import Threads
 /// Work queued from the loop's own thread is an array append; from another thread it takes a lock
 /// and, if the loop had nothing queued, one write to an eventfd.
 package final class EventLoop: TaskExecutor, @unchecked Sendable {
-    // Unchecked: `inbox` has its mutex, `thread` is written once before any other use; all other
-    // state belongs to the loop's thread.
+    // Unchecked: `inbox` has its mutex, `thread` is atomic; all other state belongs to the loop's thread.
     private let epoll: Int32
     private let wakeup: Int32
     private let inbox = Mutex(Inbox())
@@ -83,7 +82,13 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
             close(epoll)
             throw .system("eventfd", errno)
         }
-        _ = clinux_epoll_control(epoll, EPOLL_CTL_ADD, wakeup, EPOLLIN.rawValue, Self.wakeupToken)
+        let failure = clinux_epoll_control(
+            epoll, EPOLL_CTL_ADD, wakeup, EPOLLIN.rawValue, Self.wakeupToken)
+        guard failure == 0 else {
+            close(epoll)
+            close(wakeup)
+            throw .system("epoll_ctl", -failure)
+        }
         serial.loop = self
         startThread(name) {
             if let onCPU { _ = clinux_stay_on_cpu(Int32(onCPU)) }
@@ -168,7 +173,7 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     // MARK: Descriptors
 
-    /// Tells `handler` of everything that becomes possible on `fd`, edge-triggered.
+    /// Tells `handler` of the events of epoll_ctl(2) on `fd`: of each once if EPOLLET is among them.
     ///
     /// To be called on the loop's thread.
     ///
@@ -215,7 +220,7 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     private func run() {
         thread.store(UInt(pthread_self()), ordering: .relaxed)
-        // `sendfile` has no flag against the signal, which tells nothing that the error does not.
+        // `sendfile` and OpenSSL have no flag against the signal, which tells nothing that the error does not.
         var signals = sigset_t()
         sigemptyset(&signals)
         sigaddset(&signals, SIGPIPE)

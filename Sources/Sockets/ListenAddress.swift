@@ -91,9 +91,14 @@ package struct ListeningSocket: Sendable {
 
     /// Takes one connection that waits.
     package func accept() -> Acceptance {
-        var peer = clinux_peer()
+        var peer = sockaddr_storage()
         let result = clinux_accept(descriptor, &peer)
-        if result >= 0 { return .connection(result, PeerAddress(peer)) }
+        if result >= 0 {
+            let address = withUnsafePointer(to: &peer) { storage in
+                storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { IPAddress($0) }
+            }
+            return .connection(result, address.map(PeerAddress.internet) ?? .unix)
+        }
         switch -result {
         case EAGAIN: return .nobody
         case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .noDescriptor

@@ -82,7 +82,7 @@ package final class TLSContext: Sendable {
             throw TLSError("cannot make a context")
         }
         let loaded = Loaded(context)
-        harden(context)
+        try harden(context)
         guard SSL_CTX_use_certificate_chain_file(context, files.certificate) == 1 else {
             throw TLSError("cannot use the certificate \(files.certificate)")
         }
@@ -99,12 +99,17 @@ package final class TLSContext: Sendable {
         return loaded
     }
 
-    private static func harden(_ context: OpaquePointer) {
-        SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
+    private static func harden(_ context: OpaquePointer) throws(TLSError) {
         // RFC 9113, section 9.2.2 wants these of TLS 1.2: ephemeral keys and authenticated ciphers.
-        SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20")
-        // RFC 9113, section 9.2.1: neither renegotiation nor compression.
-        SSL_CTX_set_options(context, UInt64(1 << 30) | UInt64(1 << 17))
+        let ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20"
+        guard
+            SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_2_VERSION), nil) == 1,
+            SSL_CTX_set_cipher_list(context, ciphers) == 1
+        else { throw TLSError("cannot choose versions and ciphers") }
+        // RFC 9113, section 9.2.1: neither.
+        let noRenegotiation: UInt64 = 1 << 30  // SSL_OP_NO_RENEGOTIATION
+        let noCompression: UInt64 = 1 << 17  // SSL_OP_NO_COMPRESSION
+        SSL_CTX_set_options(context, noRenegotiation | noCompression)
         let partial = 1  // SSL_MODE_ENABLE_PARTIAL_WRITE
         let moving = 2  // SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
         let release = 16  // SSL_MODE_RELEASE_BUFFERS: an idle connection holds none

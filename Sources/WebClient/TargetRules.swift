@@ -1,3 +1,5 @@
+package import Sockets
+
 /// Which addresses a client may connect to: the public ones and those that a list names.
 ///
 /// Asked with the resolved address of each connection, also of those after a redirect, so that
@@ -40,7 +42,7 @@ package struct TargetRules: Sendable {
     }
 
     /// Whether a connection to an address may be made, for the host of that name.
-    package func allow(_ address: NetworkAddress, host: String) -> Bool {
+    package func allow(_ address: IPAddress, host: String) -> Bool {
         if allowsAll || address.isPublic { return true }
         let translated = address.translated
         if blocks.contains(where: { $0.contains(address) || $0.contains(translated) }) {

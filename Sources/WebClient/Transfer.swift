@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import Sockets
 
 /// One attempt at a request: what libcurl is told, what it delivers and who waits for it.
 ///
@@ -197,7 +198,7 @@ final class Transfer: @unchecked Sendable {
     fileprivate func open(_ target: UnsafePointer<curl_sockaddr>) -> curl_socket_t {
         if target.pointee.family == AF_UNIX, access.socket != nil { return openSocket(target) }
         let host = effectiveHost
-        let address = NetworkAddress(ccurl_address(target))
+        let address = IPAddress(ccurl_address(target))
         guard let address, access.rules.allow(address, host: host) else {
             let shown = address?.description ?? "no IP address"
             refusal = .refusedTarget(host: host, address: shown)

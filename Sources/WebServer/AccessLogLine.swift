@@ -1,4 +1,5 @@
 import HTTPWire
+import Sockets
 
 /// One response as a line of JSON, without the query, which may hold secrets.
 struct AccessLogLine {
@@ -8,7 +9,7 @@ struct AccessLogLine {
         _ request: HTTPRequest, status: Int, bytes count: Int, microseconds: Int, date: String,
     ) {
         member("time", date)
-        member("client", request.clientAddress)
+        member("client", request.clientAddress.description)
         member("method", request.head.methodText)
         member("path", request.head.path)
         member("version", request.head.version.text)

@@ -10,20 +10,20 @@ package struct AllowedHosts: Sendable {
     private let names: Set<String>
     /// With the dot in front.
     private let domains: [String]
-    private let addresses: Set<PeerAddress>
+    private let addresses: Set<IPAddress>
 
     /// - Parameter patterns: names, `.example.org` for all names below, or addresses; what is none of
     ///   them fits nothing.
     package init(_ patterns: [String]) {
         let lower = patterns.map { $0.lowercased() }
-        addresses = Set(lower.compactMap { PeerAddress($0) })
+        addresses = Set(lower.compactMap { IPAddress(host: $0) })
         domains = lower.filter { $0.hasPrefix(".") }
         names = Set(lower.filter { !$0.hasPrefix(".") })
     }
 
     /// Whether a text is a name, `.example.org` or an address: no port, no scheme, no `*`.
     package static func isPattern(_ text: String) -> Bool {
-        if PeerAddress(text) != nil { return true }
+        if IPAddress(host: text) != nil { return true }
         let labels = (text.hasPrefix(".") ? text.dropFirst() : text[...])
             .split(separator: ".", omittingEmptySubsequences: false)
         return labels.allSatisfy { label in
@@ -38,7 +38,7 @@ package struct AllowedHosts: Sendable {
         if head.isHost("localhost", or: "127.0.0.1") { return true }
         guard let host = head.host else { return true }
         if host.hasSuffix(".localhost") || isNamed(host) { return true }
-        return PeerAddress(host).map { $0.isLoopback || addresses.contains($0) } ?? false
+        return IPAddress(host: host).map { $0.isLoopback || addresses.contains($0) } ?? false
     }
 
     /// Whether it is one of the names that the server was told; in lower case.

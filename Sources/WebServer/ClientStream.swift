@@ -263,7 +263,7 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
         releaseAll()
         onBreakOff?()
         stopWriteClock()
-        socket.abortOnClose()
+        socket.abortsOnClose = true
         socket.expireWrite()
     }
 
@@ -307,13 +307,16 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
 
     /// Whether the client has not left meanwhile.
     private func dropForAWhile() async -> Bool {
-        readDeadline = home.loop.now + home.settings.lingerTimeout
+        let end = home.loop.now + home.settings.lingerTime
         var dropped = 0
         do {
             while dropped < home.settings.lingerBytes {
+                readDeadline = min(end, home.loop.now + home.settings.lingerTimeout)
                 let count = try await receive()
                 guard count > 0 else { return false }
                 dropped += count
+                // It may send faster than this reads, and others are to have their turn.
+                await Task.yield()
             }
             return true
         } catch {

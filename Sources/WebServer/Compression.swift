@@ -51,7 +51,7 @@ struct Compression: Sendable {
         guard response.status != 206, let accepted = head.field("accept-encoding"),
             let name = AcceptEncoding.choice(accepted, offered: ContentCoders.names)
         else { return nil }
-        weakenTag(&response)
+        tag(&response, codedBy: name)
         return ContentCoders.all.first { $0.name == name }
     }
 
@@ -74,13 +74,17 @@ struct Compression: Sendable {
         return response.field("content-encoding") == nil && type != "text/event-stream"
     }
 
-    /// RFC 9110, section 8.8.3.3: the same tag must not name two different rows of bytes.
-    private func weakenTag(_ response: inout HTTPResponse) {
-        for index in response.fields.indices
-        where response.fields[index].name == "ETag"
-            && !response.fields[index].value.hasPrefix("W/")
-        {
-            response.fields[index].value = "W/" + response.fields[index].value
+    /// RFC 9110, section 8.8.3.3: the same strong tag must not name two different rows of octets. What is
+    /// coded at once is always coded the same, and has a strong tag of its own, since that alone may be
+    /// in `If-Match`.
+    private func tag(_ response: inout HTTPResponse, codedBy name: String) {
+        for index in response.fields.indices where response.fields[index].name.isFieldName("etag") {
+            let tag = response.fields[index].value
+            if case .bytes = response.body {
+                response.fields[index].value = EntityTag.coded(tag, by: name)
+            } else {
+                response.fields[index].value = EntityTag.weak(tag)
+            }
         }
     }
 

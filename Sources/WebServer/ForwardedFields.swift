@@ -17,20 +17,20 @@ enum ForwardedFields {
     ///
     /// What stands before it was written by somebody who is not trusted.
     static func client(
-        of head: RequestHead, behind proxies: [AddressRange], by header: ForwardedHeader,
-    ) -> String? {
+        of head: RequestHead, behind proxies: [AddressBlock], by header: ForwardedHeader,
+    ) -> PeerAddress? {
         let chain =
             switch header {
             case .xForwardedFor: head.field("x-forwarded-for").map(plain)
             case .forwarded: head.field("forwarded").map(forwarded)
             }
-        var client: PeerAddress?
+        var client: IPAddress?
         for hop in (chain ?? []).reversed() {
-            guard let address = hop.flatMap(PeerAddress.init) else { break }
+            guard let address = hop.flatMap({ IPAddress($0) }) else { break }
             client = address
             if !proxies.contains(where: { $0.contains(address) }) { break }
         }
-        return client?.description
+        return client.map(PeerAddress.internet)
     }
 
     /// Whether the last proxy was reached by TLS; nil when it does not say.
@@ -59,22 +59,31 @@ enum ForwardedFields {
     private static func parameter(_ name: String, ofEach field: String) -> [String?] {
         field.listMembers().map { hop in
             for pair in hop.listMembers(by: ";") {
-                let parts = pair.split(separator: "=", maxSplits: 1)
-                guard parts.count == 2, parts[0].withoutBlanks.lowercased() == name else {
-                    continue
-                }
-                return parts[1].withoutBlanks.filter { $0 != "\"" }
+                let (found, value) = pair.parts(at: "=")
+                if found.withoutBlanks.lowercased() == name { return value?.withoutBlanks.withoutQuotes }
             }
             return nil
         }
     }
 
+    /// `192.0.2.1:80`, `[2001:db8::1]:80` and what has no port, without it; nil where something else
+    /// follows the address.
     private static func withoutPort(_ text: some StringProtocol) -> String? {
-        if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
-            return String(text[text.index(after: text.startIndex)..<end])
+        let text = Substring(text)
+        var (host, rest) = (text, Substring())
+        if text.utf8.first == UInt8(ascii: "[") {
+            guard let end = text.utf8.firstIndex(of: UInt8(ascii: "]")) else { return nil }
+            host = text[text.utf8.index(after: text.startIndex)..<end]
+            rest = text[text.utf8.index(after: end)...]
+        } else if text.utf8.lazy.filter({ $0 == UInt8(ascii: ":") }).count == 1,
+            // One colon is a port's; an IPv6 address has more.
+            let colon = text.utf8.firstIndex(of: UInt8(ascii: ":"))
+        {
+            (host, rest) = (text[..<colon], text[colon...])
         }
-        // One colon is a port's; an IPv6 address has more.
-        guard text.filter({ $0 == ":" }).count == 1 else { return String(text) }
-        return text.firstIndex(of: ":").map { String(text[..<$0]) }
+        guard rest.isEmpty || rest.utf8.first == UInt8(ascii: ":") && rest.utf8.dropFirst().allSatisfy({
+            (0x30...0x39).contains($0)
+        }) else { return nil }
+        return String(host)
     }
 }

@@ -62,7 +62,9 @@ final class HTTP1Body: @unchecked Sendable {
 
     /// The body in pieces, for a handler wherever it runs.
     var pieces: HTTPBodyStream {
-        HTTPBodyStream(pull: { try await self.next() }, tell: { await self.hint($0) })
+        HTTPBodyStream(
+            pull: { try await self.next() }, tell: { await self.hint($0) },
+            keep: { await self.keep($0) })
     }
 
     /// Runs on the loop, which the connection's task prefers.
@@ -92,7 +94,7 @@ final class HTTP1Body: @unchecked Sendable {
     private var refusal: HTTPRefusal {
         if stream.isGivenUp { return .heldTooMuch }
         if let bound = clock.bound(settings) { stream.home.counters.add(bound.counter) }
-        return HTTPRefusal(408, "The request's body took too long.")
+        return .bodyTooSlow
     }
 
     private func fail(_ error: any Error) -> any Error {
@@ -149,6 +151,12 @@ final class HTTP1Body: @unchecked Sendable {
         awaitsContinue = false
         stream.output.append("HTTP/1.1 100 Continue\r\n\r\n")
         try await stream.flush()
+    }
+
+    @concurrent private func keep(_ bytes: Int) async {
+        precondition(stream.home.loop.isCurrent, "a body is read in the task of its handler")
+        stream.hold(bytes, as: \.body)
+        stream.home.relieve()
     }
 
     @concurrent private func hint(_ fields: [HTTPField]) async {

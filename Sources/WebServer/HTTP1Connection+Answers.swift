@@ -32,7 +32,7 @@ extension HTTP1Connection {
         _ response: HTTPResponse, _ bytes: [UInt8], to request: HTTPRequest, closing: Bool,
     ) {
         begin(response, to: request, closing: closing)
-        let isSent = request.head.method != .head && HTTPStatus.hasContent(response.status)
+        let isSent = sendsContent(of: response, to: request)
         home.answered(request, status: response.status, bytes: isSent ? bytes.count : 0)
         if isSent { stream.output.bytes.append(bytes) }
     }
@@ -47,20 +47,18 @@ extension HTTP1Connection {
     func send(
         _ response: HTTPResponse, to request: HTTPRequest, closing: Bool,
     ) async throws {
-        let isHead = request.head.method == .head
+        if case .bytes(let bytes) = response.body, bytes.count <= HTTPResponse.mostCopied {
+            return write(response, bytes, to: request, closing: closing)
+        }
+        begin(response, to: request, closing: closing)
         var sent = 0
+        defer { home.answered(request, status: response.status, bytes: sent) }
+        guard sendsContent(of: response, to: request) else { return }
         switch response.body {
-        case .bytes(let bytes)
-        where bytes.count <= 16 << 10 || isHead || !HTTPStatus.hasContent(response.status):
-            write(response, bytes, to: request, closing: closing)
         case .bytes(let bytes):
-            begin(response, to: request, closing: closing)
-            home.answered(request, status: response.status, bytes: bytes.count)
+            sent = bytes.count
             try await stream.write(bytes[...])
         case .content(let content):
-            begin(response, to: request, closing: closing)
-            defer { home.answered(request, status: response.status, bytes: sent) }
-            guard !isHead else { return }
             if let file = content.file, !stream.socket.isSecure {
                 return try await stream.write(file, content.range, &sent)
             }
@@ -69,17 +67,17 @@ extension HTTP1Connection {
                 sent += piece.count
             }
         case .stream(let next):
-            begin(response, to: request, closing: closing)
             stream.hold(response.coderBytes, as: \.coder)
-            defer {
-                stream.hold(0, as: \.coder)
-                home.answered(request, status: response.status, bytes: sent)
-            }
-            guard !isHead else { return }
+            defer { stream.hold(0, as: \.coder) }
             // The first piece may take its time; the client is to know at once what it will get.
             stream.flushSoon()
             try await send(next, isChunked: !request.head.isHTTP10, &sent)
         }
+    }
+
+    /// RFC 9112, section 6.3: whatever the handler says, nothing follows the head of some answers.
+    private func sendsContent(of response: HTTPResponse, to request: HTTPRequest) -> Bool {
+        request.head.method != .head && HTTPStatus.hasContent(response.status)
     }
 
     /// Writes an answer's head and counts the answer.
@@ -95,8 +93,9 @@ extension HTTP1Connection {
             if HTTPStatus.hasContent(response.status) {
                 stream.output.ownField("Content-Length: ", decimal: length)
             }
-        } else if !request.head.isHTTP10 {
-            // RFC 9112, section 6.1: not to HTTP/1.0, where the end of the connection ends the body.
+        } else if !request.head.isHTTP10, HTTPStatus.hasContent(response.status) {
+            // RFC 9112, section 6.1: not to HTTP/1.0, where the end of the connection ends the body, nor where
+            // there is none.
             stream.output.ownField("Transfer-Encoding: ", "chunked")
         }
         stream.output.append("X-Request-Id: ")
@@ -114,6 +113,8 @@ extension HTTP1Connection {
     private func send(
         _ next: @Sendable () async throws -> [UInt8]?, isChunked: Bool, _ sent: inout Int,
     ) async throws {
+        // RFC 9112, section 8: an end that comes too soon must not look like that of the body.
+        stream.socket.abortsOnClose = !isChunked
         try await eachPiece(next) { piece in
             if isChunked {
                 stream.output.chunk(piece)
@@ -123,6 +124,7 @@ extension HTTP1Connection {
             try await stream.flush()
             sent += piece.count
         }
+        stream.socket.abortsOnClose = false
         if isChunked { stream.output.lastChunk() }
     }
 

@@ -19,6 +19,7 @@ final class HTTP1Connection: @unchecked Sendable {
     private var awaited = Awaited.nothing
     /// Whether a task is at work, which goes on by itself.
     private var isBusy = false
+    /// Until what came first has been seen not to be the preface of HTTP/2.
     private var isFirst = true
 
     /// What the client owes, which decides by when.
@@ -155,11 +156,16 @@ final class HTTP1Connection: @unchecked Sendable {
         case .answer(let response) where request.head.body == .none:
             return try answer(request, response, closing: closes(after: request.head))
         case .answer(let response):
-            if response.status == 413 { home.counters.addRefusal(413) }
             // The body of a refused request is not read: the connection ends with the answer.
             inTask { [self, request] in
                 try await send(response, to: request, closing: true)
                 return try await lingered()
+            }
+            return false
+        case .refuse(let refusal):
+            inTask { [self, request] in
+                await refuse(refusal, of: request)
+                return false
             }
             return false
         case .handle(let endpoint):
@@ -188,7 +194,8 @@ final class HTTP1Connection: @unchecked Sendable {
         switch request.head.body {
         case .none: return true
         case .bytes(let count) where count <= input.count && !endpoint.route.takesBodyAsStream:
-            request.body = input.take(count)
+            let body = input.take(count)
+            if endpoint.route.readsBody { request.collected = CollectedBody(body) }
             return true
         case .bytes, .chunked: return false
         }
@@ -209,13 +216,15 @@ final class HTTP1Connection: @unchecked Sendable {
             if route.takesBodyAsStream {
                 request.bodyStream = body.pieces
             } else {
-                request.body = try await body.collect()
+                let octets = try await body.collect()
+                if route.readsBody { request.collected = CollectedBody(octets) }
             }
         }
         stream.flushSoon()
         stream.isHandling = true
         let response = await home.service.answer(request, by: route, on: home)
         stream.isHandling = false
+        stream.hold(0, as: \.body)
         // A body that broke a rule or off while the handler read it is treated as any such body.
         if let failure = body?.failure { throw failure }
         let isUnread = body?.isUnread == true
@@ -291,7 +300,7 @@ final class HTTP1Connection: @unchecked Sendable {
                     return .request(head)
                 }
             }
-            return home.isDraining && input.isEmpty && !isFirst ? .leave : .nothing
+            return home.isDraining && input.isBeforeRequest && !isFirst ? .leave : .nothing
         } catch SocketError.timedOut {
             guard awaited == .request else {
                 home.counters.add(.limitHeadTime)
@@ -309,7 +318,7 @@ final class HTTP1Connection: @unchecked Sendable {
 
     /// Waits for the client: for a request or, from its first byte, for its whole head.
     private func awaitMore() {
-        let next = input.isEmpty ? Awaited.request : .restOfHead
+        let next = input.isBeforeRequest ? Awaited.request : .restOfHead
         guard awaited != next else { return }
         awaited = next
         // Of one that has begun while the server drains, a request may be on its way.

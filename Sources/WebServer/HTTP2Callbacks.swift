@@ -9,8 +9,8 @@ private func events(_ user: UnsafeMutableRawPointer?) -> any HTTP2SessionEvents 
     return events
 }
 
-/// Asks an answer's source for its next bytes.
-let readHTTP2Source: nghttp2_data_source_read_callback = {
+/// Asks a stream for the next bytes of its answer.
+let readHTTP2Stream: nghttp2_data_source_read_callback = {
     _, _, buffer, length, flags, source, _ in
     guard let pointer = source?.pointee.ptr, let flags else { return 0 }
     let stream = Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()

@@ -19,24 +19,17 @@ extension HTTP2Connection {
                 request.withID { octets.append(contentsOf: $0) }
             }
         }
-        let isHead = open.request?.head.method == .head
         open.status = response.status
-        switch response.body {
-        case .bytes(let bytes):
-            if HTTPStatus.hasContent(response.status) {
-                block.own("content-length") { $0.append(contentsOf: String(bytes.count).utf8) }
-            }
-            if isHead || bytes.isEmpty || !HTTPStatus.hasContent(response.status) {
-                session.submit(block, open.id, body: nil)
-            } else {
-                open.offer(bytes, isLast: true)
-                session.submit(block, open.id, body: open)
-            }
-        case .content(let content):
-            block.own("content-length") { $0.append(contentsOf: String(content.count).utf8) }
-            session.submit(block, open.id, body: isHead ? nil : open)
-        case .stream:
-            session.submit(block, open.id, body: isHead ? nil : open)
+        let hasContent = HTTPStatus.hasContent(response.status)
+        if hasContent, let length = response.body.length {
+            block.own("content-length") { $0.append(contentsOf: String(length).utf8) }
+        }
+        let isSent = hasContent && open.request?.head.method != .head
+        if case .bytes(let bytes) = response.body {
+            if isSent, !bytes.isEmpty { open.offer(bytes, isLast: true) }
+            session.submit(block, open.id, body: isSent && !bytes.isEmpty ? open : nil)
+        } else {
+            session.submit(block, open.id, body: isSent ? open : nil)
         }
         // RFC 9113, section 8.1: the rest of a request that is answered early is not wanted.
         if !open.isBodyComplete { abandonBody(of: open) }
@@ -44,7 +37,9 @@ extension HTTP2Connection {
     }
 
     func sendPieces(of response: HTTPResponse, on open: HTTP2Stream) async {
-        guard let next = response.body.pieces, open.request?.head.method != .head else { return }
+        guard let next = response.body.pieces, open.request?.head.method != .head,
+            HTTPStatus.hasContent(response.status)
+        else { return }
         open.coderBytes = response.coderBytes
         defer { open.coderBytes = 0 }
         do {

@@ -55,7 +55,7 @@ extension HTTP2Connection: HTTP2SessionEvents {
         let limit = home.service.bodyLimit(of: route)
         guard open.received + bytes.count <= limit else {
             session.consume(bytes.count, id)
-            return refuseBody(HTTPRefusal(413, "The body is over \(limit) bytes."), of: open)
+            return refuseBody(.bodyTooLarge(limit), of: open)
         }
         let mostHeld = home.settings.limits.bodyBytes
         guard bodyBytes + bytes.count <= mostHeld else {

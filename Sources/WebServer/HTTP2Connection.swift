@@ -239,9 +239,11 @@ final class HTTP2Connection: @unchecked Sendable {
         var request = home.request(head, stream.client)
         switch home.service.plan(&request) {
         case .answer(let response):
-            if response.status == 413 { home.counters.addRefusal(413) }
             open.request = request
             answer(response, on: open)
+        case .refuse(let refusal):
+            open.request = request
+            refuse(refusal, open)
         case .handle(let endpoint):
             let route = endpoint.route
             open.request = request
@@ -282,7 +284,8 @@ final class HTTP2Connection: @unchecked Sendable {
         if route.takesBodyAsStream {
             request.bodyStream = open.bodyStream
         } else {
-            request.body = open.takeBody()
+            let body = open.takeBody()
+            if route.readsBody { request.collected = CollectedBody(body) }
         }
         // The stream does not keep it: a body that is read from the stream holds that.
         let quick = home.service.quickAnswer(request, by: route.quickHandler)
@@ -301,6 +304,7 @@ final class HTTP2Connection: @unchecked Sendable {
                 open.task = nil
                 return
             }
+            open.letGoOfBody()
             answer(response, on: open)
             home.relieve()
             await sendPieces(of: response, on: open)
@@ -329,7 +333,7 @@ final class HTTP2Connection: @unchecked Sendable {
         for open in streams.values where !open.isClosed {
             if let bound = open.bodyBound(home.settings), bound.deadline <= now {
                 home.counters.add(bound.counter)
-                refuseBody(HTTPRefusal(408, "The request's body took too long."), of: open)
+                refuseBody(.bodyTooSlow, of: open)
             }
             // While others have their turn on the connection, it is not the client that keeps it waiting.
             if open.unsent > 0, let last = open.lastProgress,

@@ -1,4 +1,5 @@
 import CNghttp2
+import HTTPWire
 
 /// The fields of an answer as nghttp2 takes them: names in lower case, one buffer for all octets.
 struct HTTP2FieldBlock {
@@ -37,24 +38,16 @@ struct HTTP2FieldBlock {
         own(name) { octets in value.withUTF8Buffer { octets.append(contentsOf: $0) } }
     }
 
-    /// Adds a handler's field; one that belongs to a connection is left out (RFC 9113, section
-    /// 8.2.2), and what may not stand in a value becomes a blank.
+    /// Adds a handler's field, as `HTTP1Writer.field` does.
     mutating func add(_ name: String, _ value: String) {
-        let lower = name.lowercased()
-        guard !Self.ofConnections.contains(lower) else { return }
+        guard ResponseFields.areOfHandlers(name) else { return }
         let start = octets.count
-        octets.append(contentsOf: lower.utf8)
+        octets.append(contentsOf: name.lowercased().utf8)
         let middle = octets.count
         octets.append(contentsOf: value.utf8)
-        for index in middle..<octets.count where octets[index] < 0x20 || octets[index] == 0x7f {
-            octets[index] = 0x20
-        }
+        for index in middle..<octets.count where !octets[index].isFieldContent { octets[index] = 0x20 }
         bounds.append(Bounds(name: start, value: middle, end: octets.count, isIndexed: true))
     }
-
-    private static let ofConnections = [
-        "connection", "transfer-encoding", "keep-alive", "upgrade", "proxy-connection",
-    ]
 
     func withFields(_ body: (UnsafeBufferPointer<nghttp2_nv>) -> Void) {
         octets.withUnsafeBufferPointer { octets in

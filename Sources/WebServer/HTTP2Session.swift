@@ -20,12 +20,7 @@ protocol HTTP2SessionEvents: AnyObject {
     func answerLeft(_ stream: Int32)
 }
 
-/// Where the body of an answer comes from.
-protocol HTTP2Source: AnyObject {
-    /// Puts the next bytes into `buffer`.
-    func read(into buffer: UnsafeMutableRawBufferPointer) -> HTTP2Reading
-}
-
+/// What a stream has to send of an answer.
 enum HTTP2Reading {
     case bytes(Int, isLast: Bool)
     /// Nothing now; `resume` is called when there is.
@@ -37,6 +32,8 @@ enum HTTP2Reading {
 /// Does no I/O. Windows are opened by `consume` alone, when somebody has used what came.
 final class HTTP2Session {
     private var session: OpaquePointer?
+    /// Whether nghttp2 cannot go on, for want of memory: then the connection is over.
+    private var hasFailed = false
     private(set) unowned var events: (any HTTP2SessionEvents)?
 
     /// Bytes that a client may send ahead on one stream and on all together.
@@ -58,20 +55,27 @@ final class HTTP2Session {
         nghttp2_option_set_max_settings(options, 32)
         nghttp2_option_set_max_outbound_ack(options, 1000)
         nghttp2_option_set_max_continuations(options, 8)
-        nghttp2_session_server_new2(
-            &session, callbacks, Unmanaged.passUnretained(self).toOpaque(), options)
+        note(
+            nghttp2_session_server_new2(
+                &session, callbacks, Unmanaged.passUnretained(self).toOpaque(), options))
+        guard !hasFailed else { return }
         let settings = [
             Self.entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, UInt32(streams)),
             Self.entry(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(headBytes)),
             Self.entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, UInt32(Self.window)),
         ]
-        nghttp2_submit_settings(
-            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), settings, settings.count)
+        note(
+            nghttp2_submit_settings(
+                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), settings, settings.count))
         nghttp2_session_set_local_window_size(
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Self.window)
     }
 
     deinit { nghttp2_session_del(session) }
+
+    private func note(_ result: Int32) {
+        if result < 0, nghttp2_is_fatal(result) != 0 { hasFailed = true }
+    }
 
     private static func entry(
         _ id: nghttp2_settings_id, _ value: UInt32,
@@ -83,23 +87,26 @@ final class HTTP2Session {
 
     /// Reads what the client has sent; false when the session cannot go on.
     func receive(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard !hasFailed else { return false }
         let count = nghttp2_session_mem_recv(session, bytes.baseAddress, bytes.count)
         return count == bytes.count
     }
 
     /// The next bytes to send, good until the next call; empty when there are none.
     func nextOutput() -> UnsafeBufferPointer<UInt8> {
+        guard !hasFailed else { return UnsafeBufferPointer(start: nil, count: 0) }
         var data: UnsafePointer<UInt8>?
         let count = nghttp2_session_mem_send(session, &data)
+        if count < 0 { hasFailed = true }
         return UnsafeBufferPointer(start: data, count: max(0, count))
     }
 
     /// Frames that are to be sent and have not been given out.
     var waitingFrames: Int { nghttp2_session_get_outbound_queue_size(session) }
 
-    /// Whether both sides have said all.
+    /// Whether both sides have said all, or nothing more can be said.
     var isOver: Bool {
-        nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0
+        hasFailed || nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0
     }
 
     // MARK: Requests
@@ -126,27 +133,30 @@ final class HTTP2Session {
     /// Sends an answer that is not the last: `100 Continue` or `103 Early Hints`.
     func submitInterim(_ block: HTTP2FieldBlock, _ stream: Int32) {
         block.withFields { fields in
-            _ = nghttp2_submit_headers(
-                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, nil, fields.baseAddress,
-                fields.count, nil)
+            note(
+                nghttp2_submit_headers(
+                    session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, nil, fields.baseAddress,
+                    fields.count, nil))
         }
     }
 
-    /// Sends an answer whose body comes from `source`, which must live as long as the stream.
-    func submit(_ block: HTTP2FieldBlock, _ stream: Int32, body source: (any HTTP2Source)?) {
+    /// Sends an answer whose body the stream gives, if it has one; it must live as long as nghttp2's.
+    func submit(_ block: HTTP2FieldBlock, _ id: Int32, body stream: HTTP2Stream?) {
         block.withFields { fields in
-            guard let source = source as? HTTP2Stream else {
-                nghttp2_submit_response(session, stream, fields.baseAddress, fields.count, nil)
-                return
-            }
             var provider = nghttp2_data_provider()
-            provider.source.ptr = Unmanaged.passUnretained(source).toOpaque()
-            provider.read_callback = readHTTP2Source
-            nghttp2_submit_response(session, stream, fields.baseAddress, fields.count, &provider)
+            provider.source.ptr = stream.map { Unmanaged.passUnretained($0).toOpaque() }
+            provider.read_callback = readHTTP2Stream
+            let result = withUnsafePointer(to: &provider) { provider in
+                nghttp2_submit_response(
+                    session, id, fields.baseAddress, fields.count, stream == nil ? nil : provider)
+            }
+            note(result)
+            // It would wait for ever.
+            if result < 0, !hasFailed { reset(id, NGHTTP2_INTERNAL_ERROR) }
         }
     }
 
-    /// Has the stream's source asked again.
+    /// Has the stream asked again.
     func resume(_ stream: Int32) { nghttp2_session_resume_data(session, stream) }
 
     // MARK: Ends

@@ -2,7 +2,7 @@ import HTTPWire
 import Sockets
 
 /// One request of an HTTP/2 connection and its answer.
-final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
+final class HTTP2Stream: MemoryHolder, @unchecked Sendable {
     // Unchecked: used on the connection's loop's thread alone.
     let id: Int32
     private let connection: HTTP2Connection
@@ -78,7 +78,16 @@ final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
     }
 
     var bodyStream: HTTPBodyStream {
-        HTTPBodyStream(pull: { try await self.nextPiece() }, tell: { await self.hint($0) })
+        HTTPBodyStream(
+            pull: { try await self.nextPiece() }, tell: { await self.hint($0) },
+            keep: { await self.keep($0) })
+    }
+
+    @concurrent private func keep(_ bytes: Int) async {
+        precondition(connection.home.loop.isCurrent, "a body is read in the task of its handler")
+        guard !isClosed else { return }
+        keptBytes = bytes
+        connection.home.relieve()
     }
 
     @concurrent private func hint(_ fields: [HTTPField]) async {
@@ -99,6 +108,9 @@ final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
         connection.consumed(piece.count, of: self)
         return piece
     }
+
+    /// The handler has answered, and holds nothing more.
+    func letGoOfBody() { keptBytes = 0 }
 
     /// Has the handler that waits for more fail.
     func failBody(_ refusal: HTTPRefusal) {
@@ -143,6 +155,7 @@ final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
         }
     }
 
+    /// Puts the next bytes into `buffer`.
     func read(into buffer: UnsafeMutableRawBufferPointer) -> HTTP2Reading {
         let count = min(buffer.count, unsent)
         guard count > 0 || isLast, !isClosed else {
@@ -187,6 +200,7 @@ final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
         clock.end(connection.home.loop.now)
         connection.dropped(takeBody().count, of: self)
         coderBytes = 0
+        keptBytes = 0
         headBytes = 0
         connection.pendingBytes -= unsent
         outgoing = []
@@ -205,11 +219,14 @@ final class HTTP2Stream: HTTP2Source, MemoryHolder, @unchecked Sendable {
     /// What compresses the answer takes of memory.
     var coderBytes = 0 { didSet { connection.home.hold(coderBytes - oldValue) } }
 
-    var heldBytes: Int { isClosed ? 0 : unsent + incoming.count + coderBytes }
+    /// What the handler holds of a body that it takes as a stream.
+    private var keptBytes = 0 { didSet { connection.home.hold(keptBytes - oldValue) } }
+
+    var heldBytes: Int { isClosed ? 0 : unsent + incoming.count + coderBytes + keptBytes }
 
     var stalledSince: LoopInstant {
         if unsent > 0 { return lastProgress ?? .never }
-        guard route?.takesBodyAsStream == true else { return clock.waitsSince ?? .never }
+        if route?.takesBodyAsStream != true || bodyWaiter != nil { return clock.waitsSince ?? .never }
         // It is the handler that has not taken it, if one is at work, and else a client with its windows shut.
         return task == nil && !incoming.isEmpty ? lastArrival : .never
     }

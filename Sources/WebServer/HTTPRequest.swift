@@ -1,12 +1,12 @@
 package import HTTPWire
-import Sockets
+package import Sockets
 import Tracing
 
 /// A request as a handler sees it.
 package struct HTTPRequest: Sendable {
     package let head: RequestHead
-    /// The whole body, read within its limit; empty when the route takes it as a stream.
-    package internal(set) var body: [UInt8] = []
+    /// The whole body, for a route that collects it.
+    var collected: CollectedBody?
     /// The body piece by piece, for a route that asked for it so.
     package internal(set) var bodyStream: HTTPBodyStream?
     /// Who sent it.
@@ -31,6 +31,14 @@ package struct HTTPRequest: Sendable {
         self.start = start
     }
 
+    /// The whole body, read within its limit; empty when it was taken, and for a route that takes it as a
+    /// stream or not at all.
+    package var body: [UInt8] { collected?.octets ?? [] }
+
+    /// Takes the whole body, of which no copy of the request holds anything then: it is in memory no
+    /// longer than what is made of it.
+    package func takeBody() -> [UInt8] { collected?.take() ?? [] }
+
     /// What stands in the route's places, decoded when asked for.
     package var parameters: PathParameters {
         PathParameters(names: endpoint?.places ?? [], path: head.bytes, places: places)
@@ -40,7 +48,7 @@ package struct HTTPRequest: Sendable {
     var routeIndex: Int? { endpoint?.route.index }
 
     /// The address of who sent it: what a trusted proxy says, else the other end's.
-    package var clientAddress: String {
+    package var clientAddress: PeerAddress {
         guard !client.proxies.isEmpty else { return client.address }
         return ForwardedFields.client(
             of: head, behind: client.proxies, by: client.forwardedHeader) ?? client.address
@@ -102,19 +110,18 @@ package struct HTTPRequest: Sendable {
 
 /// Who is at the other end of a connection.
 package final class HTTPClient: Sendable {
-    /// The address as text; `unix` for a Unix socket.
-    package let address: String
+    package let address: PeerAddress
     /// Whether it came through a Unix socket, which no browser opens.
-    package var isLocal: Bool { address == "unix" }
+    package var isLocal: Bool { address == .unix }
     /// Whether the connection is encrypted.
     package let isSecure: Bool
     /// The proxies that are believed, if this is one of them.
-    let proxies: [AddressRange]
+    let proxies: [AddressBlock]
     /// What of theirs is believed.
     let forwardedHeader: ForwardedHeader
 
     init(
-        address: String, isSecure: Bool, proxies: [AddressRange],
+        address: PeerAddress, isSecure: Bool, proxies: [AddressBlock],
         forwardedHeader: ForwardedHeader = .xForwardedFor,
     ) {
         self.address = address
@@ -130,12 +137,28 @@ package final class HTTPClient: Sendable {
     }
 }
 
+/// A body that has come, in one place for all copies of its request.
+final class CollectedBody: @unchecked Sendable {
+    // Unchecked: changed by the request's handler alone, which one task runs.
+    private(set) var octets: [UInt8]
+
+    init(_ octets: [UInt8]) { self.octets = octets }
+
+    func take() -> [UInt8] {
+        defer { octets = [] }
+        return octets
+    }
+}
+
 /// The body of a request while it comes; the client is not read from faster than this is.
 package struct HTTPBodyStream: Sendable {
     let pull: @Sendable () async throws -> [UInt8]?
     let tell: @Sendable ([HTTPField]) async -> Void
+    let keep: @Sendable (Int) async -> Void
 
     /// The next bytes, never none of them; nil at the end.
+    ///
+    /// To be called in the task of the handler, as all of it is.
     ///
     /// - Throws: when the client leaves, is too slow or breaks a rule; it is answered by the server.
     package func next() async throws -> [UInt8]? { try await pull() }
@@ -145,4 +168,8 @@ package struct HTTPBodyStream: Sendable {
     /// They go as `103 Early Hints` (RFC 8297); by HTTP/1.1 to who says that it is the next hop
     /// itself, `Connection: Prefer`.
     package func hint(_ fields: [HTTPField]) async { await tell(fields) }
+
+    /// Says how many bytes the handler holds of what has come, because it can do nothing with them before more
+    /// comes: they count among what is held for clients.
+    package func holds(_ bytes: Int) async { await keep(bytes) }
 }

@@ -1,3 +1,5 @@
+import HTTPWire
+
 package typealias HTTPField = (name: String, value: String)
 
 /// What a handler answers.
@@ -31,15 +33,18 @@ package struct HTTPResponse: Sendable {
         }
     }
 
+    /// Bytes of a body that goes into one buffer with its head.
+    static let mostCopied = 16 << 10
+
     package var status: Int
     /// The `Content-Type`, which stands by itself because most answers have no other field.
     package var type: String?
-    package var fields: [(name: String, value: String)]
+    package var fields: [HTTPField]
     package var body: Body
     /// What codes its pieces takes of memory until the last is sent.
     var coderBytes = 0
 
-    package init(_ status: Int, fields: [(name: String, value: String)] = [], _ body: Body) {
+    package init(_ status: Int, fields: [HTTPField] = [], _ body: Body) {
         self.status = status
         self.fields = fields
         self.body = body
@@ -62,9 +67,9 @@ package struct HTTPResponse: Sendable {
         return response
     }
 
-    /// The first field of a name in whatever case.
-    package func field(_ name: String) -> String? {
-        fields.first { $0.name.lowercased() == name.lowercased() }?.value
+    /// The first field of a name, which is to be given in lower case.
+    package func field(_ name: StaticString) -> String? {
+        fields.first { $0.name.isFieldName(name) }?.value
     }
 
     /// The media type, from wherever it was given, without its parameters.

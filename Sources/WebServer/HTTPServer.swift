@@ -89,7 +89,7 @@ package final class HTTPServer: Sendable {
         AnswerCounters.sum(loops.map(\.answers)).map { index, status, count in
             let route = index < routes.count ? routes[index] : nil
             return AnswerCount(
-                method: route?.method, path: route?.path, status: status, count: count)
+                method: route?.method.rawValue, path: route?.path, status: status, count: count)
         }
     }
 
@@ -98,7 +98,7 @@ package final class HTTPServer: Sendable {
         RouteDurations.sum(loops.map(\.durations)).map { index, counts, seconds in
             let route = index < routes.count ? routes[index] : nil
             return RouteDuration(
-                method: route?.method, path: route?.path, counts: counts, seconds: seconds)
+                method: route?.method.rawValue, path: route?.path, counts: counts, seconds: seconds)
         }
     }
 

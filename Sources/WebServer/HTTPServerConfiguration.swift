@@ -28,10 +28,12 @@ package struct HTTPServerConfiguration: Sendable {
     package var idleTimeout = Duration.seconds(75)
     /// Without a byte taken by a client that is being written to; past it the connection is broken.
     package var writeTimeout = Duration.seconds(20)
-    /// For a refused client to stop sending, so that it can read why.
+    /// For a refused client to stop sending, so that it can read why: since the last bytes that came of it.
     package var lingerTimeout = Duration.seconds(2)
+    /// The same in all.
+    package var lingerTime = Duration.seconds(10)
     /// Bytes that such a client may go on to send.
-    package var lingerBytes = 256 << 10
+    package var lingerBytes = 256 << 20
     /// Bytes of answers to pipelined requests that may wait to be sent before no more are taken up.
     package var pipelinedBytes = 64 << 10
     /// Bytes that each loop holds for its clients: answers that they have not taken, bodies that are
@@ -54,7 +56,7 @@ package struct HTTPServerConfiguration: Sendable {
     /// Seconds for which browsers then ask the host for TLS alone, at each of its ports; 0 for not so.
     package var strictTransportSeconds = 0
     /// Proxies whose word on who sent a request is believed.
-    package var trustedProxies: [AddressRange] = []
+    package var trustedProxies: [AddressBlock] = []
     /// The field that they say it by.
     package var forwardedHeader = ForwardedHeader.xForwardedFor
     /// Takes one line a response; nil for no access log.

@@ -25,11 +25,18 @@ final class HTTPService: Sendable {
         case handle(Endpoint)
         /// The answer is known before the body is looked at.
         case answer(HTTPResponse)
+        /// The request breaks a rule.
+        case refuse(HTTPRefusal)
     }
 
     /// Who answers the request, whose parameters it fills in.
     func plan(_ request: inout HTTPRequest) -> Plan {
         if let refused = settings.authorize?(request) { return .answer(refused) }
+        if request.head.isForTLS, !request.isSecure, request.client.proxies.isEmpty,
+            !request.client.isLocal
+        {
+            return .refuse(HTTPRefusal(421, "What https:// names is not served without TLS."))
+        }
         if request.head.isAsterisk {
             return .answer(options(allowed: router.allowed))
         }
@@ -38,7 +45,7 @@ final class HTTPService: Sendable {
             request.endpoint = found
             let endpoint = found.taking(request.head)
             if case .bytes(let count) = request.head.body, count > bodyLimit(of: endpoint.route) {
-                return .answer(refusedLength(for: endpoint.route))
+                return .refuse(.bodyTooLarge(bodyLimit(of: endpoint.route)))
             }
             if let refused = found.route.refusal?(request.head) { return .answer(refused) }
             return .handle(endpoint)
@@ -53,10 +60,6 @@ final class HTTPService: Sendable {
 
     /// Bytes of a body that the route takes.
     func bodyLimit(of route: Route) -> Int { route.bodyBytes ?? settings.limits.bodyBytes }
-
-    func refusedLength(for route: Route) -> HTTPResponse {
-        settings.refusal(413, "The body is over \(bodyLimit(of: route)) bytes.")
-    }
 
     private func options(allowed: String) -> HTTPResponse {
         HTTPResponse(204, fields: [("Allow", allowed)], .bytes([]))
@@ -82,7 +85,7 @@ final class HTTPService: Sendable {
     /// Whether nothing is left to be done with an answer but to copy it.
     func isPlain(_ response: HTTPResponse) -> Bool {
         guard case .bytes(let bytes) = response.body else { return false }
-        return bytes.count <= 16 << 10 && compression?.concerns(response) != true
+        return bytes.count <= HTTPResponse.mostCopied && compression?.concerns(response) != true
     }
 
     /// Compresses an answer if its client has asked for that.

@@ -8,13 +8,13 @@ final class LiveCoders: Sendable {
 
     init(limit: Int) { self.limit = limit }
 
-    /// A new coder; nil when there are as many as may be.
+    /// A new coder; nil when there are as many as may be, or no memory for it.
     ///
     /// To be called on the loop's thread.
     func take(_ kind: any ContentCoder.Type) -> LiveCoder? {
-        guard count.load(ordering: .relaxed) < limit else { return nil }
+        guard count.load(ordering: .relaxed) < limit, let coder = kind.init() else { return nil }
         count.wrappingAdd(1, ordering: .relaxed)
-        return LiveCoder(kind.init(), among: self)
+        return LiveCoder(coder, among: self)
     }
 
     fileprivate func ended() { count.wrappingSubtract(1, ordering: .relaxed) }
@@ -22,7 +22,7 @@ final class LiveCoders: Sendable {
 
 /// A coder on its way between the loop and the thread; the answer's pieces come one after another.
 final class LiveCoder: @unchecked Sendable {
-    // Unchecked: each use is awaited before the next begins.
+    // Unchecked: `Compression` awaits each use before the next begins.
     private var coder: (any ContentCoder)?
     private let others: LiveCoders
 

@@ -19,8 +19,13 @@ final class LoopListener: EventHandler {
 
     func open() {
         // Level-triggered: what is not accepted now is told again.
-        let exclusive: UInt32 = isShared ? 1 << 28 : 0  // EPOLLEXCLUSIVE: wake one loop, not all
-        try? home.loop.watch(socket.descriptor, EPOLLIN.rawValue | exclusive, handler: self)
+        let exclusive = isShared ? clinux_epoll_exclusive : 0
+        do throws(SocketError) {
+            try home.loop.watch(socket.descriptor, EPOLLIN.rawValue | exclusive, handler: self)
+        } catch {
+            // The kernel has no memory for it; soon it may have.
+            pause()
+        }
     }
 
     func ready(_ events: UInt32) { accept(most: 64) }
@@ -51,7 +56,11 @@ final class LoopListener: EventHandler {
     private func take(_ descriptor: Int32, _ address: PeerAddress) {
         // Whoever may open a Unix socket is as near as a proxy.
         let proxies = home.settings.trustedProxies
-        let isTrusted = address.isLocal || proxies.contains { $0.contains(address) }
+        let isTrusted =
+            switch address {
+            case .unix: true
+            case .internet(let address): proxies.contains { $0.contains(address) }
+            }
         let counted = isTrusted ? nil : address.network
         switch home.ledger.admit(counted) {
         case .admitted: break
@@ -64,7 +73,7 @@ final class LoopListener: EventHandler {
             Glibc.close(descriptor)
             return
         }
-        guard let socket = makeSocket(descriptor, isLocal: address.isLocal) else {
+        guard let socket = makeSocket(descriptor, isLocal: address == .unix) else {
             home.counters.add(.handshakeFailures)
             return home.ledger.release(counted)
         }
@@ -72,7 +81,7 @@ final class LoopListener: EventHandler {
             ClientStream(
                 socket: socket, home: home,
                 client: HTTPClient(
-                    address: address.description, isSecure: socket.isSecure,
+                    address: address, isSecure: socket.isSecure,
                     proxies: isTrusted ? proxies : [],
                     forwardedHeader: home.settings.forwardedHeader),
                 countedAddress: counted))

@@ -11,6 +11,11 @@ struct ReceivedBytes {
 
     var isEmpty: Bool { start == bytes.count }
 
+    /// Whether no request has begun: an empty line may stand before it (RFC 9112, section 2.2).
+    var isBeforeRequest: Bool {
+        isEmpty || bytes[start...].elementsEqual([13]) || bytes[start...].elementsEqual([13, 10])
+    }
+
     /// Reads a head from what is kept.
     mutating func takeHead(_ parser: inout HTTP1Parser) throws(HTTPRefusal) -> RequestHead? {
         let found = try parser.parse(bytes.span.extracting(start...))
@@ -29,14 +34,6 @@ struct ReceivedBytes {
         let found = try parser.parse(fresh)
         keep(fresh.extracting((found?.length ?? 0)...))
         return found?.head
-    }
-
-    /// Moves as many bytes as there are, but at most `count`, to the end of `target`.
-    mutating func take(_ count: Int, into target: inout [UInt8]) -> Int {
-        let taken = min(count, bytes.count - start)
-        target += bytes[start..<start + taken]
-        drop(taken)
-        return taken
     }
 
     /// The first `count` bytes, of as many or more; without a copy if there are no others.

@@ -1,5 +1,6 @@
 import Glibc
 import HTTPWire
+import Sockets
 import Tracing
 
 /// A request as OpenTelemetry's conventions for HTTP servers have it.
@@ -23,7 +24,7 @@ extension Span {
             ("http.request.method", .text(method)),
             ("http.response.status_code", .number(status)),
             ("url.path", .text(request.head.path)),
-            ("client.address", .text(request.clientAddress)),
+            ("client.address", .text(request.clientAddress.description)),
         ]
         if let route { attributes.append(("http.route", .text(route))) }
         if status >= 500 { error = "status \(status)" }

@@ -9,7 +9,7 @@ package typealias HTTPQuickHandler = @Sendable (HTTPRequest) -> HTTPResponse?
 
 /// A method and a path with places in braces: `/v1/jobs/{id}`.
 package struct Route: Sendable {
-    package let method: String
+    package let method: HTTPMethod
     package let path: String
     private let body: BodyMode
     /// Whether the body is a stream, of the request that the route was found for.
@@ -18,6 +18,8 @@ package struct Route: Sendable {
     private(set) var bodyBytes: Int?
     /// Whether the body may come as slowly as whatever makes it.
     private(set) var isLive = false
+    /// Whether the handler gets a body at all.
+    private(set) var readsBody = true
     /// Its place among the router's routes.
     fileprivate(set) var index = 0
     private(set) var isTraced = true
@@ -50,8 +52,13 @@ package struct Route: Sendable {
         return route
     }
 
+    /// Bytes of a body that nobody reads.
+    private static let mostUnread = 64 << 10
+
     /// How a handler gets the body of a request.
     package enum BodyMode: Sendable {
+        /// Not at all: a short one, which a client may send with any method, is read and dropped.
+        case unread
         /// Whole, in memory, before the handler is called.
         case collected
         /// Piece by piece, while it comes: so many bytes at most.
@@ -62,7 +69,7 @@ package struct Route: Sendable {
     }
 
     package init(
-        _ method: String, _ path: String, body: BodyMode = .collected,
+        _ method: HTTPMethod, _ path: String, body: BodyMode = .unread,
         _ handler: @escaping HTTPHandler,
     ) {
         self.method = method
@@ -70,6 +77,9 @@ package struct Route: Sendable {
         self.body = body
         self.handler = handler
         switch body {
+        case .unread:
+            (takesBodyAsStream, bodyBytes) = (false, Self.mostUnread)
+            readsBody = false
         case .collected: (takesBodyAsStream, bodyBytes) = (false, nil)
         case .streamed(let most): (takesBodyAsStream, bodyBytes) = (true, most)
         case .live(let most, _): (takesBodyAsStream, bodyBytes) = (false, most)
@@ -89,13 +99,11 @@ package struct Route: Sendable {
 
 /// A route where the router ends; shared by the requests that it answers, which copy nothing of it.
 final class Endpoint: Sendable {
-    let method: HTTPMethod
     let route: Route
     /// The names of the places in its path.
     let places: [String]
 
-    fileprivate init(method: HTTPMethod, route: Route, places: [String]) {
-        self.method = method
+    fileprivate init(_ route: Route, places: [String]) {
         self.route = route
         self.places = places
     }
@@ -103,7 +111,7 @@ final class Endpoint: Sendable {
     /// The endpoint as it answers one request.
     func taking(_ head: RequestHead) -> Endpoint {
         guard let taking = route.taking(head) else { return self }
-        return Endpoint(method: method, route: taking, places: places)
+        return Endpoint(taking, places: places)
     }
 }
 
@@ -139,9 +147,6 @@ package struct Router: Sendable {
     }
 
     private mutating func insert(_ route: Route) {
-        guard let method = HTTPMethod(rawValue: route.method), method != .other else {
-            preconditionFailure("the method of \(route.method) \(route.path) is not known")
-        }
         var node = 0
         var places: [String] = []
         for segment in route.path.split(separator: "/") {
@@ -153,17 +158,17 @@ package struct Router: Sendable {
             }
         }
         precondition(places.count <= PathPlaces.most, "\(route.path) has too many places")
-        nodes[node].endpoints.append(Endpoint(method: method, route: route, places: places))
+        nodes[node].endpoints.append(Endpoint(route, places: places))
         nodes[node].allowed = Self.allowed(nodes[node].endpoints.map(\.route.method))
     }
 
-    private static func allowed(_ methods: [String]) -> String {
-        var allowed: [String] = []
+    private static func allowed(_ methods: [HTTPMethod]) -> String {
+        var allowed: [HTTPMethod] = []
         for method in methods where !allowed.contains(method) {
             allowed.append(method)
-            if method == "GET" { allowed.append("HEAD") }
+            if method == .get { allowed.append(.head) }
         }
-        return (allowed + ["OPTIONS"]).joined(separator: ", ")
+        return (allowed + [.options]).map(\.rawValue).joined(separator: ", ")
     }
 
     private mutating func placeNode(below node: Int) -> Int {
@@ -207,7 +212,7 @@ package struct Router: Sendable {
         guard let found, !nodes[found].endpoints.isEmpty else { return .nothing }
         // HEAD is GET without the content (RFC 9110, section 9.3.2).
         let method = head.method == .head ? .get : head.method
-        for endpoint in nodes[found].endpoints where endpoint.method == method {
+        for endpoint in nodes[found].endpoints where endpoint.route.method == method {
             return .route(endpoint)
         }
         return .methods(nodes[found].allowed)

@@ -54,12 +54,9 @@ struct SecurityFields {
         var needs: Needs = [.policy, .noStore]
         var hasTag = false
         for (name, _) in response.fields {
-            switch name {
-            case "ETag": hasTag = true
-            case "Cache-Control": needs.remove(.noStore)
-            case "Content-Security-Policy": needs.remove(.policy)
-            default: break
-            }
+            if name.isFieldName("etag") { hasTag = true }
+            if name.isFieldName("cache-control") { needs.remove(.noStore) }
+            if name.isFieldName("content-security-policy") { needs.remove(.policy) }
         }
         if hasTag, needs.remove(.noStore) != nil { needs.insert(.noCache) }
         // RFC 6797, section 7.2: never unless encrypted.

@@ -193,11 +193,13 @@ final class ServerLoop: @unchecked Sendable {
         if output.capacity == 0 { swap(&output, &room) }
     }
 
+    private static let mostSpare = 16 << 10
+
     /// Takes the room of an answer that has been sent, for the loop's next one.
     ///
     /// An idle connection holds none so; a large answer's is given back.
     func takeBack(_ sent: inout OctetBuffer) {
-        if sent.capacity <= 16 << 10, sent.capacity > room.capacity { swap(&sent, &room) }
+        if sent.capacity <= Self.mostSpare, sent.capacity > room.capacity { swap(&sent, &room) }
         sent = OctetBuffer()
     }
 

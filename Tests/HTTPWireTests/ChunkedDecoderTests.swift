@@ -52,6 +52,22 @@ import Testing
         #expect(refusal?.status == status)
     }
 
+    @Test func `a body that is hardly more than the lines around it is refused`() throws {
+        func body(_ chunk: String, _ count: Int) -> String {
+            String(repeating: chunk, count: count) + "0\r\n\r\n"
+        }
+        // An octet at a time is slow, not wrong.
+        let plain = body("1\r\na\r\n", 100_000)
+        #expect(try decode([Array(plain.utf8)[...]], limit: 100_000).0.utf8.count == 100_000)
+        let padded = body("1;" + String(repeating: "x", count: 200) + "\r\na\r\n", 1000)
+        var decoder = ChunkedDecoder(limit: 100_000)
+        var octets: [UInt8] = []
+        let refusal = #expect(throws: HTTPRefusal.self) {
+            try decoder.decode(Array(padded.utf8).span, into: &octets)
+        }
+        #expect(refusal?.status == 400)
+    }
+
     @Test func `a trailer that never ends is refused`() {
         var decoder = ChunkedDecoder(limit: 50)
         var body: [UInt8] = []

@@ -130,10 +130,45 @@ import Testing
 
     @Test func `long lines and heads are refused before they end`() {
         let line = "GET /" + String(repeating: "a", count: 9000)
-        #expect(throws: HTTPRefusal.self) { try parse(line) }
+        let tooLong = #expect(throws: HTTPRefusal.self) { try parse(line) }
+        #expect(tooLong?.status == 414)
         let head = "GET / HTTP/1.1\r\nX: " + String(repeating: "a", count: 40_000)
         let refusal = #expect(throws: HTTPRefusal.self) { try parse(head) }
         #expect(refusal?.status == 431)
+    }
+
+    @Test func `a request line has 8 KiB, and a method 32 octets`() throws {
+        func line(_ count: Int) -> String {
+            "GET /" + String(repeating: "a", count: count - "GET / HTTP/1.1".utf8.count) + " HTTP/1.1"
+        }
+        let most = HTTPLimits().lineBytes
+        #expect(try parse(line(most) + "\r\nHost: a\r\n\r\n") != nil)
+        let tooLong = #expect(throws: HTTPRefusal.self) {
+            try parse(line(most + 1) + "\r\nHost: a\r\n\r\n")
+        }
+        #expect(tooLong?.status == 414)
+        for (count, status) in [(32, nil), (33, 501)] as [(Int, Int?)] {
+            let text = String(repeating: "M", count: count) + " / HTTP/1.1\r\nHost: a\r\n\r\n"
+            do {
+                _ = try parse(text)
+                #expect(status == nil)
+            } catch let refusal as HTTPRefusal {
+                #expect(refusal.status == status)
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("http://h:8/p", "h:8", "h", false), ("https://H?q", "H", "h", true), ("/p", "x.", "x", false),
+    ])
+    func `the authority of the target goes before Host`(
+        target: String, authority: String, host: String, isForTLS: Bool,
+    ) throws {
+        let text = "GET \(target) HTTP/1.1\r\nA: b\r\nHost:\tx. \r\n\r\n"
+        let head = try #require(try parse("\r\n" + text)).head
+        #expect(head.authority == authority)
+        #expect(head.host == host)
+        #expect(head.isForTLS == isForTLS)
     }
 
     /// Request line and fields, path, query, whether the connection stays.

@@ -8,6 +8,9 @@ import Testing
             ("zstd;q=0.1, gzip", "gzip"), ("gzip;q=0", nil), ("*;q=0", nil),
             ("identity, gzip;q=0.5", nil),
             ("br", nil), ("", nil), ("gzip;q=2", nil), ("zstd;q=0, *", "gzip"),
+            ("gzip;q=1.000", "gzip"), ("gzip;q=0.", nil), ("gzip;q=0.001", "gzip"),
+            ("gzip;q=0x1p-1", nil), ("gzip;q=1e-1", nil), ("gzip;q=+0.5", nil),
+            ("gzip;q=0.1234", nil), ("gzip;q=1.001", nil), ("gzip;q=.5", nil),
         ] as [(String, String?)])
     func `a coding is chosen by its weight, then by our own order`(field: String, wanted: String?) {
         #expect(AcceptEncoding.choice(field, offered: ["zstd", "gzip"]) == wanted)
@@ -54,6 +57,22 @@ import Testing
         var parser = HTTP1Parser(limits: HTTPLimits())
         let head = try #require(try parser.parse(bytes.span)).head
         #expect(Preconditions(head)?.failure(of: there) == failure)
+    }
+
+    @Test func `a coded content has a tag of its own, by which it is still known`() {
+        let coded = EntityTag.coded("\"a\"", by: "gzip")
+        #expect(coded == "\"a-gzip\"")
+        #expect(EntityTag.isNamed("\"a\"", in: coded) && EntityTag.isMatched("\"a\"", by: coded))
+        #expect(!EntityTag.isMatched("\"b\"", by: coded))
+        // The plain bytes do not go on where the coded ones ended.
+        #expect(!EntityTag.isSame("\"a\"", as: coded))
+        #expect(EntityTag.weak("\"a\"") == "W/\"a\"" && EntityTag.weak("W/\"a\"") == "W/\"a\"")
+    }
+
+    @Test func `a list is parted by octets, not by characters`() {
+        // The character before each comma would otherwise be one with it.
+        let field = "a\u{600}, b ,\u{600},\tc"
+        #expect(field.listMembers().map(String.init) == ["a\u{600}", "b", "\u{600}", "c"])
     }
 
     @Test func `a weak tag names no bytes to go on from`() {

@@ -24,30 +24,41 @@ import Testing
         ("2001:db8::/80", "2001:db8::1:0:0", true),
         ("2001:db8::/80", "2001:db8::1:0:0:0", false),
     ])
-    func `a range holds its addresses`(range: String, address: String, holds: Bool) throws {
-        let range = try #require(AddressRange(range))
-        #expect(range.contains(try #require(PeerAddress(address))) == holds)
+    func `a block holds its addresses`(range: String, address: String, holds: Bool) throws {
+        let range = try #require(AddressBlock(range))
+        #expect(range.contains(try #require(IPAddress(address))) == holds)
     }
 
     @Test(arguments: [
         "10.0.0.0/33", "10.0.0/8", "::/129", "a", "10.0.0.1/", "10.0.0.1/8/8", "1.2.3.4/-1",
     ])
-    func `what is no range is not taken`(text: String) {
-        #expect(AddressRange(text) == nil)
+    func `what is no block is not taken`(text: String) {
+        #expect(AddressBlock(text) == nil)
     }
 
     @Test(arguments: [
         "0.0.0.0", "1.20.255.9", "255.255.255.255", "100.10.101.99", "2001:db8::1", "::1",
     ])
-    func `a peer's address is written as it is read`(text: String) throws {
-        #expect(try #require(PeerAddress(text)).description == text)
+    func `an address is written as it is read`(text: String) throws {
+        #expect(try #require(IPAddress(text)).description == text)
+    }
+
+    @Test(arguments: [
+        ("0.0.0.0/0", "0.0.0.0/0"), ("10.1.2.3/8", "10.0.0.0/8"), ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1/32", "192.0.2.1"), ("::/0", "::/0"), ("2001:db8::/32", "2001:db8::/32"),
+        ("::1/128", "::1"), ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+    ])
+    func `a block is written so that it is read again`(text: String, wanted: String) throws {
+        let block = try #require(AddressBlock(text))
+        #expect(block.description == wanted)
+        #expect(AddressBlock(block.description) == block)
     }
 
     @Test func `one customer's IPv6 addresses count as one`() throws {
-        let one = try #require(PeerAddress("2001:db8::1"))
-        let other = try #require(PeerAddress("2001:db8::ffff:1"))
+        let one = PeerAddress.internet(try #require(IPAddress("2001:db8::1")))
+        let other = PeerAddress.internet(try #require(IPAddress("2001:db8::ffff:1")))
         #expect(one.network == other.network)
-        let four = try #require(PeerAddress("1.2.3.4"))
+        let four = PeerAddress.internet(try #require(IPAddress("1.2.3.4")))
         #expect(four.network == four)
     }
 

@@ -1,3 +1,4 @@
+import Sockets
 import Testing
 
 @testable import WebClient
@@ -13,7 +14,7 @@ import Testing
         "2001:db8::1", "100::1", "3fff::1", "4000::1",
     ])
     func `a private, local or special address is refused`(_ text: String) throws {
-        let address = try #require(NetworkAddress(text))
+        let address = try #require(IPAddress(text))
         #expect(!TargetRules.publicOnly.allow(address, host: "example.org"))
         #expect(TargetRules.everything.allow(address, host: "example.org"))
     }
@@ -24,7 +25,7 @@ import Testing
         "64:ff9b::1.1.1.1", "2002:101:101::1",
     ])
     func `a public address is allowed`(_ text: String) throws {
-        let address = try #require(NetworkAddress(text))
+        let address = try #require(IPAddress(text))
         #expect(TargetRules.publicOnly.allow(address, host: "example.org"))
     }
 
@@ -33,7 +34,7 @@ import Testing
             "10.0.0.0/8", "192.168.1.7", "fd00::/8", "intranet.example", ".corp.example",
         ])
         func allows(_ address: String, _ host: String = "x.org") throws -> Bool {
-            rules.allow(try #require(NetworkAddress(address)), host: host)
+            rules.allow(try #require(IPAddress(address)), host: host)
         }
         for address in ["10.0.0.1", "10.255.255.255", "::ffff:10.0.0.1", "64:ff9b::10.0.0.1"] {
             #expect(try allows(address))
@@ -63,6 +64,6 @@ import Testing
 
     @Test(arguments: ["127.0.0.1", "::1", "2001:db8::ff00:42:8329", "255.0.255.0"])
     func `an address is described as it is written`(_ text: String) {
-        #expect(NetworkAddress(text)?.description == text)
+        #expect(IPAddress(text)?.description == text)
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HTTPWire
 import Sockets
 import Synchronization
 import Testing
@@ -25,7 +26,7 @@ import WebServer
         let threads = ThreadExecutor(name: "test-files", threads: 1)
         defer { threads.stop() }
         try await body(
-            Route("GET", "/file") { _ in
+            Route(.get, "/file") { _ in
                 guard let file = try? OpenFile(path, on: threads) else {
                     return HTTPResponse(404, .bytes([]))
                 }

@@ -7,10 +7,10 @@ import WebServer
 @Suite struct HTTPServerTests {
     private let last = "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
-    private static let echo = Route("POST", "/echo") { request in
+    private static let echo = Route(.post, "/echo", body: .collected) { request in
         HTTPResponse(200, type: "text/plain", request.body)
     }
-    private static let a = Route("GET", "/a") { _ in
+    private static let a = Route(.get, "/a") { _ in
         HTTPResponse(200, type: "text/plain", Array("a".utf8))
     }
 
@@ -78,7 +78,7 @@ import WebServer
 
     @Test func `an answer is not held back by a slow one behind it`() async throws {
         let gate = Gate()
-        let slow = Route("GET", "/slow") { _ in
+        let slow = Route(.get, "/slow") { _ in
             await gate.wait()
             return HTTPResponse(204, .bytes([]))
         }
@@ -95,7 +95,7 @@ import WebServer
 
     @Test func `a streamed body reaches its handler while it comes`() async throws {
         let pieces = Mutex<[Int]>([])
-        let route = Route("POST", "/stream", body: .streamed(upTo: 64 << 20)) { request in
+        let route = Route(.post, "/stream", body: .streamed(upTo: 64 << 20)) { request in
             #expect(request.body.isEmpty)
             do {
                 while let piece = try await request.bodyStream?.next() {
@@ -119,7 +119,7 @@ import WebServer
     }
 
     @Test func `a streamed body that is malformed or too slow ends the request`() async throws {
-        let route = Route("POST", "/stream", body: .streamed(upTo: 64 << 20)) { request in
+        let route = Route(.post, "/stream", body: .streamed(upTo: 64 << 20)) { request in
             while (try? await request.bodyStream?.next()) != nil {}
             return HTTPResponse(200, type: "text/plain", [])
         }
@@ -134,7 +134,7 @@ import WebServer
     /// A route whose body is a stream if it is of lines.
     private static func live() -> Route {
         let body = Route.BodyMode.live(upTo: 100) { $0.field("content-type") == "text/lines" }
-        return Route("POST", "/live", body: body) { request in
+        return Route(.post, "/live", body: body) { request in
             guard let stream = request.bodyStream else {
                 return HTTPResponse(200, type: "text/plain", request.body)
             }
@@ -178,7 +178,7 @@ import WebServer
 
     @Test func `a handler whose client has left is cancelled`() async throws {
         let cancelled = Mutex(false)
-        let poll = Route("GET", "/poll") { _ in
+        let poll = Route(.get, "/poll") { _ in
             await withTaskCancellationHandler {
                 while !Task.isCancelled { await Task.yield() }
             } onCancel: {
@@ -198,7 +198,7 @@ import WebServer
 
     @Test func `a client that stops reading stops the producer and is given up`() async throws {
         let made = Mutex(0)
-        let endless = Route("GET", "/endless") { _ in
+        let endless = Route(.get, "/endless") { _ in
             HTTPResponse(
                 200,
                 .stream {
@@ -218,7 +218,7 @@ import WebServer
 
     /// The small letters over and over, a million of them, read in pieces of a thousand.
     private static func letters(upTo limit: Int = 1_000_000) -> Route {
-        Route("GET", "/letters") { _ in
+        Route(.get, "/letters") { _ in
             let content = HTTPContent(count: 1_000_000, pieceBytes: 1000) { offset, count in
                 (offset..<min(offset + count, limit)).map { UInt8(0x61 + $0 % 26) }[...]
             }
@@ -274,7 +274,7 @@ import WebServer
 
     @Test func `a stream in which nothing comes ends when its client leaves`() async throws {
         let asked = Mutex(0)
-        let silent = Route("GET", "/silent") { _ in
+        let silent = Route(.get, "/silent") { _ in
             HTTPResponse(
                 200,
                 .stream {
@@ -381,7 +381,7 @@ import WebServer
 
     @Test func `an idle connection is closed at the stop and a busy one answered`() async throws {
         let gate = Gate()
-        let slow = Route("GET", "/slow") { _ in
+        let slow = Route(.get, "/slow") { _ in
             await gate.wait()
             return HTTPResponse(200, type: "text/plain", Array("done".utf8))
         }
@@ -401,7 +401,7 @@ import WebServer
     }
 
     @Test func `a handler cannot split its answer`() async throws {
-        let route = Route("GET", "/a") { _ in
+        let route = Route(.get, "/a") { _ in
             HTTPResponse(200, fields: [("X", "1\r\nSet-Cookie: a\r\n\r\n<b>")], .bytes([]))
         }
         let server = try ServerUnderTest([route])

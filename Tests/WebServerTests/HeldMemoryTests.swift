@@ -7,13 +7,13 @@ import Testing
 
 /// Clients that are slow on purpose cost a bounded amount, whatever they have the server hold.
 @Suite struct HeldMemoryTests {
-    private static let taken = Route("POST", "/taken", body: .collected) { request in
+    private static let taken = Route(.post, "/taken", body: .collected) { request in
         HTTPResponse(200, type: "text/plain", Array("\(request.body.count)".utf8))
     }
 
     /// An answer without end, in pieces of 64 KiB.
     private static func endless(_ type: String) -> Route {
-        Route("GET", "/endless") { _ in
+        Route(.get, "/endless") { _ in
             let piece = [UInt8](repeating: 0x61, count: 65536)
             return HTTPResponse(200, fields: [("Content-Type", type)], .stream { piece })
         }
@@ -91,7 +91,7 @@ import Testing
     }
 
     @Test func `requests that wait behind answers not taken are counted`() async throws {
-        let page = Route("GET", "/page") { _ in
+        let page = Route(.get, "/page") { _ in
             HTTPResponse(200, type: "image/png", [UInt8](repeating: 0x61, count: 10_000))
         }
         let server = try ServerUnderTest([page]) { $0.writeTimeout = .milliseconds(300) }
@@ -104,7 +104,7 @@ import Testing
 
     @Test func `a request whose client leaves is counted once`() async throws {
         let gate = Mutex(false)
-        let slow = Route("GET", "/slow") { _ in
+        let slow = Route(.get, "/slow") { _ in
             // Goes on for a while after it was cancelled.
             while !gate.withLock({ $0 }) { await Task.yield() }
             return HTTPResponse(204, .bytes([]))

@@ -69,7 +69,7 @@ import Testing
     ) throws {
         let request = HTTPRequest(
             head: try head("Host: h:80\r\n" + fields, method: method),
-            client: HTTPClient(address: "127.0.0.1", isSecure: false, proxies: []),
+            client: HTTPClient(address: .unix, isSecure: false, proxies: []),
             number: .random(), start: .current(), tracer: nil)
         #expect(request.isCrossSite(AllowedHosts(["given.example"])) == isCrossSite)
     }

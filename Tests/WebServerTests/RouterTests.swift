@@ -5,10 +5,11 @@ import Testing
 
 @Suite struct RouterTests {
     private static let router = Router(
-        [
-            ("GET", "/"), ("POST", "/v1/jobs"), ("GET", "/v1/jobs"), ("POST", "/v1/jobs/batch"),
-            ("GET", "/v1/jobs/{id}"), ("GET", "/v1/jobs/{id}/items/{index}"),
-        ].map { method, path in Route(method, path) { _ in HTTPResponse(200, .bytes([])) } })
+        ([
+            (.get, "/"), (.post, "/v1/jobs"), (.get, "/v1/jobs"), (.post, "/v1/jobs/batch"),
+            (.get, "/v1/jobs/{id}"), (.get, "/v1/jobs/{id}/items/{index}"),
+        ] as [(HTTPMethod, String)])
+            .map { method, path in Route(method, path) { _ in HTTPResponse(200, .bytes([])) } })
 
     private func find(_ method: String, _ target: String) throws -> String {
         var parser = HTTP1Parser(limits: HTTPLimits())
@@ -22,7 +23,7 @@ import Testing
             let values = ["id", "index"].compactMap { name in
                 parameters[name].map { "\(name)=\($0)" }
             }
-            return ([endpoint.route.method, endpoint.route.path] + values).joined(separator: " ")
+            return ([endpoint.route.method.rawValue, endpoint.route.path] + values).joined(separator: " ")
         case .methods(let allowed): return "405 \(allowed)"
         case .nothing: return "404"
         case .malformed: return "400"

@@ -1,4 +1,5 @@
 import HTTPWire
+import Sockets
 import Testing
 
 @testable import WebServer
@@ -11,7 +12,7 @@ import Testing
         let security = SecurityFields(strictTransportSeconds: strict)
         let needs = security.needs(
             of: HTTPResponse(200, fields: fields, .bytes([])),
-            HTTPClient(address: "127.0.0.1", isSecure: isSecure, proxies: []))
+            HTTPClient(address: .unix, isSecure: isSecure, proxies: []))
         security.write(needs, to: &output)
         let text = String(decoding: Array(output.bytes), as: UTF8.self)
         return Set(text.split(separator: "\r\n").map(String.init))

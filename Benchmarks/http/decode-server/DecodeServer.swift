@@ -41,7 +41,7 @@ struct DecodeServer {
             listen: [.internet(host: "127.0.0.1", port: Int(arguments[1]) ?? 0)],
             loops: try EventLoop.group("http", count: HostCapacity.cpus(), areApart: true),
             router: Router([
-                Route("POST", "/v1/jobs") { submit($0) }.quickly(submit)
+                Route(.post, "/v1/jobs", body: .collected) { submit($0) }.quickly(submit)
                     .taking("application/json", "application/x-ndjson")
             ]),
             configuration: HTTPServerConfiguration { status, detail in

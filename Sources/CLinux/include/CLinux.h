@@ -55,21 +55,16 @@ bool clinux_is_delegated(const char *path);
 /// A descriptor that becomes readable when the process ends, or -errno.
 int clinux_pidfd_open(pid_t pid);
 
+/// EPOLLEXCLUSIVE: of several that watch one descriptor, one is woken.
+static const uint32_t clinux_epoll_exclusive = EPOLLEXCLUSIVE;
+
 /// A non-blocking, close-on-exec epoll descriptor, or -errno.
 int clinux_epoll_create(void);
 /// epoll_ctl with the token as data; 0 or -errno.
 int clinux_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t token);
 
-/// The other side of a connection: an IPv6 address, or an IPv4 address mapped to one (RFC 4291,
-/// section 2.5.5.2), in two halves; zero when it came through a Unix socket.
-struct clinux_peer {
-    uint64_t high;
-    uint64_t low;
-    bool is_internet;
-};
-
 /// Accepts one connection, non-blocking and close-on-exec; the descriptor or -errno.
-int clinux_accept(int listener, struct clinux_peer *peer);
+int clinux_accept(int listener, struct sockaddr_storage *peer);
 
 /// A listening Unix socket at `path`; one that a dead server left there is replaced. Or -errno.
 int clinux_unix_listener(const char *path);

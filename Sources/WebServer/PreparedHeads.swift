@@ -1,6 +1,8 @@
+import HTTPWire
+
 /// Beginnings of HTTP/1.1 answers, the same for all of one status, type and variant within a second:
 /// status line, `Content-Type`, `Date` and what the variant adds.
-package struct PreparedHeads {
+struct PreparedHeads {
     private var second = Int.min
     private var date = ""
     private var heads: [Prepared] = []
@@ -15,10 +17,10 @@ package struct PreparedHeads {
     /// Statuses and types that are kept; a server uses few.
     private static let most = 16
 
-    package init() {}
+    init() {}
 
     /// The `Date` of answers made at a second since 1970.
-    package mutating func date(at second: Int) -> String {
+    mutating func date(at second: Int) -> String {
         if second != self.second {
             self.second = second
             date = HTTPDate.text(second)
@@ -29,7 +31,7 @@ package struct PreparedHeads {
 
     /// Appends the beginning of an answer made at a second since 1970; `addition` writes the fields
     /// that are the variant's own.
-    package mutating func write(
+    mutating func write(
         _ status: Int, type: String?, variant: UInt8 = 0, at second: Int,
         to writer: inout HTTP1Writer, addition: (inout HTTP1Writer) -> Void = { _ in },
     ) {
