@@ -15,8 +15,10 @@ package struct HTTP2HeadBuilder: Sendable {
 
     package init(limits: HTTPLimits) { self.limits = limits }
 
-    /// Gives the room back that one field block after the other uses.
-    package mutating func letGo() { self = HTTP2HeadBuilder(limits: limits) }
+    /// Gives back the room that a large head has taken, which a connection would keep while it is idle.
+    package mutating func letGo() {
+        if fields.capacity + path.capacity > 4 << 10 { self = HTTP2HeadBuilder(limits: limits) }
+    }
 
     /// Forgets what was added.
     package mutating func begin() {

@@ -109,8 +109,9 @@ package struct ListeningSocket: Sendable {
 
     /// Stops listening; the path of a Unix socket is removed.
     package func close() {
-        Glibc.close(descriptor)
+        // First: when it is closed another server may take the path.
         if case .unix(let path) = address { unlink(path) }
+        Glibc.close(descriptor)
     }
 
     private static func listen(

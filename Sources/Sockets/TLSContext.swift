@@ -117,6 +117,7 @@ package final class TLSContext: Sendable {
         SSL_CTX_set_session_id_context(context, "martlet", 7)
         // A key that wants a passphrase is refused; nobody is asked on a terminal.
         SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in 0 }
+        SSL_CTX_set_msg_callback(context, TLSSession.countMessages)
         SSL_CTX_set_alpn_select_cb(context, chooseProtocol, nil)
     }
 

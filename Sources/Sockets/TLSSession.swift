@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 
 /// The TLS of one connection, on a descriptor that does not block.
 final class TLSSession {
@@ -7,8 +8,18 @@ final class TLSSession {
     private var hasFailed = false
     /// Whether the other side speaks HTTP in the clear.
     private(set) var hasMetHTTP = false
+    /// Messages about keys that have come since the last data.
+    private var keyMessages = 0
 
-    init(_ session: OpaquePointer) { self.session = session }
+    /// So many of them are passed over: a side changes its key once in a gigabyte or more.
+    private static let mostKeyMessages = 32
+
+    /// Takes over a session of a context with `countMessages`.
+    init(_ session: OpaquePointer) {
+        self.session = session
+        SSL_ctrl(
+            session, SSL_CTRL_SET_MSG_CALLBACK_ARG, 0, Unmanaged.passUnretained(self).toOpaque())
+    }
 
     deinit { SSL_free(session) }
 
@@ -29,8 +40,28 @@ final class TLSSession {
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) -> Outcome {
-        step { SSL_read($0, buffer.baseAddress, Int32(clamping: buffer.count)) }
+        let outcome = step { SSL_read($0, buffer.baseAddress, Int32(clamping: buffer.count)) }
+        if case .done = outcome { keyMessages = 0 }
+        return outcome
     }
+
+    /// Called by OpenSSL for each record and message.
+    ///
+    /// `SSL_read` goes on while there are messages and no data: a client that sends them without end (KeyUpdate,
+    /// or hellos for another handshake) would keep the loop's thread inside of it. It finds the end of the
+    /// stream instead.
+    static let countMessages:
+        @convention(c) (
+            Int32, Int32, Int32, UnsafeRawPointer?, Int, OpaquePointer?, UnsafeMutableRawPointer?
+        ) -> Void = { isSent, _, type, _, _, session, user in
+            guard isSent == 0, type == SSL3_RT_HANDSHAKE, let user else { return }
+            let own = Unmanaged<TLSSession>.fromOpaque(user).takeUnretainedValue()
+            guard own.isEstablished else { return }
+            own.keyMessages += 1
+            if own.keyMessages > mostKeyMessages {
+                Glibc.shutdown(SSL_get_fd(session), Int32(SHUT_RDWR))
+            }
+        }
 
     func write(_ bytes: UnsafeRawBufferPointer) -> Outcome {
         step { SSL_write($0, bytes.baseAddress, Int32(clamping: bytes.count)) }

@@ -29,6 +29,11 @@ struct BodyClock {
         waitsSince = nil
     }
 
+    /// Lets the wait begin anew.
+    mutating func forgive(_ now: LoopInstant) {
+        if waitsSince != nil { waitsSince = now }
+    }
+
     /// What the client meets if it sends nothing more; nil while it is not waited for.
     ///
     /// A live body may be silent as long as a connection may be idle. Any other has a grace and then

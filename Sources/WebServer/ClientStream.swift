@@ -45,6 +45,8 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
     var onSweep: ((LoopInstant) -> Void)?
     /// Called when the connection is broken off, to let go of what is held for it.
     var onBreakOff: (() -> Void)?
+    /// Called before the connection is closed to make room, while it is idle.
+    var onFarewell: (() -> Void)?
     /// Calls its argument with each stream of the connection, if it has any.
     var streamHolders: (((any MemoryHolder) -> Void) -> Void)?
 
@@ -333,6 +335,7 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
         onDrain = nil
         onSweep = nil
         onBreakOff = nil
+        onFarewell = nil
         streamHolders = nil
         task = nil
         socket.close()

@@ -90,9 +90,9 @@ extension HTTP2Connection {
 
     /// Ends a stream because too much is held: of the clients' many it has moved nothing for longest.
     func giveUp(_ open: HTTP2Stream) {
-        if open.unsent == 0 {
+        if open.unsent == 0, open.task == nil || open.awaitsBody {
             refuseBody(.heldTooMuch, of: open)
-        } else if stream.stalledSince != .never {
+        } else if open.unsent > 0, stream.stalledSince != .never {
             // Nothing can be said to the client: none of its streams will go on.
             stream.giveUp()
         } else {

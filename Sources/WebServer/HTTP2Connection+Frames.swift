@@ -30,7 +30,10 @@ extension HTTP2Connection: HTTP2SessionEvents {
 
     func headIsComplete(_ id: Int32, endsStream: Bool) {
         guard let open = streams[id] else { return }
-        if endsStream { open.endBody() }
+        if endsStream {
+            open.hasClientEnded = true
+            open.endBody()
+        }
         do throws(HTTPRefusal) {
             let head = try builder.head()
             guard headBytes + head.bytes.count <= Self.mostHeadBytes else {
@@ -70,7 +73,9 @@ extension HTTP2Connection: HTTP2SessionEvents {
     }
 
     func bodyIsComplete(_ id: Int32) {
-        guard let open = streams[id], !open.isBodyComplete else { return }
+        guard let open = streams[id] else { return }
+        open.hasClientEnded = true
+        guard !open.isBodyComplete else { return }
         open.endBody()
         if let route = open.route, !route.takesBodyAsStream { ready.append(open) }
     }
@@ -89,7 +94,7 @@ extension HTTP2Connection: HTTP2SessionEvents {
     }
 
     func answerLeft(_ id: Int32) {
-        guard let open = streams[id], open.isBodyUnwanted else { return }
+        guard let open = streams[id], open.isBodyUnwanted, !open.hasClientEnded else { return }
         // RFC 9113, section 8.1: the client may stop sending, and has its answer all the same.
         reset(id, NGHTTP2_NO_ERROR)
     }

@@ -31,7 +31,7 @@ final class HTTP2Connection: @unchecked Sendable {
     private var writer: Task<Void, Never>?
     private var isEnding = false
     private var isReceiving = false
-    /// Whether it has gone without a word.
+    /// Whether it was the client that ended the connection.
     private var hasLeft = false
     /// Whether the streams are gone, of which the session still holds pointers.
     private var isOver = false
@@ -53,7 +53,7 @@ final class HTTP2Connection: @unchecked Sendable {
     /// Octets of the heads of open streams, past which no more are opened: by compression a few on the wire may
     /// stand for many.
     static let mostHeadBytes = 512 << 10
-    /// Requests taken up at once on streams whose window the client keeps shut.
+    /// Requests taken up at once on streams whose window the client keeps shut, small ones not counted.
     private static let mostShut = 4
 
     init(_ stream: ClientStream) {
@@ -78,16 +78,23 @@ final class HTTP2Connection: @unchecked Sendable {
         stream.onBreakOff = { [unowned self] in
             for open in streams.values { open.close() }
         }
+        stream.onFarewell = { [unowned self] in
+            session.refuseMore()
+            // What does not fit now is lost with the connection.
+            if fillOutput() { _ = try? stream.flushNow() }
+        }
         if home.isDraining { drain() }
         await read(first)
         // What the session has to say at last is said, and heard.
         while let writer { await writer.value }
+        // If it cannot be sent, nobody is there to hear it.
         if session.isOver, (try? await stream.flush()) != nil { await stream.linger() }
         isEnding = true
         stream.onDrain = nil
         stream.onSweep = nil
         stream.streamHolders = nil
         stream.onBreakOff = nil
+        stream.onFarewell = nil
         stream.socket.close()
         isOver = true
         if hasLeft { home.counters.add(.hangUps, streams.count) }
@@ -104,18 +111,18 @@ final class HTTP2Connection: @unchecked Sendable {
     private static let turn = 16
 
     private func read(_ first: [UInt8]) async {
-        var goesOn = first.withUnsafeBufferPointer { take($0) }
+        var failure = first.withUnsafeBufferPointer { take($0) }
         startIdleClock()
         pump()
         do {
             var readings = 0
-            while goesOn, !session.isOver, !isEnding {
+            while failure == nil, !session.isOver, !isEnding {
                 let count = try await receive()
                 guard count > 0 else {
                     hasLeft = true
                     return stream.socket.close()
                 }
-                goesOn = take(stream.received(count))
+                failure = take(stream.received(count))
                 pump()
                 readings += 1
                 if readings.isMultiple(of: Self.turn) { await Task.yield() }
@@ -127,7 +134,7 @@ final class HTTP2Connection: @unchecked Sendable {
             // The client is gone, nobody is left to be told; or all is said.
             if !isEnding { hasLeft = true }
         }
-        if !goesOn { session.terminate(NGHTTP2_PROTOCOL_ERROR) }
+        if let failure { session.terminate(failure) }
         pump()
     }
 
@@ -137,8 +144,8 @@ final class HTTP2Connection: @unchecked Sendable {
         return try await stream.receive()
     }
 
-    /// Reads what the client has sent; false when the session cannot go on.
-    private func take(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    /// Reads what the client has sent; the reason when the session cannot go on.
+    private func take(_ bytes: UnsafeBufferPointer<UInt8>) -> nghttp2_error_code? {
         let before = bounds.whole
         bounds.follow(bytes.span)
         if !bounds.isRestOwed {
@@ -147,10 +154,10 @@ final class HTTP2Connection: @unchecked Sendable {
             frameStart = home.loop.now
         }
         defer { home.relieve() }
-        guard session.receive(bytes) else { return false }
+        if let failure = session.receive(bytes) { return failure }
         // Who reads nothing is owed no acknowledgements and resets without end.
         if session.waitingFrames > Self.mostFrames { session.terminate(NGHTTP2_ENHANCE_YOUR_CALM) }
-        return true
+        return nil
     }
 
     /// Serves a request that came by HTTP/1.1 and asked for HTTP/2, then what follows.
@@ -269,11 +276,12 @@ final class HTTP2Connection: @unchecked Sendable {
         }
         for open in ready where !open.isClosed {
             let isShut = !session.hasWindow(open.id)
-            guard pendingBytes < Self.mostPending, !isShut || shut < Self.mostShut else {
+            guard pendingBytes < Self.mostPending, !isShut || open.isSmall || shut < Self.mostShut
+            else {
                 waiting.append(open)
                 continue
             }
-            if isShut { shut += 1 }
+            if isShut, !open.isSmall { shut += 1 }
             start(open)
         }
         ready = waiting
@@ -315,6 +323,7 @@ final class HTTP2Connection: @unchecked Sendable {
     // MARK: Time and end
 
     func startIdleClock() {
+        if streams.isEmpty { builder.letGo() }
         if streams.isEmpty, drainStart == nil {
             stream.awaitRequest(until: home.loop.now + home.idleTime)
         } else {
@@ -331,6 +340,8 @@ final class HTTP2Connection: @unchecked Sendable {
             pumpSoon()
         }
         for open in streams.values where !open.isClosed {
+            // RFC 9113, section 5.2: what others of its streams have sent may be in the way.
+            if session.isWindowShut { open.forgiveWait(now) }
             if let bound = open.bodyBound(home.settings), bound.deadline <= now {
                 home.counters.add(bound.counter)
                 refuseBody(.bodyTooSlow, of: open)

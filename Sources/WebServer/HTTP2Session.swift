@@ -36,8 +36,10 @@ final class HTTP2Session {
     private var hasFailed = false
     private(set) unowned var events: (any HTTP2SessionEvents)?
 
-    /// Bytes that a client may send ahead on one stream and on all together.
-    static let window: Int32 = 1 << 20
+    /// Bytes that a client may send ahead on one stream.
+    private static let window: Int32 = 1 << 20
+    /// The same on all together: a stream that nobody reads does not hold up the others at once.
+    private static let windowOfAll: Int32 = 4 << 20
 
     /// Makes ready to serve a client; to be called once, before anything else.
     func open(events: any HTTP2SessionEvents, streams: Int, headBytes: Int) {
@@ -68,7 +70,7 @@ final class HTTP2Session {
             nghttp2_submit_settings(
                 session, UInt8(NGHTTP2_FLAG_NONE.rawValue), settings, settings.count))
         nghttp2_session_set_local_window_size(
-            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Self.window)
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Self.windowOfAll)
     }
 
     deinit { nghttp2_session_del(session) }
@@ -85,11 +87,14 @@ final class HTTP2Session {
 
     // MARK: Bytes
 
-    /// Reads what the client has sent; false when the session cannot go on.
-    func receive(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        guard !hasFailed else { return false }
+    /// Reads what the client has sent; the reason when the session cannot go on.
+    func receive(_ bytes: UnsafeBufferPointer<UInt8>) -> nghttp2_error_code? {
+        guard !hasFailed else { return NGHTTP2_INTERNAL_ERROR }
         let count = nghttp2_session_mem_recv(session, bytes.baseAddress, bytes.count)
-        return count == bytes.count
+        if count == bytes.count { return nil }
+        // RFC 9113, section 10.5.
+        return count == Int(NGHTTP2_ERR_FLOODED.rawValue)
+            ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR
     }
 
     /// The next bytes to send, good until the next call; empty when there are none.
@@ -122,6 +127,9 @@ final class HTTP2Session {
 
     /// As `consume`, for bytes of a stream that is gone.
     func consumeConnection(_ count: Int) { nghttp2_session_consume_connection(session, count) }
+
+    /// Whether the client may send no data on any stream.
+    var isWindowShut: Bool { !hasFailed && nghttp2_session_get_local_window_size(session) <= 0 }
 
     /// Whether the client would take data of an answer on the stream now.
     func hasWindow(_ stream: Int32) -> Bool {

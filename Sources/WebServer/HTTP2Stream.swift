@@ -22,6 +22,8 @@ final class HTTP2Stream: MemoryHolder, @unchecked Sendable {
     private var lastArrival = LoopInstant.never
     private var clock = BodyClock()
     private(set) var isBodyComplete = false
+    /// Whether the client has said that it sends no more.
+    var hasClientEnded = false
     private var bodyWaiter: UnsafeContinuation<Void, Never>?
     /// Why the rest of the body is not waited for; the answer to the request.
     private(set) var bodyFailure: HTTPRefusal?
@@ -40,6 +42,9 @@ final class HTTP2Stream: MemoryHolder, @unchecked Sendable {
     func bodyBound(_ settings: HTTPServerConfiguration) -> BodyClock.Bound? {
         clock.bound(settings)
     }
+
+    /// Forgets how long the client has been waited for: it may not send.
+    func forgiveWait(_ now: LoopInstant) { clock.forgive(now) }
 
     /// Adds data; they are kept until the handler takes them, and the client's window with them if
     /// the handler takes the body as a stream.
@@ -142,6 +147,9 @@ final class HTTP2Stream: MemoryHolder, @unchecked Sendable {
     /// Bytes of the answer that the client has not taken.
     var unsent: Int { outgoing.count - position }
 
+    /// Whether the answer is short, or there is none to be sent.
+    var isSmall: Bool { request?.head.method == .head || route?.quickHandler != nil }
+
     /// Gives the answer's next bytes, or all of them.
     func offer(_ bytes: [UInt8], isLast: Bool) {
         if lastProgress == nil || unsent == 0 { lastProgress = connection.home.loop.now }
@@ -214,7 +222,15 @@ final class HTTP2Stream: MemoryHolder, @unchecked Sendable {
     // MARK: What is held
 
     /// Of the request's head.
-    var headBytes = 0 { didSet { connection.headBytes += headBytes - oldValue } }
+    var headBytes = 0 {
+        didSet {
+            connection.headBytes += headBytes - oldValue
+            connection.home.hold(headBytes - oldValue)
+        }
+    }
+
+    /// A head of which many are worth being let go, though their requests only wait.
+    private static let largeHead = 4 << 10
 
     /// What compresses the answer takes of memory.
     var coderBytes = 0 { didSet { connection.home.hold(coderBytes - oldValue) } }
@@ -222,13 +238,19 @@ final class HTTP2Stream: MemoryHolder, @unchecked Sendable {
     /// What the handler holds of a body that it takes as a stream.
     private var keptBytes = 0 { didSet { connection.home.hold(keptBytes - oldValue) } }
 
-    var heldBytes: Int { isClosed ? 0 : unsent + incoming.count + coderBytes + keptBytes }
+    var heldBytes: Int { isClosed ? 0 : unsent + incoming.count + coderBytes + keptBytes + headBytes }
 
     var stalledSince: LoopInstant {
         if unsent > 0 { return lastProgress ?? .never }
-        if route?.takesBodyAsStream != true || bodyWaiter != nil { return clock.waitsSince ?? .never }
+        if awaitsBody { return clock.waitsSince ?? .never }
         // It is the handler that has not taken it, if one is at work, and else a client with its windows shut.
-        return task == nil && !incoming.isEmpty ? lastArrival : .never
+        if task == nil, !incoming.isEmpty { return lastArrival }
+        return headBytes > Self.largeHead ? request?.start ?? .never : .never
+    }
+
+    /// Whether it is the client that keeps the request waiting, for the rest of its body.
+    var awaitsBody: Bool {
+        !isBodyComplete && (route?.takesBodyAsStream != true || bodyWaiter != nil)
     }
 
     func giveUp() { connection.giveUp(self) }

@@ -7,8 +7,6 @@ package final class HTTPServer: Sendable {
     private let routes: [Route]
     private let ledger: ConnectionLedger
     private let service: HTTPService
-    /// Those that all loops share.
-    private let shared: [ListeningSocket]
     private let bound: [[ListeningSocket]]
     /// Where it listens, with the ports that the system chose where 0 was asked.
     package let addresses: [ListenAddress]
@@ -37,13 +35,11 @@ package final class HTTPServer: Sendable {
         }
         self.loops = homes
         var bound: [[ListeningSocket]] = loops.map { _ in [] }
-        var shared: [ListeningSocket] = []
         do throws(SocketError) {
             for address in addresses {
                 // The loops share a port, whose connections the kernel deals out; or the socket.
                 let first = try ListeningSocket(address)
                 bound[0].append(first)
-                if case .unix = address { shared.append(first) }
                 for index in bound.indices.dropFirst() {
                     if case .unix = address {
                         bound[index].append(first)
@@ -53,22 +49,23 @@ package final class HTTPServer: Sendable {
                 }
             }
         } catch {
-            for socket in bound.joined() { socket.close() }
+            for sockets in bound.dropFirst() {
+                for socket in sockets where !socket.address.isShared { socket.close() }
+            }
+            for socket in bound[0] { socket.close() }
             throw error
         }
-        self.shared = shared
         self.bound = bound
         self.addresses = bound[0].map(\.address)
     }
 
     /// Begins to accept.
     package func open() {
+        let sharers = addresses.map { $0.isShared ? ListenerSharers(loops.count) : nil }
         for (home, sockets) in zip(loops, bound) {
             home.loop.execute {
                 home.open(
-                    sockets.map {
-                        LoopListener($0, isShared: $0.address.isShared, home: home)
-                    })
+                    zip(sockets, sharers).map { LoopListener($0, sharers: $1, home: home) })
             }
         }
     }
@@ -108,10 +105,10 @@ package final class HTTPServer: Sendable {
     package func stop(whenOver isOver: @Sendable () -> Bool) async {
         for home in loops { home.loop.execute { home.drain() } }
         repeat {
+            // Nobody cancels the stop of a server.
             try? await Task.sleep(for: .milliseconds(20))
         } while ledger.open > 0 && !isOver()
         for home in loops { home.loop.execute { home.closeAll() } }
-        for socket in shared { socket.close() }
         service.stop()
         await accessLog?.finish()
     }

@@ -1,25 +1,26 @@
 import CLinux
 import Glibc
 import Sockets
+import Synchronization
 
 /// A listening socket on one loop: takes connections while the limits allow it.
 final class LoopListener: EventHandler {
     private unowned let home: ServerLoop
     private let socket: ListeningSocket
-    /// Whether other loops watch the same descriptor, which they do of a Unix socket.
-    private let isShared: Bool
+    /// The loops that watch the same descriptor, as they do of a Unix socket; nil of one's own.
+    private let sharers: ListenerSharers?
     private(set) var isPaused = false
     private var isClosed = false
 
-    init(_ socket: ListeningSocket, isShared: Bool, home: ServerLoop) {
+    init(_ socket: ListeningSocket, sharers: ListenerSharers?, home: ServerLoop) {
         self.socket = socket
-        self.isShared = isShared
+        self.sharers = sharers
         self.home = home
     }
 
     func open() {
         // Level-triggered: what is not accepted now is told again.
-        let exclusive = isShared ? clinux_epoll_exclusive : 0
+        let exclusive = sharers == nil ? 0 : clinux_epoll_exclusive
         do throws(SocketError) {
             try home.loop.watch(socket.descriptor, EPOLLIN.rawValue | exclusive, handler: self)
         } catch {
@@ -127,7 +128,17 @@ final class LoopListener: EventHandler {
         accept(most: 4096)
         isClosed = true
         home.loop.unwatch(socket.descriptor)
-        // A shared one is closed by the server when all loops have let go.
-        if !isShared { socket.close() }
+        if sharers?.lastLeaves() ?? true { socket.close() }
     }
+}
+
+/// Those who watch one listening socket, of whom the last to let go closes it: nobody must be left to connect
+/// to a socket at which nobody accepts.
+final class ListenerSharers: Sendable {
+    private let count: Atomic<Int>
+
+    init(_ count: Int) { self.count = Atomic(count) }
+
+    /// Takes leave of one; whether it was the last.
+    fileprivate func lastLeaves() -> Bool { count.wrappingSubtract(1, ordering: .relaxed).newValue == 0 }
 }

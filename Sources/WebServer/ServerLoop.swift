@@ -95,7 +95,8 @@ final class ServerLoop: @unchecked Sendable {
         }
     }
 
-    /// Idle connections that are closed at once to make room, at most: an eighth of them, as nginx does.
+    /// Idle connections closed at once to make room, at most: an eighth of them, as nginx does, and one at
+    /// least.
     private static let mostClosed = 16
     /// How long a connection is idle before that: sooner, its first request may be on its way.
     private static let safeIdleTime = Duration.seconds(1)
@@ -125,6 +126,7 @@ final class ServerLoop: @unchecked Sendable {
         for stream in longest.prefix(max(1, count / 8)) {
             counters.add(.idleForRoom)
             stream.readDeadline = .never
+            stream.onFarewell?()
             stream.socket.close()
         }
         return !longest.isEmpty

@@ -179,11 +179,11 @@ class AccessLogTests(unittest.TestCase):
 class ForwardedTests(unittest.TestCase):
     FIELDS = {"Forwarded": "for=6.6.6.6", "X-Forwarded-For": "1.2.3.4"}
 
-    def client(self, *settings):
+    def client(self, *settings, fields=FIELDS):
         with tempfile.TemporaryDirectory() as folder:
             path = folder + "/access.log"
             with Service("--access-log", path, "--trusted-proxy", "127.0.0.1", *settings) as server:
-                server.call("GET", "/v1/pools", headers=self.FIELDS)
+                server.call("GET", "/v1/pools", headers=fields)
                 self.assertEqual(server.stop(), 0)
             with open(path) as file:
                 lines = [json.loads(line) for line in file]
@@ -193,6 +193,14 @@ class ForwardedTests(unittest.TestCase):
         self.assertEqual(self.client(), "1.2.3.4")
         self.assertEqual(self.client("--forwarded-header", "x-forwarded-for"), "1.2.3.4")
         self.assertEqual(self.client("--forwarded-header", "forwarded"), "6.6.6.6")
+
+    def test_no_octet_of_a_clients_joins_what_a_proxy_adds(self):
+        """U+0600 makes one character of itself and the comma behind it."""
+        for words in (b"6.6.6.6:\xd8\x80, 1.2.3.4", b"[6.6.6.6]\xd8\x80, 1.2.3.4", b"\xd8\x80, 1.2.3.4"):
+            self.assertEqual(self.client(fields={"X-Forwarded-For": words}), "1.2.3.4")
+        self.assertEqual(
+            self.client("--forwarded-header", "forwarded",
+                        fields={"Forwarded": b"for=6.6.6.6;x=\xd8\x80, for=1.2.3.4"}), "1.2.3.4")
 
 
 if __name__ == "__main__":

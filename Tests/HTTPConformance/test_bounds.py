@@ -113,6 +113,106 @@ class UploadTests(HTTP2Tests):
             self.assertEqual(metrics(server)["streams"], len(refused))
 
 
+    def test_whole_bodies_that_wait_for_their_turn_give_way_too(self):
+        with Service("--max-held-bytes", str(2 * MIB), "--max-body-bytes", "1000000",
+                     "--drain-seconds", "1") as server:
+            job = server.submit(function="sleep", args=[60])
+            poll = b"/v1/jobs/%s?wait=60" % job.encode()
+            kind = (b"content-type", b"application/json")
+            for _ in range(8):
+                peer = self.peer(server, settings=setting((4, 0)))
+                peer.send(frame(SETTINGS, ACK) + b"".join(
+                    headers(2 * n + 1, request(poll)) for n in range(4)))
+                for stream in (9, 11, 13):
+                    peer.send(headers(stream, request(b"/v1/jobs", b"POST", kind), END_HEADERS))
+                    peer.send(b"".join(frame(DATA, END_STREAM if last else 0, stream, b" " * 16_000)
+                                       for last in [False] * 17 + [True]) + PROBE)
+                    peer.until_ping()
+            until(lambda: metrics(server)["held_bytes"] > 0, "some are given up")
+            until(lambda: metrics(server)["http_held_bytes"] <= 4 * MIB, "as many as must be")
+
+    def test_heads_of_those_who_wait_are_counted(self):
+        import hpack  # is there after `setUpModule`
+        with Service("--max-held-bytes", str(MIB), "--max-body-bytes", "100000",
+                     "--drain-seconds", "1") as server:
+            job = server.submit(function="sleep", args=[60])
+            fields = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"localhost"),
+                      (b":path", b"/v1/jobs/%s?wait=60" % job.encode())] + [(b"x", b"a" * 3900)] * 7
+            for _ in range(20):
+                encoder, peer = hpack.Encoder(), self.peer(server)
+                peer.send(b"".join(headers(2 * n + 1, encoder.encode(fields)) for n in range(16)))
+                peer.send(PROBE)
+                peer.until_ping()
+            until(lambda: metrics(server)["held_bytes"] > 0, "some are given up")
+            until(lambda: metrics(server)["http_held_bytes"] <= 2 * MIB, "as many as must be")
+
+
+class SubmissionTests(HTTP2Tests):
+    """Bodies that cost more than they say."""
+
+    def post(self, path, body, *fields):
+        connection = socket.create_connection(("127.0.0.1", self.server.port), 20)
+        self.addCleanup(connection.close)
+        head = ["POST %s HTTP/1.1" % path, "Host: localhost", "Content-Length: %d" % len(body), *fields]
+        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body)
+        return connection
+
+    def test_a_name_of_megabytes_is_not_compared_nor_told(self):
+        for body in (b'{"function":"echo","%s":1}', b'{"function":"echo","retry":{"%s":1}}'):
+            began = self.server.cpu_seconds()
+            status, _, answer = self.server.call("POST", "/v1/jobs", body % (b"y" * 4_000_000))
+            self.assertEqual(status, 422)
+            self.assertLess(len(answer), 2000)
+            self.assertIn("yyy\u2026", json.loads(answer)["detail"])
+            self.assertLess(self.server.cpu_seconds() - began, 3)
+
+    def test_a_batch_is_read_no_further_than_it_may_be_long(self):
+        job = '{"function":"echo","delay":3600}'
+        lines = ((job + "\n") * 10_001 + "no JSON\n").encode()
+        fields = {"Content-Type": "application/x-ndjson"}
+        status, _, answer = self.server.call("POST", "/v1/jobs/batch", lines, fields)
+        self.assertEqual((status, json.loads(answer)["title"]), (413, "Too many jobs"))
+        array = ("[" + ",".join([job] * 10_001) + ',{"no":"job"}]').encode()
+        self.assertEqual(self.server.call("POST", "/v1/jobs/batch", array)[0], 413)
+
+    def test_a_body_that_nobody_reads_is_dropped_or_refused(self):
+        body = b"x" * 60_000
+        client = socket.create_connection(("127.0.0.1", self.server.port), 10)
+        self.addCleanup(client.close)
+        client.sendall(b"GET /v1/pools HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n" + body
+                       + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answers = b""
+        while piece := client.recv(65536):
+            answers += piece
+        self.assertEqual(answers.count(b"HTTP/1.1 200 OK"), 2)
+        self.assertEqual(self.server.call("GET", "/v1/events", b"x" * 70_000)[0], 413)
+
+    def test_what_was_sent_along_is_not_held_while_its_end_is_waited_for(self):
+        body = json.dumps({"function": "echo", "delay": 3600, "args": ["y" * (8 * MIB)]}).encode()
+        with Service("--drain-seconds", "1") as server:
+            self.server = server
+            self.post("/v1/jobs", body, "Content-Type: application/json")
+            until(lambda: server.call("GET", "/v1/queues")[2].count(b'"queued":1'), "it is kept")
+            before = server.memory()
+            for _ in range(20):
+                self.post("/v1/jobs", body, "Content-Type: application/json", "Prefer: wait=60")
+            until(lambda: b'"queued":21' in server.call("GET", "/v1/queues")[2], "they are kept")
+            time.sleep(1)  # what the disk has taken leaves memory
+            self.assertLess((server.memory() - before) / MIB, 80)
+
+    def test_a_line_that_does_not_end_is_counted(self):
+        with Service("--max-held-bytes", str(4 * MIB), "--max-body-bytes", "1000000") as server:
+            self.server = server
+            for _ in range(8):
+                connection = socket.create_connection(("127.0.0.1", server.port), 20)
+                self.addCleanup(connection.close)
+                connection.sendall(
+                    b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+                    b"Content-Length: 99999999\r\n\r\n" + b'{"function":"echo"}\n"' + b"x" * (3 * MIB))
+            until(lambda: metrics(server)["held_bytes"] > 0, "some are given up")
+            until(lambda: 0 < metrics(server)["http_held_bytes"] <= 8 * MIB, "as many as must be")
+
+
 class ReaderTests(HTTP2Tests):
     def test_a_stream_that_waits_for_its_turn_is_not_given_up(self):
         with Service("--write-seconds", "1") as server:

@@ -130,6 +130,72 @@ class EndTests(Dialogue):  # RFC 9112, section 9.6
                 answer, = read_answers(self.read_to_end(connection))
                 self.assertIn(text.encode(), answer.body)
 
+    def test_an_answer_to_http_1_0_that_is_cut_does_not_look_whole(self):  # RFC 9112, section 8
+        job = self.server.finished(function="echo", map=["x" * 100_000] * 200)
+        connection = socket.socket()
+        self.addCleanup(connection.close)
+        connection.settimeout(20)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        connection.connect(("127.0.0.1", self.server.port))
+        connection.sendall(b"GET /v1/jobs/%s/items HTTP/1.0\r\n" % job.encode() + HOST + b"\r\n")
+        self.read_until(connection, b"\r\n\r\n")
+        self.assertEqual(self.server.call("DELETE", "/v1/jobs/" + job)[0], 204)
+        with self.assertRaises(ConnectionResetError):
+            self.read_to_end(connection)
+
+    def test_an_empty_line_behind_a_request_begins_none(self):  # RFC 9112, section 2.2
+        with Service("--head-seconds", "0.3") as server, socket.socket() as connection:
+            connection.settimeout(1.5)
+            connection.connect(("127.0.0.1", server.port))
+            for end in (b"\r", b"\r\n"):
+                connection.sendall(GET + end)
+                self.assertIn(b"200 OK", self.read_until(connection, b'"}\n'))
+                with self.assertRaises(TimeoutError):
+                    connection.recv(1)
+                connection.sendall(b"\n" if end == b"\r" else b"")
+            connection.sendall(LAST)
+            self.assertTrue(connection.recv(99).startswith(b"HTTP/1.1 200"))
+
+    def test_what_https_names_is_not_served_in_the_clear(self):  # RFC 9110, section 7.4
+        request = b"GET https://localhost/healthz HTTP/1.1\r\n" + HOST + b"\r\n"
+        answer, = read_answers(ask(self.server.port, request))
+        self.assertEqual(answer.status, 421)
+        self.assertEqual(self.one(request.replace(b"https:", b"http:")).status, 200)
+
+    def test_a_body_that_is_coded_is_not_taken(self):  # RFC 9110, section 8.4
+        for coding, status in ((b"gzip", 415), (b"identity", 202)):
+            answer = read_answers(ask(self.server.port, POST + b"Content-Length: 30\r\nConnection: close"
+                                      b"\r\nContent-Encoding: " + coding + b"\r\n\r\n" + JOB))[0]
+            self.assertEqual(answer.status, status)
+        self.assertEqual(answer.value("accept-encoding"), None)
+
+    def test_preferences_are_read_as_rfc_7240_writes_them(self):
+        for text in (b"wait=9", b'wait="9"', b"respond-async, wait\t=\t9;x=y", b"Wait=9.5"):
+            answer = read_answers(ask(self.server.port, POST + b"Content-Length: 30\r\nConnection: close"
+                                      b"\r\nPrefer: " + text + b"\r\n\r\n" + JOB))[0]
+            self.assertEqual(answer.status, 200, text)
+
+    def test_a_job_that_was_read_compressed_is_known_again(self):
+        job = self.server.finished(function="echo", args=["x" * 3000])
+        _, fields, _ = self.server.call("GET", "/v1/jobs/" + job, headers={"Accept-Encoding": "gzip"})
+        self.assertEqual(fields["Content-Encoding"], "gzip")
+        tag = fields["ETag"]
+        self.assertTrue(tag.endswith('-gzip"'), tag)
+        again = {"Accept-Encoding": "gzip", "If-None-Match": tag}
+        status, fields, _ = self.server.call("GET", "/v1/jobs/" + job, headers=again)
+        self.assertEqual((status, fields["ETag"]), (304, tag))
+        self.assertEqual(self.server.call("GET", "/v1/jobs/" + job, headers={"If-Match": tag})[0], 200)
+        self.assertEqual(self.server.call("DELETE", "/v1/jobs/" + job, headers={"If-Match": tag})[0], 204)
+
+    def test_who_sends_much_before_reading_hears_why_it_is_refused(self):  # RFC 9112, section 9.6
+        for fields, status, mebibytes in [(b"Content-Type: text/plain\r\n", 415, 60),
+                                          (b"Content-Type: application/json\r\n", 413, 80)]:
+            body = b"x" * (mebibytes << 20)
+            connection = self.connect(30)
+            connection.sendall(b"POST /v1/jobs HTTP/1.1\r\n" + HOST + fields
+                               + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            self.assertEqual(read_answers(self.read_to_end(connection))[0].status, status)
+
     def test_half_a_request_is_no_request(self):  # RFC 9112, section 8
         # The last whole submissions of clients that went away may still be on their way.
         before = None

@@ -331,6 +331,22 @@ class LimitTests(HTTP2Tests):
                     self.assertTrue(server.is_well(2))
                     self.assertLess((server.memory() - before) >> 20, 100, "MiB")
 
+    def test_a_flood_is_called_one(self):  # 10.5
+        peer = self.peer()
+        peer.send(PROBE * 20_000)
+        ends = [got for got in peer.frames(lambda got: got.type == GOAWAY) if got.type == GOAWAY]
+        if ends:  # or it was broken off while it still sent
+            self.assertEqual(code(ends[-1]), ENHANCE_YOUR_CALM)
+
+    def test_what_needs_no_window_is_answered_though_windows_are_shut(self):
+        with Service("--drain-seconds", "1") as server:
+            job = server.submit(function="sleep", args=[60])
+            peer = self.peer(server, settings=setting((4, 0)))
+            poll = request(b"/v1/jobs/%s?wait=60" % job.encode())
+            peer.send(b"".join(headers(2 * n + 1, poll) for n in range(4)))
+            peer.send(headers(9, request(b"/v1/functions", b"HEAD")) + headers(11, request()))
+            self.assertEqual(self.answers(peer.until_end_of(9))[9][0], 200)
+
     def test_rapid_resets_end_the_connection(self):  # CVE-2023-44487
         with Service() as server:
             self.assertTrue(server.is_well())

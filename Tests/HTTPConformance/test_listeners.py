@@ -1,5 +1,6 @@
 """Where the server listens: TLS, a Unix socket, IPv6, several addresses at once."""
 
+import ctypes
 import json
 import os
 import signal
@@ -214,6 +215,29 @@ class TLSTests(unittest.TestCase):
                 self.assertIn(b"Connection: close", fields)
                 self.assertIn("https://", json.loads(problem)["detail"])
 
+    def test_a_client_that_changes_keys_without_end_is_ended(self):  # RFC 8446, section 4.6.3
+        # Python's own module does not change keys.
+        library = ctypes.CDLL("libssl.so.3")
+        for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
+            getattr(library, name).restype = ctypes.c_void_p
+        context = ctypes.c_void_p(library.SSL_CTX_new(ctypes.c_void_p(library.TLS_client_method())))
+        for count, is_served in ((20, True), (2000, False)):
+            with socket.create_connection(("127.0.0.1", self.server.port), 10) as plain:
+                plain.setblocking(True)
+                session = ctypes.c_void_p(library.SSL_new(context))
+                library.SSL_set_fd(session, plain.fileno())
+                self.assertEqual(library.SSL_connect(session), 1)
+                for _ in range(count):
+                    library.SSL_key_update(session, 0)
+                    if library.SSL_do_handshake(session) != 1:
+                        break
+                library.SSL_write(session, LAST, len(LAST))
+                answer = ctypes.create_string_buffer(99)
+                library.SSL_read(session, answer, 99)
+                self.assertEqual(answer.value.startswith(b"HTTP/1.1 200"), is_served, answer.value)
+                library.SSL_free(session)
+        library.SSL_CTX_free(context)
+
     def test_a_silent_handshake_is_ended(self):
         began = time.monotonic()
         with socket.create_connection(("127.0.0.1", self.server.port), 20) as connection:
@@ -331,6 +355,23 @@ class AddressTests(unittest.TestCase):
             self.assertEqual(out, '{"status":"ready"}\n')
             self.assertEqual(os.stat(path).st_mode & 0o777, 0o660, "not the user's and the group's")
         self.assertFalse(os.path.exists(path), "left behind")
+
+    def test_nobody_is_let_in_by_a_unix_socket_during_the_stop(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = folder + "/socket"
+            with Service("--drain-seconds", "5", listen=["unix:" + path], processes=2) as server:
+                with socket.socket(socket.AF_UNIX) as waiting:
+                    waiting.connect(path)
+                    body = b'{"function":"sleep","args":[30]}'
+                    waiting.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nPrefer: wait=30\r\nContent-Type: "
+                                    b"application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                    time.sleep(0.3)
+                    server.process.send_signal(signal.SIGTERM)
+                    deadline = time.monotonic() + 3
+                    while os.path.exists(path):
+                        self.assertLess(time.monotonic(), deadline, "it still listens")
+                        time.sleep(0.01)
+                    self.assertIsNone(server.process.poll(), "it still waits for the job")
 
     def test_a_socket_left_by_a_dead_server_is_taken_over(self):
         path = place("stale.sock")
