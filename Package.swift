@@ -121,7 +121,7 @@ let package = Package(
         tests("WebClientTests", ["WebClient", "Sockets", "CCurl"]),
         tests("SocketsTests", ["Sockets", "Threads"]),
         tests("TracingTests", ["Tracing", "RawJSON"]),
-        tests("WebServerTests", ["WebServer", "HTTPWire", "Sockets", "Threads"]),
+        tests("WebServerTests", ["WebServer", "HTTPWire", "Sockets", "Threads", "CNghttp2"]),
         .target(
             name: "TestSupport", dependencies: ["Jobs", "RawJSON", "Threads"],
             path: "Tests/Support",

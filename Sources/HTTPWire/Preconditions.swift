@@ -49,7 +49,7 @@ package struct Preconditions {
 }
 
 extension Preconditions.Representation: CustomStringConvertible {
-    /// For who has thought otherwise.
+    /// What a client is told whose condition does not hold.
     package var description: String {
         switch self {
         case .absent: "There is nothing here."

@@ -63,12 +63,6 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
 
     private static let events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
 
-    /// Whether the socket has not been closed on this side.
-    package var isOpen: Bool { fd >= 0 }
-
-    /// The descriptor, for calls such as `getpeername`; -1 when closed.
-    package var descriptor: Int32 { fd }
-
     /// Has the loop tell what becomes possible, and what is so already.
     ///
     /// Reading and writing see to it by themselves where they must wait; it is for those who wait

@@ -47,7 +47,7 @@ package struct AnswerCount: Sendable {
     package let count: Int
 }
 
-/// A look at a server that is made after those who look.
+/// Lets routes, which are made before their server, read its counters.
 package final class HTTPServerWatch: Sendable {
     private let server = Mutex<HTTPServer?>(nil)
 

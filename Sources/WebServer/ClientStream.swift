@@ -86,7 +86,7 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
         silentSince = .never
     }
 
-    /// The same to the end of `bytes`, at most `count` of them.
+    /// Reads at most `count` bytes to the end of `bytes`; 0 at the end of the stream.
     func receive(
         upTo count: Int, into bytes: inout [UInt8],
     ) async throws(SocketError) -> Int {

@@ -349,8 +349,9 @@ final class HTTP1Connection: @unchecked Sendable {
     /// The settings with which the request asks for HTTP/2 (RFC 7540, section 3.2); nil when it does
     /// not, has a body, which would have to be read first, or comes by TLS, where it is not done so.
     ///
-    /// Nor is it done with a trusted proxy: one that passes the request on and becomes a tunnel would
-    /// have its client's own word believed on who sent what follows.
+    /// Nor behind a trusted proxy, which would pass the 101 on and become a tunnel: its client could then
+    /// write the `Forwarded` fields that are believed. RFC 9113, section 3.1 has dropped the upgrade;
+    /// curl's `--http2` and Java's HttpClient still begin so.
     private func settingsOfUpgrade(_ head: RequestHead) -> [UInt8]? {
         guard head.upgradesToHTTP2, head.body == .none, !stream.socket.isSecure, !home.isDraining,
             stream.client.proxies.isEmpty,

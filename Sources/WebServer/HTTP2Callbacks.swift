@@ -24,38 +24,11 @@ let readHTTP2Stream: nghttp2_data_source_read_callback = {
 
 /// Has nghttp2 tell a session's events.
 func setHTTP2Callbacks(_ callbacks: OpaquePointer?) {
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { session, header, user in
-        guard let header else { return 0 }
-        let (type, stream) = (header.pointee.type, header.pointee.stream_id)
-        if let code = events(user).frameBegins(type: type, stream: stream) {
-            nghttp2_session_terminate_session(session, code)
-        }
-        return 0
-    }
-    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
-        guard let frame else { return 0 }
-        if frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST {
-            events(user).headBegins(frame.pointee.hd.stream_id)
-        } else {
-            events(user).trailerBegins()
-        }
-        return 0
-    }
-    nghttp2_session_callbacks_set_on_header_callback(callbacks) {
-        session, frame, name, nameLength, value, valueLength, _, user in
-        guard let frame else { return 0 }
-        let isBorne = events(user).field(
-            UnsafeBufferPointer(start: name, count: nameLength).span,
-            UnsafeBufferPointer(start: value, count: valueLength).span,
-            isTrailer: frame.pointee.headers.cat != NGHTTP2_HCAT_REQUEST)
-        guard !isBorne else { return 0 }
-        nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM.rawValue)
-        // The rest of the block is not called for; what follows it is not read.
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
-    }
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, frameBegins)
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, headBegins)
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, fieldCame)
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
-        guard let frame else { return 0 }
-        received(frame.pointee, events(user))
+        if let frame { received(frame.pointee, events(user)) }
         return 0
     }
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
@@ -75,6 +48,38 @@ func setHTTP2Callbacks(_ callbacks: OpaquePointer?) {
         events(user).frameWasInvalid(frame?.pointee.hd.stream_id ?? 0)
         return 0
     }
+}
+
+private let frameBegins: nghttp2_on_begin_frame_callback = { session, header, user in
+    guard let header else { return 0 }
+    let (type, stream) = (header.pointee.type, header.pointee.stream_id)
+    if let code = events(user).frameBegins(type: type, stream: stream) {
+        nghttp2_session_terminate_session(session, code)
+    }
+    return 0
+}
+
+private let headBegins: nghttp2_on_begin_headers_callback = { _, frame, user in
+    guard let frame else { return 0 }
+    if frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST {
+        events(user).headBegins(frame.pointee.hd.stream_id)
+    } else {
+        events(user).trailerBegins()
+    }
+    return 0
+}
+
+private let fieldCame: nghttp2_on_header_callback = {
+    session, frame, name, nameLength, value, valueLength, _, user in
+    guard let frame else { return 0 }
+    let isBorne = events(user).field(
+        UnsafeBufferPointer(start: name, count: nameLength).span,
+        UnsafeBufferPointer(start: value, count: valueLength).span,
+        isTrailer: frame.pointee.headers.cat != NGHTTP2_HCAT_REQUEST)
+    guard !isBorne else { return 0 }
+    nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM.rawValue)
+    // The rest of the block is not called for; what follows it is not read.
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
 }
 
 private func sent(_ frame: nghttp2_frame, _ events: any HTTP2SessionEvents) {

@@ -29,8 +29,31 @@ import WebServer
             let two = try #require(answers.firstRange(of: "two"))
             #expect(one.upperBound < two.lowerBound)
         }
-        #expect(server.server.statistics[.requests] > 0)
+        #expect(server.server.statistics[.requests] == 3 * (text.count - 1 + 6) / 7)
         await server.stop()
+    }
+
+    /// RFC 9112, section 6.3: whatever a handler has given, nothing may follow these heads.
+    @Test(arguments: [204, 304])
+    func `an answer that has no content has none`(status: Int) async throws {
+        let octets = [UInt8](repeating: 0x78, count: 40_000)
+        let bodies: [HTTPResponse.Body] = [
+            .bytes([1]), .bytes(octets),
+            .content(HTTPContent(count: octets.count, pieceBytes: 1 << 20) { octets[$0..<$0 + $1] }),
+            .stream { octets },
+        ]
+        for body in bodies {
+            let route = Route(.get, "/none") { _ in HTTPResponse(status, body) }
+            let server = try ServerUnderTest([Self.a, route])
+            let answers = RawClient(port: server.port)
+                .exchange("GET /none HTTP/1.1\r\nHost: x\r\n\r\n" + last)
+            #expect(answers.hasPrefix("HTTP/1.1 \(status) "))
+            #expect(answers.count(of: "\r\n\r\n") == 2)
+            #expect(answers.count(of: "Content-Length") == 1)
+            #expect(!answers.contains("Transfer-Encoding"))
+            #expect(answers.hasSuffix("\r\n\r\na"))
+            await server.stop()
+        }
     }
 
     @Test(arguments: [65_535, 65_537, 1 << 20, 5_000_001])

@@ -142,6 +142,9 @@ import Testing
         clock.begin(at(2000))
         #expect(clock.bound(settings)?.deadline == at(2060))
         #expect(clock.bound(settings)?.counter == .limitBodyTime)
+        clock.forgive(at(2030))
+        #expect(clock.bound(settings)?.deadline == at(2090))
+        clock.forgive(at(2000))
         clock.isLive = true
         #expect(clock.bound(settings)?.deadline == at(2075))
     }
