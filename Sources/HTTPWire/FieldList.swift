@@ -12,7 +12,9 @@ extension StringProtocol where SubSequence == Substring {
     /// What stands before the first of a separator, and behind it; nil for that where there is none.
     package func parts(at separator: Unicode.Scalar) -> (Substring, Substring?) {
         let text = Substring(self)
-        guard let place = text.utf8.firstIndex(of: UInt8(ascii: separator)) else { return (text, nil) }
+        guard let place = text.utf8.firstIndex(of: UInt8(ascii: separator)) else {
+            return (text, nil)
+        }
         return (text[..<place], text[text.utf8.index(after: place)...])
     }
 }

@@ -151,7 +151,8 @@ package struct HTTP1Parser: Sendable {
             bytes: whole.withUnsafeBufferPointer { Array($0) } + [13, 10], method: line.methodKind,
             version: line.version, pathRange: line.path, queryRange: line.query,
             methodRange: line.method, fieldsStart: line.count + 2,
-            nameMarks: progress.notes.nameMarks, authorityRange: line.authority ?? progress.notes.host,
+            nameMarks: progress.notes.nameMarks,
+            authorityRange: line.authority ?? progress.notes.host,
             contentType: nil, body: .none, keepsAlive: false,
             expectation: .nothing, upgradesToHTTP2: false, isForTLS: line.isHTTPS)
     }

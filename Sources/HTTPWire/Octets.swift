@@ -10,7 +10,9 @@ extension UInt8 {
     }
 
     /// RFC 9110, section 5.5: anything but control characters; tabs are allowed.
-    @inline(__always) package var isFieldContent: Bool { self >= 0x20 && self != 0x7f || self == 0x09 }
+    @inline(__always) package var isFieldContent: Bool {
+        self >= 0x20 && self != 0x7f || self == 0x09
+    }
 
     /// RFC 9110, section 5.6.3.
     @inline(__always) var isBlank: Bool { self == 0x20 || self == 0x09 }

@@ -37,7 +37,8 @@ package struct RequestHead: Sendable {
         RequestHead(
             bytes: Array("\r\n".utf8), method: method, version: version, pathRange: 0..<0,
             queryRange: 0..<0, methodRange: 0..<0, fieldsStart: 0, nameMarks: 0,
-            authorityRange: nil, contentType: nil, body: .none, keepsAlive: false, expectation: .nothing, upgradesToHTTP2: false, isForTLS: false)
+            authorityRange: nil, contentType: nil, body: .none, keepsAlive: false,
+            expectation: .nothing, upgradesToHTTP2: false, isForTLS: false)
     }
 
     package enum Version: Sendable { case http10, http11, http2 }

@@ -77,7 +77,9 @@ struct RequestLine {
             guard method == .options else {
                 throw HTTPRefusal(400, "The target * is for OPTIONS alone.")
             }
-            return (nil, target.upperBound..<target.upperBound, target.upperBound..<target.upperBound)
+            return (
+                nil, target.upperBound..<target.upperBound, target.upperBound..<target.upperBound
+            )
         }
         var start = target.lowerBound
         var authority: Range<Int>?

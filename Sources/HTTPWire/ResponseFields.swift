@@ -13,7 +13,8 @@ package enum ResponseFields {
     }
 
     private static let serversOwn: [StaticString] = [
-        "connection", "content-length", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
+        "connection", "content-length", "keep-alive", "proxy-connection", "transfer-encoding",
+        "upgrade",
     ]
 }
 

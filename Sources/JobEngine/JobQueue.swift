@@ -217,7 +217,10 @@ package final class JobQueue: Sendable {
     ///
     /// - Parameters:
     ///   - job: handed over, so that nobody else holds it.
+    ///   - seconds: for which its end is waited for.
     ///   - check: is asked before the wait whether what was kept answers the job.
+    /// - Returns: the job as it ended or stands, or the one that answers in its place.
+    /// - Throws: as without a wait, and what `check` throws.
     package func submit(
         _ job: consuming Job, waiting seconds: Double,
         check: (_ kept: KeptJob, _ sent: Job) async throws -> Void = { _, _ in },

@@ -3,7 +3,9 @@ package struct AddressBlock: Sendable, Hashable {
     private let prefix: IPAddress
     private let length: Int
 
-    /// - Parameter length: bits that count, of the 128 of version 6.
+    /// - Parameters:
+    ///   - address: any of the block.
+    ///   - length: bits that count, of the 128 of version 6.
     package init(_ address: IPAddress, length: Int) {
         prefix = IPAddress(bits: address.bits & Self.mask(length))
         self.length = length

@@ -52,9 +52,12 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Makes loops that share work of the same kind: `http-0`, `http-1` and so on.
     ///
     /// - Parameters:
+    ///   - name: of the threads, before their number.
+    ///   - count: how many they are.
     ///   - areApart: whether each is kept on a CPU of its own, if there are just as many as the process
     ///     may use: else two that are busy meet on one CPU again and again, and what they serve waits for
     ///     the scheduler's ticks.
+    /// - Returns: the loops in order.
     /// - Throws: `SocketError.system` when the kernel gives no descriptor.
     package static func group(
         _ name: String, count: Int, areApart: Bool,

@@ -74,9 +74,10 @@ struct Compression: Sendable {
         return response.field("content-encoding") == nil && type != "text/event-stream"
     }
 
-    /// RFC 9110, section 8.8.3.3: the same strong tag must not name two different rows of octets. What is
-    /// coded at once is always coded the same, and has a strong tag of its own, since that alone may be
-    /// in `If-Match`.
+    /// RFC 9110, section 8.8.3.3: the same strong tag must not name two different rows of octets.
+    ///
+    /// What is coded at once is always coded the same, and has a strong tag of its own, since that alone may
+    /// be in `If-Match`.
     private func tag(_ response: inout HTTPResponse, codedBy name: String) {
         for index in response.fields.indices where response.fields[index].name.isFieldName("etag") {
             let tag = response.fields[index].value

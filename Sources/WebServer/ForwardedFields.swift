@@ -60,7 +60,9 @@ enum ForwardedFields {
         field.listMembers().map { hop in
             for pair in hop.listMembers(by: ";") {
                 let (found, value) = pair.parts(at: "=")
-                if found.withoutBlanks.lowercased() == name { return value?.withoutBlanks.withoutQuotes }
+                if found.withoutBlanks.lowercased() == name {
+                    return value?.withoutBlanks.withoutQuotes
+                }
             }
             return nil
         }
@@ -81,9 +83,13 @@ enum ForwardedFields {
         {
             (host, rest) = (text[..<colon], text[colon...])
         }
-        guard rest.isEmpty || rest.utf8.first == UInt8(ascii: ":") && rest.utf8.dropFirst().allSatisfy({
-            (0x30...0x39).contains($0)
-        }) else { return nil }
+        guard
+            rest.isEmpty
+                || rest.utf8.first == UInt8(ascii: ":")
+                    && rest.utf8.dropFirst().allSatisfy({
+                        (0x30...0x39).contains($0)
+                    })
+        else { return nil }
         return String(host)
     }
 }

@@ -45,7 +45,9 @@ struct HTTP2FieldBlock {
         octets.append(contentsOf: name.lowercased().utf8)
         let middle = octets.count
         octets.append(contentsOf: value.utf8)
-        for index in middle..<octets.count where !octets[index].isFieldContent { octets[index] = 0x20 }
+        for index in middle..<octets.count where !octets[index].isFieldContent {
+            octets[index] = 0x20
+        }
         bounds.append(Bounds(name: start, value: middle, end: octets.count, isIndexed: true))
     }
 

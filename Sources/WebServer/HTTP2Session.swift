@@ -111,7 +111,8 @@ final class HTTP2Session {
 
     /// Whether both sides have said all, or nothing more can be said.
     var isOver: Bool {
-        hasFailed || nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0
+        hasFailed
+            || nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0
     }
 
     // MARK: Requests

@@ -238,7 +238,9 @@ final class HTTP2Stream: MemoryHolder, @unchecked Sendable {
     /// What the handler holds of a body that it takes as a stream.
     private var keptBytes = 0 { didSet { connection.home.hold(keptBytes - oldValue) } }
 
-    var heldBytes: Int { isClosed ? 0 : unsent + incoming.count + coderBytes + keptBytes + headBytes }
+    var heldBytes: Int {
+        isClosed ? 0 : unsent + incoming.count + coderBytes + keptBytes + headBytes
+    }
 
     var stalledSince: LoopInstant {
         if unsent > 0 { return lastProgress ?? .never }

@@ -140,5 +140,7 @@ final class ListenerSharers: Sendable {
     init(_ count: Int) { self.count = Atomic(count) }
 
     /// Takes leave of one; whether it was the last.
-    fileprivate func lastLeaves() -> Bool { count.wrappingSubtract(1, ordering: .relaxed).newValue == 0 }
+    fileprivate func lastLeaves() -> Bool {
+        count.wrappingSubtract(1, ordering: .relaxed).newValue == 0
+    }
 }

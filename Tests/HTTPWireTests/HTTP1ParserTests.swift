@@ -139,7 +139,8 @@ import Testing
 
     @Test func `a request line has 8 KiB, and a method 32 octets`() throws {
         func line(_ count: Int) -> String {
-            "GET /" + String(repeating: "a", count: count - "GET / HTTP/1.1".utf8.count) + " HTTP/1.1"
+            "GET /" + String(repeating: "a", count: count - "GET / HTTP/1.1".utf8.count)
+                + " HTTP/1.1"
         }
         let most = HTTPLimits().lineBytes
         #expect(try parse(line(most) + "\r\nHost: a\r\n\r\n") != nil)
@@ -159,7 +160,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("http://h:8/p", "h:8", "h", false), ("https://H?q", "H", "h", true), ("/p", "x.", "x", false),
+        ("http://h:8/p", "h:8", "h", false), ("https://H?q", "H", "h", true),
+        ("/p", "x.", "x", false),
     ])
     func `the authority of the target goes before Host`(
         target: String, authority: String, host: String, isForTLS: Bool,

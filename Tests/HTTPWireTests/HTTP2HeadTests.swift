@@ -23,7 +23,9 @@ import Testing
     }
 
     @Test func `a head is that of HTTP/1.1 with the same words`() throws {
-        let head = try head(Self.start + [(":authority", "h:1"), ("x-y", "z"), ("content-length", "3")]).get()
+        let head = try head(
+            Self.start + [(":authority", "h:1"), ("x-y", "z"), ("content-length", "3")]
+        ).get()
         #expect(head.version == .http2)
         #expect(head.path == "/a" && head.query == "b" && head.host == "h")
         #expect(head.field("x-y") == "z" && head.body == .bytes(3))
@@ -35,7 +37,8 @@ import Testing
             ([(":authority", "Localhost"), ("host", "localhost")], nil),
             ([(":authority", "h:80"), ("host", "h")], nil),
             ([(":authority", "h"), ("host", "h:80")], nil),
-            ([(":authority", "h"), ("host", "h:81")], 400), ([(":authority", "h"), ("host", "i")], 400),
+            ([(":authority", "h"), ("host", "h:81")], 400),
+            ([(":authority", "h"), ("host", "i")], 400),
             ([], 400),
         ] as [([(String, String)], Int?)])
     func `Host may repeat the authority, not differ from it`(
@@ -53,7 +56,9 @@ import Testing
     }
 
     @Test func `the asterisk is for OPTIONS, and CONNECT for proxies`() {
-        let asterisk = [(":method", "OPTIONS"), (":scheme", "https"), (":path", "*"), (":authority", "h")]
+        let asterisk = [
+            (":method", "OPTIONS"), (":scheme", "https"), (":path", "*"), (":authority", "h"),
+        ]
         #expect(status(asterisk) == nil)
         #expect(status([(":method", "CONNECT"), (":authority", "h:1")]) == 501)
     }
@@ -71,12 +76,18 @@ import Testing
         // Four times as much is no mistake: the connection is ended.
         var builder = HTTP2HeadBuilder(limits: limits)
         let (name, value) = (Array("x".utf8), [UInt8](repeating: 0x79, count: 967))
-        #expect((0..<5).map { _ in builder.add(name.span, value.span) } == [true, true, true, true, false])
+        #expect(
+            (0..<5).map { _ in builder.add(name.span, value.span) } == [
+                true, true, true, true, false,
+            ])
     }
 
     @Test func `a refused head is still of HTTP/2`() {
         let long = (":path", "/" + String(repeating: "a", count: 9000))
-        guard case .failure(let refusal) = head([Self.start[0], Self.start[1], long, (":authority", "h")])
+        guard
+            case .failure(let refusal) = head([
+                Self.start[0], Self.start[1], long, (":authority", "h"),
+            ])
         else {
             Issue.record("it was taken")
             return

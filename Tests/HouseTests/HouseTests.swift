@@ -6,8 +6,7 @@ import Testing
     private static let root = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
-    /// Each module and what it may import: the graph of ARCHITECTURE.md. What may import the system's C library
-    /// says so, too.
+    /// Each module and what it may import: the graph of ARCHITECTURE.md, and the system's C library.
     private static let allowed: [String: Set<String>] = [
         "RawJSON": [],
         "HTTPWire": [],
@@ -70,15 +69,17 @@ import Testing
 
     /// The module that a line imports, with whatever attributes, access and kind of declaration.
     private static func imported(_ line: Substring) -> String? {
-        let statement = /\s*(?:@\w+\s+)*(?:\w+\s+)?import\s+(?:\w+\s+)?(\w+)(?:\.\w+)*\s*(?:\/\/.*)?/
+        let statement =
+            /\s*(?:@\w+\s+)*(?:\w+\s+)?import\s+(?:\w+\s+)?(\w+)(?:\.\w+)*\s*(?:\/\/.*)?/
         return line.wholeMatch(of: statement).map { String($0.1) }
     }
 
-    @Test(arguments: [
-        ("import A", "A"), ("package import A", "A"), ("import struct A.B", "A"),
-        ("@preconcurrency internal import A  // why", "A"), ("    import A", "A"),
-        ("/// to import A", nil), ("let import_ = A", nil), ("import a, b", nil),
-    ] as [(String, String?)])
+    @Test(
+        arguments: [
+            ("import A", "A"), ("package import A", "A"), ("import struct A.B", "A"),
+            ("@preconcurrency internal import A  // why", "A"), ("    import A", "A"),
+            ("/// to import A", nil), ("let import_ = A", nil), ("import a, b", nil),
+        ] as [(String, String?)])
     func `imports are seen in whatever form`(line: String, module: String?) {
         #expect(Self.imported(line[...]) == module)
     }

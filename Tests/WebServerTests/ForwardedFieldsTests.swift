@@ -24,7 +24,8 @@ import Testing
         let head = try #require(try parser.parse(Array(text.utf8).span)).head
         let proxies = try [#require(AddressBlock("10.0.0.0/8"))]
         let header: ForwardedHeader = field.hasPrefix("Forwarded") ? .forwarded : .xForwardedFor
-        #expect(ForwardedFields.client(of: head, behind: proxies, by: header)?.description == wanted)
+        #expect(
+            ForwardedFields.client(of: head, behind: proxies, by: header)?.description == wanted)
     }
 
     @Test(
@@ -40,7 +41,8 @@ import Testing
             + "X-Forwarded-Proto: http\r\n\r\n"
         let head = try #require(try parser.parse(Array(text.utf8).span)).head
         let proxies = try [#require(AddressBlock("10.0.0.0/8"))]
-        #expect(ForwardedFields.client(of: head, behind: proxies, by: header)?.description == client)
+        #expect(
+            ForwardedFields.client(of: head, behind: proxies, by: header)?.description == client)
         #expect(ForwardedFields.isSecure(head, by: header) == isSecure)
     }
 }

@@ -16,7 +16,8 @@ import Testing
                 let name = UnsafeBufferPointer(start: field.name, count: field.namelen)
                 let value = UnsafeBufferPointer(start: field.value, count: field.valuelen)
                 found.append(
-                    String(decoding: name, as: UTF8.self) + "=" + String(decoding: value, as: UTF8.self))
+                    String(decoding: name, as: UTF8.self) + "="
+                        + String(decoding: value, as: UTF8.self))
             }
         }
         return found
@@ -29,14 +30,16 @@ import Testing
         return String(decoding: [UInt8](writer.bytes), as: UTF8.self)
     }
 
-    @Test(arguments: [
-        ("X-Name", "a\tb", "x-name=a\tb", "X-Name: a\tb\r\n"),
-        ("X", "a\r\nY: b\u{7f}", "x=a  Y: b ", "X: a  Y: b \r\n"),
-        ("Connection", "close", nil, ""), ("TRANSFER-encoding", "chunked", nil, ""),
-        ("Content-Length", "7", nil, ""), ("Upgrade", "x", nil, ""), ("Keep-Alive", "x", nil, ""),
-        ("Proxy-Connection", "x", nil, ""), ("a b", "c", nil, ""), ("", "c", nil, ""),
-        (":path", "c", nil, ""),
-    ] as [(String, String, String?, String)])
+    @Test(
+        arguments: [
+            ("X-Name", "a\tb", "x-name=a\tb", "X-Name: a\tb\r\n"),
+            ("X", "a\r\nY: b\u{7f}", "x=a  Y: b ", "X: a  Y: b \r\n"),
+            ("Connection", "close", nil, ""), ("TRANSFER-encoding", "chunked", nil, ""),
+            ("Content-Length", "7", nil, ""), ("Upgrade", "x", nil, ""),
+            ("Keep-Alive", "x", nil, ""),
+            ("Proxy-Connection", "x", nil, ""), ("a b", "c", nil, ""), ("", "c", nil, ""),
+            (":path", "c", nil, ""),
+        ] as [(String, String, String?, String)])
     func `a handler's field is written by one rule`(
         name: String, value: String, field: String?, line: String,
     ) {

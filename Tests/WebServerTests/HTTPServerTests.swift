@@ -39,7 +39,8 @@ import WebServer
         let octets = [UInt8](repeating: 0x78, count: 40_000)
         let bodies: [HTTPResponse.Body] = [
             .bytes([1]), .bytes(octets),
-            .content(HTTPContent(count: octets.count, pieceBytes: 1 << 20) { octets[$0..<$0 + $1] }),
+            .content(
+                HTTPContent(count: octets.count, pieceBytes: 1 << 20) { octets[$0..<$0 + $1] }),
             .stream { octets },
         ]
         for body in bodies {

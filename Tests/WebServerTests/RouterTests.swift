@@ -9,7 +9,7 @@ import Testing
             (.get, "/"), (.post, "/v1/jobs"), (.get, "/v1/jobs"), (.post, "/v1/jobs/batch"),
             (.get, "/v1/jobs/{id}"), (.get, "/v1/jobs/{id}/items/{index}"),
         ] as [(HTTPMethod, String)])
-            .map { method, path in Route(method, path) { _ in HTTPResponse(200, .bytes([])) } })
+        .map { method, path in Route(method, path) { _ in HTTPResponse(200, .bytes([])) } })
 
     private func find(_ method: String, _ target: String) throws -> String {
         var parser = HTTP1Parser(limits: HTTPLimits())
@@ -23,7 +23,8 @@ import Testing
             let values = ["id", "index"].compactMap { name in
                 parameters[name].map { "\(name)=\($0)" }
             }
-            return ([endpoint.route.method.rawValue, endpoint.route.path] + values).joined(separator: " ")
+            return ([endpoint.route.method.rawValue, endpoint.route.path] + values).joined(
+                separator: " ")
         case .methods(let allowed): return "405 \(allowed)"
         case .nothing: return "404"
         case .malformed: return "400"
