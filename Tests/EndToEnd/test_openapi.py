@@ -54,7 +54,8 @@ class DescriptionTests(ServiceTestCase):
         with open(ROOT + "/Sources/JobsAPI/JobRoutes.swift") as file:
             text = file.read()
         with open(ROOT + "/Sources/JobsAPI/JobRoutes+Blobs.swift") as file:
-            routes = set(re.findall(r'route\("([A-Z]+)", "([^"]+)"', text + file.read()))
+            found = re.findall(r'route\(\.([a-z]+), "([^"]+)"', text + file.read())
+        routes = {(method.upper(), path) for method, path in found}
         self.assertEqual(routes, {(m, path) for path, ms in described.items() for m in ms})
 
     def test_it_is_the_file_in_the_repository(self):

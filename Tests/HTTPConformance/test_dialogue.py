@@ -250,10 +250,10 @@ class EndTests(Dialogue):  # RFC 9112, section 9.6
 
     def settled_descriptors(self):
         """How many the server holds when it is done with those who have left before."""
-        held, before = self.server.descriptors(), None
+        held, before = None, 0
         while held != before:
-            time.sleep(0.5)
             self.assertTrue(self.server.is_well())
+            time.sleep(0.5)  # for the look itself to have gone, too
             held, before = self.server.descriptors(), held
         return held
 
