@@ -39,9 +39,16 @@ final class ConnectionLedger: Sendable {
         state.withLock { state in
             guard state.open < limit else { return .full }
             if let address {
-                let count = state.byAddress[address, default: 0]
-                guard count < limitPerAddress else { return .tooManyOfAddress }
-                state.byAddress[address] = count + 1
+                // An address is looked for once: hashing it is a good part of what a connection costs.
+                if let place = state.byAddress.index(forKey: address) {
+                    guard state.byAddress.values[place] < limitPerAddress else {
+                        return .tooManyOfAddress
+                    }
+                    state.byAddress.values[place] += 1
+                } else {
+                    guard limitPerAddress > 0 else { return .tooManyOfAddress }
+                    state.byAddress[address] = 1
+                }
             }
             state.open += 1
             return .admitted
@@ -51,8 +58,12 @@ final class ConnectionLedger: Sendable {
     func release(_ address: PeerAddress?) {
         state.withLock { state in
             state.open -= 1
-            guard let address, let count = state.byAddress[address] else { return }
-            state.byAddress[address] = count > 1 ? count - 1 : nil
+            guard let address, let place = state.byAddress.index(forKey: address) else { return }
+            if state.byAddress.values[place] > 1 {
+                state.byAddress.values[place] -= 1
+            } else {
+                state.byAddress.remove(at: place)
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ final class HTTP2Session {
 
     /// Bytes that a client may send ahead on one stream.
     private static let window: Int32 = 1 << 20
-    /// The same on all together: a stream that nobody reads does not hold up the others at once.
+    /// The same on all together, more than on one: a stream that nobody reads is not to hold up the others.
     private static let windowOfAll: Int32 = 4 << 20
 
     /// Makes ready to serve a client; to be called once, before anything else.
@@ -120,7 +120,8 @@ final class HTTP2Session {
     /// Takes over a request that was sent by HTTP/1.1 with `Upgrade: h2c`, as stream 1 (RFC 7540,
     /// section 3.2); false when its settings are malformed.
     func upgrade(settings: [UInt8], isHead: Bool) -> Bool {
-        nghttp2_session_upgrade2(session, settings, settings.count, isHead ? 1 : 0, nil) == 0
+        !hasFailed
+            && nghttp2_session_upgrade2(session, settings, settings.count, isHead ? 1 : 0, nil) == 0
     }
 
     /// Lets the client send as many bytes more, on the stream and on the connection.
@@ -177,14 +178,17 @@ final class HTTP2Session {
 
     /// Says GOAWAY with a reason and takes nothing more.
     func terminate(_ code: nghttp2_error_code) {
-        nghttp2_session_terminate_session(session, code.rawValue)
+        if !hasFailed { nghttp2_session_terminate_session(session, code.rawValue) }
     }
 
     /// Says that the end is near, while requests that are under way are still taken.
-    func announceEnd() { nghttp2_submit_shutdown_notice(session) }
+    func announceEnd() {
+        if !hasFailed { nghttp2_submit_shutdown_notice(session) }
+    }
 
     /// Says which request was the last, and takes no more.
     func refuseMore() {
+        guard !hasFailed else { return }
         nghttp2_submit_goaway(
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue),
             nghttp2_session_get_last_proc_stream_id(session), NGHTTP2_NO_ERROR.rawValue, nil, 0)
