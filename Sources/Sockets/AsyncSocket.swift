@@ -238,14 +238,21 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
 
     /// Writes as much as fits without waiting.
     ///
+    /// - Parameters:
+    ///   - bytes: to be sent.
+    ///   - isLast: whether the end of the stream follows at once, by `close` or `shutdownWrite`, with which the
+    ///     kernel then sends them: one packet less.
     /// - Returns: the number of bytes taken; fewer than given when the buffer is full.
-    package func writeNow(_ bytes: UnsafeRawBufferPointer) throws(SocketError) -> Int {
+    package func writeNow(
+        _ bytes: UnsafeRawBufferPointer, isLast: Bool = false,
+    ) throws(SocketError) -> Int {
         assert(loop.isCurrent)
         if writeExpired {
             writeExpired = false
             throw .timedOut
         }
         var sent = 0
+        let flags = Int32(MSG_NOSIGNAL) | (isLast ? Int32(MSG_MORE) : 0)
         while sent < bytes.count, isWritable {
             guard fd >= 0 else { throw .closed }
             let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
@@ -253,7 +260,7 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
                 sent += try writeNow(tls.write(rest))
                 continue
             }
-            let count = send(fd, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
+            let count = send(fd, rest.baseAddress, rest.count, flags)
             if count >= 0 {
                 sent += count
                 continue

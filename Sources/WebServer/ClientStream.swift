@@ -123,11 +123,12 @@ final class ClientStream: MemoryHolder, @unchecked Sendable {
 
     /// Sends what can be sent now; whether that was all.
     ///
-    /// For the rest the client has `writeTimeout` from the last byte that it has taken.
-    func flushNow() throws(SocketError) -> Bool {
+    /// For the rest the client has `writeTimeout` from the last byte that it has taken. Where they are the
+    /// last (`isLast`) the end of the stream is to follow at once.
+    func flushNow(isLast: Bool = false) throws(SocketError) -> Bool {
         guard unsentBytes > 0 else { return true }
         if isBrokenOff { throw .timedOut }
-        let count = try socket.writeNow(output.bytes.unsafeBytes)
+        let count = try socket.writeNow(output.bytes.unsafeBytes, isLast: isLast)
         home.counters.add(.bytesSent, count)
         output.bytes.drop(count)
         if unsentBytes != held.output { hold(unsentBytes, as: \.output) }

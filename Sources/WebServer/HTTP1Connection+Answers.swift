@@ -19,7 +19,7 @@ extension HTTP1Connection {
         }
         write(response, bytes, to: request, closing: closing)
         guard closing else { return true }
-        if try stream.flushNow(), !mustLinger {
+        if try stream.flushNow(isLast: true), !mustLinger {
             home.ended(stream)
         } else {
             inTask { [self] in try await left() }
