@@ -207,9 +207,10 @@ START, GET, POST, CONNECT, IDLE, H2, MANY, END = (
     "after all loads")
 WORKS = {
     "memory": (START, memory), "many": (MANY, memory_of_idle), "get": (GET, get),
-    "few": ("GET, 4 connections", get_by_few), "post": (POST, post),
-    "connect": (CONNECT, connect), "idle": (IDLE, idle_and_active), "h2": (H2, http2),
-    "in": ("10 MB in", large_in), "out": ("10 MB out", large_out), "end": (END, memory_afterwards),
+    "few": ("GET, 4 connections", get_by_few), "connect": (CONNECT, connect),
+    "idle": (IDLE, idle_and_active), "h2": (H2, http2),
+    # Behind the others: Martlet's store has work with 100,000 jobs that goes on when the load has ended.
+    "post": (POST, post), "in": ("10 MB in", large_in), "out": ("10 MB out", large_out), "end": (END, memory_afterwards),
 }
 
 # What must be reached: work, figure, theirs, the ratio or value asked, and whether more is better.
