@@ -243,6 +243,7 @@ package final class AsyncSocket: EventHandler, @unchecked Sendable {
     ///   - isLast: whether the end of the stream follows at once, by `close` or `shutdownWrite`, with which the
     ///     kernel then sends them: one packet less.
     /// - Returns: the number of bytes taken; fewer than given when the buffer is full.
+    /// - Throws: `timedOut` after `expireWrite()`, `closed` after `close()`, else `system`.
     package func writeNow(
         _ bytes: UnsafeRawBufferPointer, isLast: Bool = false,
     ) throws(SocketError) -> Int {
